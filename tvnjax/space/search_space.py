@@ -1,0 +1,295 @@
+"""Which values every gene may take, and how to draw and mutate within them.
+
+A genotype splits in two. *Shape genes* (image size, frames, frame stride, blocks, repeats, strides, the width's bucket)
+decide tensor sizes; one assignment of them is a ``Plan``, and a plan is what gets compiled. *Operator genes* decide what
+happens inside those sizes and are relaxed inside one program.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Activation, Block, Genotype, SpatialType, TemporalType
+
+INPUT_GENES = ("image_size", "num_frames", "frame_stride")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlockPlan:
+    """The shape genes of one block."""
+
+    spatial_stride: int = 2
+    temporal_stride: int = 1
+    repeats: int = 1
+    filters: int = 32
+    """Top of the width's bucket; the operator gene ``filters`` takes values up to it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One assignment of all shape genes: the tensor sizes of a supernet."""
+
+    image_size: int = 32
+    """Height and width of a frame in pixels."""
+    num_frames: int = 8
+    frame_stride: int = 1
+    """Frames of the video from one frame read to the next."""
+    blocks: tuple[BlockPlan, ...] = (BlockPlan(),)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OperatorChoices:
+    """Values of the operator genes, the same for every block of a plan."""
+
+    spatial_type: tuple[SpatialType, ...] = ("std", "depth", "maxpool", "avgpool")
+    spatial_kernel: tuple[int, ...] = (1, 3, 5)
+    """1, the identity, is left out of a block whose plan strides in space."""
+    temporal_type: tuple[TemporalType, ...] = ("1d", "maxpool", "avgpool")
+    temporal_kernel: tuple[int, ...] = (1, 3)
+    """1, the identity, is left out of a block whose plan strides in time."""
+    width: tuple[float, ...] = (0.5, 0.75, 1.0)
+    """Parts of the block's bucket of filters."""
+    expand: tuple[int, ...] = (1, 2)
+    squeeze: tuple[float, ...] = (0.0, 0.25, 0.5)
+    context_gate: tuple[bool, ...] = (False, True)
+    skip: tuple[bool, ...] = (False, True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlockChoices:
+    """Values each gene of one block may take; the fields are those of ``Block``."""
+
+    spatial_type: tuple[SpatialType, ...] = ("std",)
+    spatial_kernel: tuple[int, ...] = (3,)
+    spatial_stride: tuple[int, ...] = (1,)
+    spatial_act: tuple[Activation, ...] = ("relu",)
+    temporal_type: tuple[TemporalType, ...] = ("1d",)
+    temporal_kernel: tuple[int, ...] = (1,)
+    temporal_stride: tuple[int, ...] = (1,)
+    temporal_act: tuple[Activation, ...] = ("relu",)
+    filters: tuple[int, ...] = (32,)
+    expand: tuple[int, ...] = (1,)
+    repeats: tuple[int, ...] = (1,)
+    squeeze: tuple[float, ...] = (0.0,)
+    context_gate: tuple[bool, ...] = (False,)
+    skip: tuple[bool, ...] = (False,)
+    non_local: tuple[int, ...] = (0,)
+    act: tuple[Activation, ...] = ("relu",)
+    inverted_bottleneck: tuple[bool, ...] = (False,)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_choices(field.name, getattr(self, field.name))
+            for value in getattr(self, field.name):
+                Block(**{field.name: value})  # refuses values outside the gene's range
+
+    def items(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        for field in dataclasses.fields(self):
+            yield field.name, getattr(self, field.name)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """All networks a search may propose.
+
+    Raises:
+        InvalidInputError: a gene has no value, one twice, or one outside its range.
+    """
+
+    image_size: tuple[int, ...]
+    num_frames: tuple[int, ...]
+    frame_stride: tuple[int, ...]
+    num_blocks: tuple[int, ...]
+    blocks: tuple[BlockChoices, ...]
+    """Choices by position; as many as the largest ``num_blocks``."""
+    clip_frames: int = 10**6
+    """Frames a clip has: ``(num_frames - 1) * frame_stride + 1`` may not exceed them."""
+
+    def __post_init__(self) -> None:
+        for name in (*INPUT_GENES, "num_blocks"):
+            _check_choices(name, getattr(self, name))
+        if max(self.num_blocks) != len(self.blocks):
+            raise InvalidInputError(
+                f"blocks lists choices for the most blocks there can be ({max(self.num_blocks)}); "
+                f"got {len(self.blocks)}"
+            )
+        if not self._frame_pairs():
+            raise InvalidInputError(
+                f"some number of frames and stride must fit the clip's {self.clip_frames} frames; num_frames "
+                f"{self.num_frames} with frame_stride {self.frame_stride} never does: ask for fewer frames"
+            )
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """Draws every gene independently and uniformly."""
+        pairs = self._frame_pairs()
+        num_frames, frame_stride = pairs[rng.integers(len(pairs))]
+        return Genotype(
+            image_size=_pick(rng, self.image_size),
+            num_frames=num_frames,
+            frame_stride=frame_stride,
+            blocks=tuple(_draw_block(rng, choices) for choices in self.blocks[: _pick(rng, self.num_blocks)]),
+        )
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Changes exactly one gene, drawn uniformly from those with another value, so that the network changes.
+
+        Source: the paper's evolution (section 3.3) changes the input size, frames, stride or number of blocks, or one gene of
+        one layer of one block; it does not say how these are weighted. A gene whose change would leave the network as
+        it is (an inactive one) is passed over.
+
+        Raises:
+            InvalidInputError: the space holds this network alone.
+        """
+        before = genotype_id(genotype)
+        mutants = list(self._mutations(genotype, rng))
+        for index in rng.permutation(len(mutants)):
+            if genotype_id(mutants[index]) != before:
+                return mutants[index]
+        raise InvalidInputError("a mutation needs a second network; the search space holds one: widen it")
+
+    def contains(self, genotype: Genotype) -> bool:
+        """Whether every gene takes one of the space's values."""
+        if len(genotype.blocks) not in self.num_blocks:
+            return False
+        if (genotype.num_frames, genotype.frame_stride) not in self._frame_pairs():
+            return False
+        return genotype.image_size in self.image_size and all(
+            getattr(block, gene) in values
+            for block, choices in zip(genotype.blocks, self.blocks)
+            for gene, values in choices.items()
+        )
+
+    @property
+    def log10_size(self) -> float:
+        """Decimal logarithm of the number of assignments (several may be one network)."""
+        by_length = 0
+        for length in self.num_blocks:
+            by_length += math.prod(len(values) for choices in self.blocks[:length] for _, values in choices.items())
+        return math.log10(by_length * len(self.image_size) * len(self._frame_pairs()))
+
+    def _mutations(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[Genotype]:
+        """One mutant for each gene that has another value."""
+        for gene in INPUT_GENES:
+            others = [value for value in getattr(self, gene) if value != getattr(genotype, gene)]
+            mutants = [dataclasses.replace(genotype, **{gene: value}) for value in others]
+            mutants = [m for m in mutants if (m.num_frames, m.frame_stride) in self._frame_pairs()]
+            if mutants:
+                yield _pick(rng, mutants)
+        lengths = [length for length in self.num_blocks if length != len(genotype.blocks)]
+        if lengths:
+            length = _pick(rng, lengths)
+            more = tuple(_draw_block(rng, choices) for choices in self.blocks[len(genotype.blocks) : length])
+            yield dataclasses.replace(genotype, blocks=(genotype.blocks + more)[:length])
+        for index, block in enumerate(genotype.blocks):
+            for gene, values in self.blocks[index].items():
+                others = [value for value in values if value != getattr(block, gene)]
+                if others:
+                    yield genotype.replace_block(index, **{gene: _pick(rng, others)})
+
+    def _frame_pairs(self) -> list[tuple[int, int]]:
+        return [
+            (frames, stride)
+            for frames in self.num_frames
+            for stride in self.frame_stride
+            if (frames - 1) * stride < self.clip_frames
+        ]
+
+
+def space_at_plan(plan: Plan, operators: OperatorChoices) -> SearchSpace:
+    """The search space of one plan: shape genes fixed, operator genes free.
+
+    Raises:
+        InvalidInputError: a block that strides has no operator that strides.
+    """
+    blocks = []
+    for index, block in enumerate(plan.blocks):
+        spatial = _striding("spatial_kernel", operators.spatial_kernel, block.spatial_stride, index)
+        temporal = _striding("temporal_kernel", operators.temporal_kernel, block.temporal_stride, index)
+        blocks.append(
+            BlockChoices(
+                spatial_type=operators.spatial_type,
+                spatial_kernel=spatial,
+                spatial_stride=(block.spatial_stride,),
+                temporal_type=operators.temporal_type,
+                temporal_kernel=temporal,
+                temporal_stride=(block.temporal_stride,),
+                filters=tuple(sorted({max(1, round(block.filters * part)) for part in operators.width})),
+                expand=operators.expand,
+                repeats=(block.repeats,),
+                squeeze=operators.squeeze,
+                context_gate=operators.context_gate,
+                skip=operators.skip,
+            )
+        )
+    return SearchSpace(
+        image_size=(plan.image_size,),
+        num_frames=(plan.num_frames,),
+        frame_stride=(plan.frame_stride,),
+        num_blocks=(len(blocks),),
+        blocks=tuple(blocks),
+    )
+
+
+def paper_space(*, clip_frames: int = 10**6, mobile: bool = False) -> SearchSpace:
+    """The paper's whole space; ``mobile`` adds the hard-swish and inverted-bottleneck genes.
+
+    Source: the paper, section 3.1, with the ranges of the released definitions where the paper is silent. Widths are
+    multiples of 32 here, though the released networks hold one that is not (348).
+    """
+    acts: tuple[Activation, ...] = ("relu", "hswish") if mobile else ("relu",)
+    to_eight = tuple(range(1, 9))
+    choices = BlockChoices(
+        spatial_type=("std", "1std", "depth", "maxpool", "avgpool"),
+        spatial_kernel=to_eight,
+        spatial_stride=to_eight,
+        spatial_act=acts,
+        temporal_type=("1d", "maxpool", "avgpool"),
+        temporal_kernel=to_eight,
+        temporal_stride=to_eight,
+        temporal_act=acts,
+        filters=tuple(range(32, 2049, 32)),
+        expand=tuple(range(9)),
+        repeats=to_eight,
+        squeeze=(0.0, *(tick / 8 for tick in range(1, 8))),
+        context_gate=(False, True),
+        skip=(False, True),
+        non_local=(0, *(2**power for power in range(2, 11))),
+        act=acts,
+        inverted_bottleneck=(False, True) if mobile else (False,),
+    )
+    return SearchSpace(
+        image_size=tuple(range(32, 321, 32)),
+        num_frames=tuple(range(1, 33)),
+        frame_stride=tuple(range(1, 26)),
+        num_blocks=to_eight,
+        blocks=(choices,) * 8,
+        clip_frames=clip_frames,
+    )
+
+
+def _striding(gene: str, kernels: tuple[int, ...], stride: int, index: int) -> tuple[int, ...]:
+    kept = tuple(k for k in kernels if stride == 1 or k > 1)
+    if not kept:
+        raise InvalidInputError(
+            f"a block that strides needs an operator that strides; block {index} has stride {stride} and {gene} {kernels}: "
+            f"add a kernel above 1"
+        )
+    return kept
+
+
+def _check_choices(name: str, values: tuple[Any, ...]) -> None:
+    if not values or len(set(values)) != len(values):
+        raise InvalidInputError(f"{name} lists at least one value, each once; got {values!r}")
+
+
+def _draw_block(rng: np.random.Generator, choices: BlockChoices) -> Block:
+    return Block(**{gene: _pick(rng, values) for gene, values in choices.items()})
+
+
+def _pick(rng: np.random.Generator, values: Any) -> Any:
+    return values[int(rng.integers(len(values)))]
