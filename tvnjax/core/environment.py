@@ -1,0 +1,59 @@
+"""What a measurement depends on besides the network: the machine, the device, the versions."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def environment() -> dict[str, Any]:
+    """Device, processor, cores this process may use, versions and flags, as plain values."""
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "runtime": "xla",
+        "backend": jax.default_backend(),
+        "device": device.device_kind,
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("tvnjax", "jax", "jaxlib", "flax", "optax", "numpy")},
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def fingerprint(described: dict[str, Any]) -> str:
+    """Ten hexadecimal digits of all that changes how long a program takes (Python's own version does not)."""
+    parts = ("runtime", "backend", "device", "processor", "cores", "jax", "jaxlib", "xla_flags")
+    text = "\n".join(f"{part}={described.get(part)}" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def cache_dir() -> Path:
+    """Where compiled programs, datasets and latency tables are kept: ``TVNJAX_CACHE`` or the user's cache folder."""
+    named = os.environ.get("TVNJAX_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tvnjax"
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs on disk between runs (JAX's persistent cache)."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

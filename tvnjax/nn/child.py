@@ -1,0 +1,81 @@
+"""A network that is trained: the Flax module of a lowered network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from tvnjax.nn.convolution import Form, default_form
+from tvnjax.nn.layers import BN_MOMENTUM, Dense, Initializer, activation, build_layer
+from tvnjax.space import network
+
+
+class UnitModule(nnx.Module):
+    """``act(layers(x) + shortcut(x))``."""
+
+    def __init__(self, unit: network.Unit, init: Initializer, form: Form):
+        self.layers = nnx.List([build_layer(layer, init, form) for layer in unit.layers])
+        shortcut = unit.shortcut
+        self.shortcut = None if shortcut is None else nnx.List([build_layer(layer, init, form) for layer in shortcut])
+        self.act = unit.act
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        """``[B, T, H, W, C]`` to the unit's output shape."""
+        y = x
+        for layer in self.layers:
+            y = layer(y, train=train, momentum=momentum)
+        if self.shortcut is not None:
+            for layer in self.shortcut:
+                x = layer(x, train=train, momentum=momentum)
+            y = y + x
+        return activation(self.act)(y)
+
+
+class HeadModule(nnx.Module):
+    """Mean over time and space, dropout, dense; or the per-frame head (see ``network.Head``)."""
+
+    def __init__(self, head: network.Head, init: Initializer):
+        self.dense = Dense(head.in_shape.c, head.num_classes, init)
+        self.pool, self.dropout = head.pool, head.dropout
+
+    def __call__(self, x: Array, *, dropout_key: Array | None = None) -> Array:
+        """``[B, T, H, W, C]`` to logits ``[B, classes]``; no key, no dropout."""
+        x = x.mean((1, 2, 3)) if self.pool == "mean" else x.mean((2, 3))
+        if dropout_key is not None and self.dropout > 0:
+            kept = jax.random.bernoulli(dropout_key, 1 - self.dropout, x.shape)
+            x = jnp.where(kept, x / (1 - self.dropout), 0)
+        logits = self.dense(x)
+        if self.pool == "softmax_time":
+            # The released head divides by the root of the frame count, as scaled attention does.
+            logits = (nnx.softmax(logits / np.sqrt(logits.shape[1]), axis=1) * logits).sum(1)
+        return logits
+
+
+class Child(nnx.Module):
+    """A whole network.
+
+    Args:
+        lowered: the network, every shape known.
+        key: PRNG key of the initial weights.
+        form: which form its convolutions and pools take; ``None`` picks the fast one of the default backend.
+    """
+
+    def __init__(self, lowered: network.Network, key: Array, *, form: Form | None = None):
+        init, form = Initializer(key), form or default_form()
+        self.units = nnx.List([UnitModule(unit, init, form) for unit in lowered.units])
+        self.head = HeadModule(lowered.head, init)
+
+    def __call__(
+        self,
+        clip: Array,
+        *,
+        train: bool = False,
+        momentum: float | Array = BN_MOMENTUM,
+        dropout_key: Array | None = None,
+    ) -> Array:
+        """Normalised clips ``[B, T, H, W, C]`` to logits ``[B, classes]``."""
+        x = clip
+        for unit in self.units:
+            x = unit(x, train=train, momentum=momentum)
+        return self.head(x, dropout_key=dropout_key)

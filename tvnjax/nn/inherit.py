@@ -1,0 +1,81 @@
+"""A single network of the plan with the supernet's weights: the *subnet*, as opposed to a *child* trained from scratch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from flax import nnx
+from jax import Array
+
+from tvnjax.nn.child import Child
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.layers import Pool
+from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, subkernel_offset
+from tvnjax.nn.supernet import MixedUnit, Supernet
+from tvnjax.space.genotype import POOLS, Block, Genotype
+from tvnjax.space.lowering import lower
+
+
+def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) -> Child:
+    """Builds the network of a genotype with weights and running statistics sliced out of the supernet.
+
+    A choice of width, of expansion and of squeeze keeps the first channels; a kernel is a window of the superkernel.
+
+    Raises:
+        ValueError: the genotype is not of the supernet's plan.
+    """
+    supernet.plan.encode(genotype)
+    num_classes = supernet.head.dense.bias.shape[0]
+    child = Child(lower(genotype, num_classes), jax.random.key(0), form=form)
+    lowered = iter(child.units)
+    for block, units in zip(genotype.blocks, supernet.blocks):
+        for unit in units:
+            _copy_unit(next(lowered), unit, block)
+    _copy_prefix(child.head.dense, supernet.head.dense)
+    return child
+
+
+def _copy_unit(target: Any, source: MixedUnit, block: Block) -> None:
+    # Pools hold no weights, and the lowering leaves out those that would do nothing.
+    layers = iter([layer for layer in target.layers if not isinstance(layer, Pool)])
+    if block.spatial_kernel > 1 and block.spatial_type not in POOLS:
+        _copy_spatial(layers, source.spatial, block)
+    if source.temporal is not None and block.temporal_kernel > 1 and block.temporal_type not in POOLS:
+        _copy_temporal(layers, source.temporal, block)
+    _copy_prefix(next(layers), source.expand)
+    if block.squeeze > 0:
+        gate = next(layers)
+        _copy_prefix(gate.reduce, source.gates.reduce)
+        _copy_prefix(gate.restore, source.gates.restore)
+    if block.context_gate:
+        _copy_prefix(next(layers).dense, source.gates.gate)
+    if target.shortcut is not None:
+        _copy_prefix(target.shortcut[0], source.shortcut)
+
+
+def _copy_spatial(layers: Iterator[Any], source: MixedSpatial, block: Block) -> None:
+    _copy_prefix(next(layers), source.pointwise)
+    layer = next(layers)
+    superkernel = source.depth_kernel if block.spatial_type == "depth" else source.std_kernel
+    at = subkernel_offset(source.size, source.stride, source.kernel_size, block.spatial_kernel)
+    taps = slice(at, at + block.spatial_kernel)
+    layer.kernel[...] = _prefix(superkernel[...][:, taps, taps], layer.kernel.shape)
+    _copy_prefix(layer.norm, source.norm)
+
+
+def _copy_temporal(layers: Iterator[Any], source: MixedTemporal, block: Block) -> None:
+    layer = next(layers)
+    at = subkernel_offset(source.size, source.stride, source.kernel.shape[0], block.temporal_kernel)
+    layer.kernel[...] = _prefix(source.kernel[...][at : at + block.temporal_kernel], layer.kernel.shape)
+    _copy_prefix(layer.norm, source.norm)
+
+
+def _copy_prefix(target: nnx.Module, source: nnx.Module) -> None:
+    """Copies every array of ``target`` from the leading corner of the same-named one of ``source``."""
+    sources = dict(nnx.to_flat_state(nnx.state(source)))
+    for path, variable in nnx.to_flat_state(nnx.state(target)):
+        variable[...] = _prefix(sources[path][...], variable.shape)
+    
+
+def _prefix(array: Array, shape: tuple[int, ...]) -> Array:
+    return array[tuple(slice(size) for size in shape)]

@@ -1,0 +1,158 @@
+"""Trainable layers, each built from one primitive of a lowered network.
+
+Arrays are ``[batch, time, height, width, channels]`` float32. ``train`` uses batch statistics and moves the running ones
+by ``1 - momentum``; nothing here holds random state, so a dropout key is an argument.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from tvnjax.nn.convolution import Form, conv
+from tvnjax.nn.pooling import avg_pool, max_pool
+from tvnjax.space import network
+
+BN_EPSILON = 1e-5
+BN_MOMENTUM = 0.9
+"""Both of the released code."""
+
+PIXEL_MEAN, PIXEL_SCALE = 0.45, 0.225
+"""Normalisation of a pixel in [0, 1], the same for all channels (the usual constants for video)."""
+
+
+def normalize(clip: Array) -> Array:
+    """uint8 pixels to float32 ``(x / 255 - mean) / scale``."""
+    return clip.astype(jnp.float32) * (1 / (255 * PIXEL_SCALE)) - PIXEL_MEAN / PIXEL_SCALE
+
+
+def activation(name: str | None) -> Callable[[Array], Array]:
+    """relu, hswish ``x * relu6(x + 3) / 6`` or, for ``None``, the identity."""
+    return {None: lambda x: x, "relu": nnx.relu, "hswish": jax.nn.hard_swish}[name]
+
+
+class Initializer:
+    """Draws weights from one key, a new stream for every array asked for."""
+
+    def __init__(self, key: Array):
+        self._key = key
+
+    def normal(self, shape: tuple[int, ...], fan_in: int, gain: float = 2.0) -> Array:
+        """He-normal weights: standard deviation ``sqrt(gain / fan_in)``."""
+        self._key, key = jax.random.split(self._key)
+        return jax.random.normal(key, shape) * np.sqrt(gain / fan_in)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation whose running variance is the unbiased one, as in the released networks.
+
+    (Flax's own keeps the biased one.)
+    """
+
+    def __init__(self, width: int):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+        self.mean = nnx.BatchStat(jnp.zeros(width))
+        self.var = nnx.BatchStat(jnp.ones(width))
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            count = x.size // x.shape[-1]
+            mean = x.mean(axes)
+            var = jnp.maximum(jnp.square(x).mean(axes) - jnp.square(mean), 0)
+            unbiased = var * (count / max(count - 1, 1))
+            self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
+            self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased
+        else:
+            mean, var = self.mean[...], self.var[...]
+        scale = self.scale[...] * jax.lax.rsqrt(var + BN_EPSILON)
+        return x * scale + (self.bias[...] - mean * scale)
+
+
+class ConvNorm(nnx.Module):
+    """SAME convolution, batch normalisation, activation; ``kernel`` is ``[kt, kh, kw, c_in / groups, c_out]``."""
+
+    def __init__(self, layer: network.Conv, init: Initializer, form: Form):
+        width, per_group = layer.out_shape.c, layer.in_shape.c // layer.groups
+        fan_in = int(np.prod(layer.kernel)) * per_group
+        self.kernel = nnx.Param(init.normal((*layer.kernel, per_group, width), fan_in))
+        self.bias = nnx.Param(jnp.zeros(width)) if layer.bias else None
+        self.norm = BatchNorm(width) if layer.norm else None
+        self.stride, self.act, self.form = layer.stride, layer.act, form
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        x = conv(x, self.kernel[...], self.stride, form=self.form)
+        if self.bias is not None:
+            x = x + self.bias[...]
+        if self.norm is not None:
+            x = self.norm(x, train=train, momentum=momentum)
+        return activation(self.act)(x)
+
+
+class Pool(nnx.Module):
+    def __init__(self, layer: network.Pool, init: Initializer, form: Form):
+        self.kind, self.window, self.stride, self.form = layer.kind, layer.window, layer.stride, form
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        pool = max_pool if self.kind == "max" else avg_pool
+        return pool(x, self.window, self.stride, form=self.form)
+
+
+class Dense(nnx.Module):
+    """``x @ kernel + bias`` over the last axis."""
+
+    def __init__(self, c_in: int, c_out: int, init: Initializer, gain: float = 1.0):
+        self.kernel = nnx.Param(init.normal((c_in, c_out), c_in, gain))
+        self.bias = nnx.Param(jnp.zeros(c_out))
+
+    def __call__(self, x: Array) -> Array:
+        return x @ self.kernel[...] + self.bias[...]
+
+
+class SqueezeExcite(nnx.Module):
+    def __init__(self, layer: network.SqueezeExcite, init: Initializer, form: Form):
+        self.reduce = Dense(layer.in_shape.c, layer.hidden, init, gain=2.0)
+        self.restore = Dense(layer.hidden, layer.in_shape.c, init)
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        gate = nnx.sigmoid(self.restore(nnx.relu(self.reduce(x.mean((1, 2, 3))))))
+        return x * gate[:, None, None, None]
+
+
+class ContextGate(nnx.Module):
+    def __init__(self, layer: network.ContextGate, init: Initializer, form: Form):
+        self.dense = Dense(layer.in_shape.c, layer.in_shape.c, init)
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        return x * nnx.sigmoid(self.dense(x.mean((1, 2, 3))))[:, None, None, None]
+
+
+class NonLocal(nnx.Module):
+    """Embedded-Gaussian attention, residual; starts as the identity (Wang et al. 2018, sections 3.2 and 3.3)."""
+
+    def __init__(self, layer: network.NonLocal, init: Initializer, form: Form):
+        c, k = layer.in_shape.c, layer.bottleneck
+        self.query, self.key, self.value = Dense(c, k, init), Dense(c, k, init), Dense(c, k, init)
+        self.out = Dense(k, c, init, gain=0.0)
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        tokens = x.reshape(x.shape[0], -1, x.shape[-1])
+        scores = jnp.einsum("bik,bjk->bij", self.query(tokens), self.key(tokens))
+        mixed = nnx.softmax(scores, axis=-1) @ self.value(tokens)
+        return x + self.out(mixed).reshape(x.shape)
+
+
+def build_layer(layer: network.Layer, init: Initializer, form: Form) -> nnx.Module:
+    """The module of one primitive."""
+    modules = {
+        network.Conv: ConvNorm,
+        network.Pool: Pool,
+        network.SqueezeExcite: SqueezeExcite,
+        network.ContextGate: ContextGate,
+        network.NonLocal: NonLocal,
+    }
+    return modules[type(layer)](layer, init, form)

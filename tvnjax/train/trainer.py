@@ -1,0 +1,180 @@
+"""Training one child from scratch, and scoring it.
+
+State is split once into weights and running statistics; the step is a plain function of them, compiled ahead of time, so
+that compile seconds are known apart and a later step cannot compile anything.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.nn.child import Child
+from tvnjax.nn.layers import normalize
+from tvnjax.space.network import Network
+from tvnjax.train.objective import count_correct, cross_entropy
+from tvnjax.train.optim import Optimizer
+
+Batch = dict[str, np.ndarray]
+"""``clip`` uint8 ``[B, T, S, S, 3]``, ``label`` int32 ``[B]``; for evaluation ``weight`` float32 ``[B]``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a network is trained from scratch."""
+
+    steps: int = 600
+    batch_size: int = 32
+    label_smoothing: float = 0.1
+    dropout: bool = True
+    """The head's dropout of 0.5 (released code)."""
+    optimizer: Optimizer = Optimizer()
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} is at least 1; got {getattr(self, name)}")
+
+
+class ChildState(NamedTuple):
+    """Everything a training step changes."""
+
+    params: nnx.State
+    stats: nnx.State
+    opt: optax.OptState
+    step: Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """Accuracy over a split, parts of 1."""
+
+    top1: float
+    top5: float
+    loss: float
+    clips: int
+
+    @property
+    def fitness(self) -> float:
+        """Top-1 plus top-5: the paper's fitness (section 3.3)."""
+        return self.top1 + self.top5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained child and what it cost."""
+
+    state: ChildState
+    history: tuple[dict[str, float], ...]
+    seconds: float
+    """Compilation included."""
+    compile_seconds: float
+
+
+class ChildTrainer:
+    """Trains and scores networks of one lowered shape.
+
+    Args:
+        network: the lowered network.
+        training: how it is trained.
+        seed: of the initial weights and of dropout.
+    """
+
+    def __init__(self, network: Network, training: Training, seed: int):
+        self.network, self.training, self.seed = network, training, seed
+        self.compile_seconds = 0.0
+        self._tx = training.optimizer.build(training.steps)
+        self._compiled: dict[str, Any] = {}
+        # Initial weights are drawn inside one compiled program: op by op it costs seconds.
+        self._graph = nnx.graphdef(nnx.eval_shape(lambda: Child(network, jax.random.key(0))))
+
+    def init(self) -> ChildState:
+        def draw(key: Array) -> ChildState:
+            _, params, stats = nnx.split(Child(self.network, key), nnx.Param, ...)
+            return ChildState(params, stats, self._tx.init(params), jax.numpy.zeros((), jax.numpy.int32))
+
+        key = jax.random.key(self.seed)
+        return self._call("init", draw, key)
+
+    def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
+        """One weight step; returns the loss."""
+        return self._call("step", self._step, state, batch["clip"], batch["label"])
+
+    def score(self, state: ChildState, batches: Iterable[Batch]) -> Score:
+        """Accuracy in evaluation mode."""
+        sums = [
+            self._call("score", self._score, state.params, state.stats, b["clip"], b["label"], b["weight"])
+            for b in batches
+        ]
+        return sum_score(sums)
+
+    def train(
+        self,
+        batches: Iterator[Batch],
+        *,
+        on_step: Callable[[int, float], None] | None = None,
+    ) -> Trained:
+        """Trains for ``training.steps`` steps from fresh weights.
+
+        Raises:
+            FloatingPointError: the loss is not finite; the message names the step.
+        """
+        start, state, history = time.monotonic(), self.init(), []
+        losses: list[Array] = []
+        for step in range(1, self.training.steps + 1):
+            state, loss = self.step(state, next(batches))
+            losses.append(loss)
+            if on_step is not None:
+                on_step(step, float(loss))
+            if step % max(self.training.steps // 20, 1) == 0 or step == self.training.steps:
+                mean = float(np.mean(jax.device_get(losses)))
+                if not np.isfinite(mean):
+                    raise FloatingPointError(f"the loss is finite; between steps {step - len(losses) + 1} and {step} it is not")
+                history.append({"step": step, "loss": mean})
+                losses = []
+        jax.block_until_ready(state.step)
+        return Trained(
+            state=state,
+            history=tuple(history),
+            seconds=time.monotonic() - start,
+            compile_seconds=self.compile_seconds,
+        )
+
+    def _step(self, state: ChildState, clip: Array, label: Array) -> tuple[ChildState, Array]:
+        key = jax.random.fold_in(jax.random.key(self.seed), state.step) if self.training.dropout else None
+
+        def loss_fn(params: nnx.State) -> tuple[Array, nnx.State]:
+            model = nnx.merge(self._graph, params, state.stats, copy=True)
+            logits = model(normalize(clip), train=True, dropout_key=key)
+            loss = cross_entropy(logits, label, smoothing=self.training.label_smoothing)
+            return loss, nnx.state(model, nnx.BatchStat)
+
+        (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        updates, opt = self._tx.update(grads, state.opt, state.params)
+        return ChildState(optax.apply_updates(state.params, updates), stats, opt, state.step + 1), loss
+
+    def _score(self, params: nnx.State, stats: nnx.State, clip: Array, label: Array, weight: Array) -> dict[str, Array]:
+        model = nnx.merge(self._graph, params, stats, copy=True)
+        return count_correct(model(normalize(clip)), label, weight)
+
+    def _call(self, name: str, function: Callable, *args: Any) -> Any:
+        if name not in self._compiled:
+            start = time.monotonic()
+            self._compiled[name] = jax.jit(function).lower(*args).compile()
+            self.compile_seconds += time.monotonic() - start
+        return self._compiled[name](*args)
+
+
+def sum_score(sums: Iterable[dict[str, Array]]) -> Score:
+    """Accuracy from the sums of ``count_correct`` over a split's batches."""
+    rows = jax.device_get(list(sums))
+    total = {key: float(sum(row[key] for row in rows)) for key in ("clips", "top1", "top5", "loss")}
+    clips = max(total["clips"], 1.0)
+    return Score(top1=total["top1"] / clips, top5=total["top5"] / clips, loss=total["loss"] / clips, clips=int(clips))
