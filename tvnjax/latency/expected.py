@@ -195,5 +195,3 @@ def _width_weights(block: RelaxedBlock, p: dict[str, Array]) -> Array:
     sizes = np.outer(block.filters, block.expand).ravel()
     onto = (sizes[:, None] == np.asarray(block.widths)).astype(np.float32)
     return jnp.outer(p["filters"], p["expand"]).ravel() @ onto
-
-

@@ -57,12 +57,12 @@ class Child(nnx.Module):
 
     Args:
         lowered: the network, every shape known.
-        key: PRNG key of the initial weights.
+        seed: of the initial weights.
         form: which form its convolutions and pools take; ``None`` picks the fast one of the default backend.
     """
 
-    def __init__(self, lowered: network.Network, key: Array, *, form: Form | None = None):
-        init, form = Initializer(key), form or default_form()
+    def __init__(self, lowered: network.Network, seed: int = 0, *, form: Form | None = None):
+        init, form = Initializer(seed), form or default_form()
         self.units = nnx.List([UnitModule(unit, init, form) for unit in lowered.units])
         self.head = HeadModule(lowered.head, init)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 from flax import nnx
 from jax import Array
 
@@ -26,7 +25,7 @@ def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) 
     """
     supernet.plan.encode(genotype)
     num_classes = supernet.head.dense.bias.shape[0]
-    child = Child(lower(genotype, num_classes), jax.random.key(0), form=form)
+    child = Child(lower(genotype, num_classes), form=form)
     lowered = iter(child.units)
     for block, units in zip(genotype.blocks, supernet.blocks):
         for unit in units:
@@ -75,7 +74,7 @@ def _copy_prefix(target: nnx.Module, source: nnx.Module) -> None:
     sources = dict(nnx.to_flat_state(nnx.state(source)))
     for path, variable in nnx.to_flat_state(nnx.state(target)):
         variable[...] = _prefix(sources[path][...], variable.shape)
-    
+
 
 def _prefix(array: Array, shape: tuple[int, ...]) -> Array:
     return array[tuple(slice(size) for size in shape)]

@@ -67,7 +67,9 @@ def share(weights: Array, indices: Sequence[int]) -> tuple[Array, Array]:
 class MixedOp(nnx.Module):
     """What the spatial and the temporal mixture have in common: candidates, and the paths that are no convolution."""
 
-    def __init__(self, operators: tuple[Operator, ...], in_shape: Shape, filters: int, form: Form, axis: str, stride: int):
+    def __init__(
+        self, operators: tuple[Operator, ...], in_shape: Shape, filters: int, form: Form, axis: str, stride: int
+    ):
         self.operators, self.axis, self.stride, self.form = operators, axis, stride, form
         self.size = in_shape.h if axis == "spatial" else in_shape.t
         kinds = [kind for kind, _ in operators]
@@ -141,7 +143,9 @@ class MixedSpatial(MixedOp):
             amount, within = share(weights, std + depth)
             kernel = self.mixed_kernel(within[: len(std)], within[len(std) :])
             h = self.pointwise(x, train=train, momentum=momentum) * keep
-            y = self.norm(conv(h, kernel, (1, self.stride, self.stride), form=self.form), train=train, momentum=momentum)
+            y = self.norm(
+                conv(h, kernel, (1, self.stride, self.stride), form=self.form), train=train, momentum=momentum
+            )
             total = total + pad_channels(amount * keep * activation("relu")(y), self.out_channels)
         return total  # type: ignore[return-value]
 

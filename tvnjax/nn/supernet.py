@@ -1,6 +1,7 @@
 """The supernet: every operator choice of one plan, softmax-weighted, in one program."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +30,7 @@ class MixedGates(nnx.Module):
     def __init__(self, block: RelaxedBlock, width: int, init: Initializer):
         self.block = block
         self.ratios = tuple(ratio for ratio in block.squeeze if ratio > 0)
-        self.hidden = tuple(
-            squeeze_hidden(f * e, r) for f in block.filters for e in block.expand for r in self.ratios
-        )
+        self.hidden = tuple(squeeze_hidden(f * e, r) for f in block.filters for e in block.expand for r in self.ratios)
         if self.ratios:
             self.reduce = Dense(width, max(self.hidden), init, gain=2.0)
             self.restore = Dense(max(self.hidden), width, init)
@@ -102,10 +101,8 @@ class Supernet(nnx.Module):
     (``probabilities``) and every single network of the plan (``one_hot``).
     """
 
-    def __init__(
-        self, plan: RelaxedPlan, num_classes: int, key: Array, *, channels: int = 3, form: Form | None = None
-    ):
-        init, form = Initializer(key), form or default_form()
+    def __init__(self, plan: RelaxedPlan, num_classes: int, seed: int = 0, *, channels: int = 3, form: Form | None = None):
+        init, form = Initializer(seed), form or default_form()
         self.plan = plan
         shape = Shape(plan.num_frames, plan.image_size, plan.image_size, channels)
         blocks = []
@@ -126,15 +123,7 @@ class Supernet(nnx.Module):
 
     def probabilities(self, temperature: float | Array = 1.0) -> GeneWeights:
         """Softmax of the logits; choices without logits put all weight on their first candidate."""
-        return tuple(
-            {
-                gene: jax.nn.softmax(alphas[gene][...] / temperature)
-                if gene in block.active
-                else jnp.eye(len(block.candidates(gene)))[0]
-                for gene in GENES
-            }
-            for block, alphas in zip(self.plan.blocks, self.alphas)
-        )
+        return softmax_weights(self.plan, self.alphas, temperature)
 
     def __call__(
         self,
@@ -151,6 +140,19 @@ class Supernet(nnx.Module):
             for unit in units:
                 x = unit(x, p, train=train, momentum=momentum)
         return self.head(x, dropout_key=dropout_key)
+
+
+def softmax_weights(plan: RelaxedPlan, alphas: Sequence[Mapping[str, Any]], temperature: float | Array) -> GeneWeights:
+    """Gene weights from the logits of every block's active choices."""
+    return tuple(
+        {
+            gene: jax.nn.softmax(logits[gene][...] / temperature)
+            if gene in block.active
+            else jnp.eye(len(block.candidates(gene)))[0]
+            for gene in GENES
+        }
+        for block, logits in zip(plan.blocks, alphas, strict=True)
+    )
 
 
 def one_hot(plan: RelaxedPlan, genotype: Genotype) -> GeneWeights:

@@ -39,10 +39,9 @@ def canonicalize(genotype: Genotype) -> Genotype:
     act: str | None = None
     blocks: list[Block] = []
     for block in genotype.blocks:
-        block = _canonical_block(block, shape, act)
         units = lower_block(block, 0, shape, after=act)
         if units:
-            blocks.append(block)
+            blocks.append(_canonical_block(block, shape, act))
             shape, act = units[-1].out_shape, units[-1].act
     return Genotype(
         image_size=genotype.image_size,
@@ -75,8 +74,6 @@ def _canonical_block(block: Block, shape: Shape, after: str | None) -> Block:
                 block = default
         return block
 
-    if not target:
-        return _DEFAULTS
     while (simpler := reset(block)) != block:
         block = simpler
     if block.squeeze > 0:

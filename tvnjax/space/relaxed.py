@@ -35,6 +35,8 @@ class RelaxedBlock:
     squeeze: tuple[float, ...]
     context_gate: tuple[bool, ...]
     skip: tuple[bool, ...]
+    active: tuple[str, ...]
+    """Choices with several candidates that change the network; the others get no logits and no gradient."""
 
     def candidates(self, gene: str) -> tuple[Any, ...]:
         return getattr(self, gene)
@@ -96,15 +98,21 @@ def relax(space: SearchSpace) -> RelaxedPlan:
     """
     for gene in ("image_size", "num_frames", "frame_stride", "num_blocks"):
         _single(gene, getattr(space, gene))
+    frames = space.num_frames[0]
+    blocks = []
+    for index, choices in enumerate(space.blocks):
+        blocks.append(_relax_block(choices, index, frames))
+        if frames > 1:
+            frames = -(-frames // blocks[-1].fixed.temporal_stride)
     return RelaxedPlan(
         image_size=space.image_size[0],
         num_frames=space.num_frames[0],
         frame_stride=space.frame_stride[0],
-        blocks=tuple(_relax_block(choices, index) for index, choices in enumerate(space.blocks)),
+        blocks=tuple(blocks),
     )
 
 
-def _relax_block(choices: BlockChoices, index: int) -> RelaxedBlock:
+def _relax_block(choices: BlockChoices, index: int, frames: int) -> RelaxedBlock:
     fixed = {
         gene: _single(f"{gene} of block {index}", getattr(choices, gene)) for gene in (*_PLAN_GENES, *_FIXED_GENES)
     }
@@ -128,8 +136,14 @@ def _relax_block(choices: BlockChoices, index: int) -> RelaxedBlock:
                 f"one plan has one size behind every block; block {index} has {axis}_stride {stride} and kernel 1, which "
                 f"does not stride: leave kernel 1 out"
             )
-    return RelaxedBlock(
+    idle = set()
+    if frames == 1:
+        idle.add("temporal")
+    elif fixed["repeats"] == 1 and -(-frames // fixed["temporal_stride"]) != frames:
+        idle.add("skip")
+    relaxed = RelaxedBlock(
         fixed=Block(**fixed, spatial_type=choices.spatial_type[0], temporal_type=choices.temporal_type[0]),
+        active=(),
         spatial=spatial,
         temporal=temporal,
         filters=choices.filters,
@@ -138,6 +152,8 @@ def _relax_block(choices: BlockChoices, index: int) -> RelaxedBlock:
         context_gate=choices.context_gate,
         skip=choices.skip,
     )
+    active = tuple(gene for gene in GENES if len(relaxed.candidates(gene)) > 1 and gene not in idle)
+    return dataclasses.replace(relaxed, active=active)
 
 
 def _operators(kinds: tuple[str, ...], kernels: tuple[int, ...]) -> tuple[Operator, ...]:

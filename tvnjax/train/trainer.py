@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
@@ -35,7 +36,7 @@ class Training:
     label_smoothing: float = 0.1
     dropout: bool = True
     """The head's dropout of 0.5 (released code)."""
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size"):
@@ -92,16 +93,12 @@ class ChildTrainer:
         self.compile_seconds = 0.0
         self._tx = training.optimizer.build(training.steps)
         self._compiled: dict[str, Any] = {}
-        # Initial weights are drawn inside one compiled program: op by op it costs seconds.
-        self._graph = nnx.graphdef(nnx.eval_shape(lambda: Child(network, jax.random.key(0))))
+        self._graph, *self._fresh = nnx.split(Child(network, seed), nnx.Param, ...)
 
     def init(self) -> ChildState:
-        def draw(key: Array) -> ChildState:
-            _, params, stats = nnx.split(Child(self.network, key), nnx.Param, ...)
-            return ChildState(params, stats, self._tx.init(params), jax.numpy.zeros((), jax.numpy.int32))
-
-        key = jax.random.key(self.seed)
-        return self._call("init", draw, key)
+        """Fresh weights; the same ones every time."""
+        params, stats = self._fresh
+        return ChildState(params, stats, self._call("init", self._tx.init, params), jnp.int32(0))
 
     def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
         """One weight step; returns the loss."""
@@ -136,7 +133,9 @@ class ChildTrainer:
             if step % max(self.training.steps // 20, 1) == 0 or step == self.training.steps:
                 mean = float(np.mean(jax.device_get(losses)))
                 if not np.isfinite(mean):
-                    raise FloatingPointError(f"the loss is finite; between steps {step - len(losses) + 1} and {step} it is not")
+                    raise FloatingPointError(
+                        f"the loss is finite; between steps {step - len(losses) + 1} and {step} it is not"
+                    )
                 history.append({"step": step, "loss": mean})
                 losses = []
         jax.block_until_ready(state.step)

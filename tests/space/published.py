@@ -1,0 +1,108 @@
+"""Two of the released networks, typed from the paper's released definitions."""
+
+from tvnjax.space.genotype import Block, Genotype
+
+TVN1 = Genotype(
+    image_size=224,
+    num_frames=2,
+    frame_stride=4,
+    blocks=(
+        Block(
+            spatial_type="std",
+            spatial_kernel=4,
+            spatial_stride=2,
+            temporal_type="maxpool",
+            temporal_kernel=2,
+            temporal_stride=2,
+            filters=64,
+            expand=4,
+            repeats=2,
+            context_gate=True,
+        ),
+        Block(
+            spatial_type="maxpool",
+            spatial_kernel=3,
+            spatial_stride=2,
+            filters=128,
+            expand=4,
+            squeeze=0.9067600752736579,
+        ),
+        Block(
+            spatial_type="depth",
+            spatial_kernel=5,
+            spatial_stride=3,
+            temporal_type="avgpool",
+            filters=128,
+            expand=4,
+            repeats=2,
+            skip=True,
+            context_gate=True,
+        ),
+        Block(
+            spatial_type="std",
+            spatial_kernel=3,
+            spatial_stride=2,
+            temporal_type="avgpool",
+            filters=256,
+            expand=8,
+            repeats=2,
+            context_gate=True,
+            squeeze=0.7265534208526172,
+        ),
+    ),
+)
+"""26,414,721 trainable parameters and 4,326,160,640 multiply-adds with 339 classes."""
+
+TVN3 = Genotype(
+    image_size=160,
+    num_frames=8,
+    frame_stride=2,
+    blocks=(
+        Block(
+            spatial_type="depth",
+            spatial_kernel=3,
+            spatial_stride=2,
+            temporal_kernel=5,
+            temporal_stride=2,
+            filters=64,
+            expand=3,
+            repeats=2,
+            squeeze=0.6457257964198263,
+            context_gate=True,
+        ),
+        Block(
+            spatial_type="depth",
+            spatial_kernel=3,
+            spatial_stride=2,
+            filters=256,
+            expand=5,
+            repeats=4,
+            squeeze=0.9061418818635367,
+            skip=True,
+        ),
+        Block(
+            spatial_type="depth",
+            spatial_kernel=5,
+            spatial_stride=4,
+            temporal_type="maxpool",
+            temporal_kernel=3,
+            temporal_stride=2,
+            filters=256,
+            expand=2,
+            repeats=4,
+            skip=True,
+        ),
+        Block(
+            spatial_kernel=3,
+            spatial_stride=2,
+            temporal_type="maxpool",
+            temporal_kernel=3,
+            temporal_stride=3,
+            filters=512,
+            expand=5,
+            repeats=4,
+            context_gate=True,
+        ),
+    ),
+)
+"""67,709,221 trainable parameters and 53,639,220,992 multiply-adds with 339 classes."""

@@ -1,0 +1,111 @@
+"""Everything a run can be told, and the presets."""
+
+import dataclasses
+from dataclasses import field
+from pathlib import Path
+from typing import Literal
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.data.procedural import ProceduralData
+from tvnjax.data.video_folder import VideoData
+from tvnjax.latency.profile import Profiling
+from tvnjax.search.differentiable import DifferentiableConfig
+from tvnjax.search.evolution import EvolutionConfig
+from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan
+from tvnjax.train.optim import Optimizer
+from tvnjax.train.trainer import Training
+
+StrategyName = Literal["differentiable", "evolution", "random"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One search with its baselines."""
+
+    out: Path | None = None
+    """Directory to leave the run in; it must be empty. Default: runs/PRESET-DATE-TIME."""
+    seed: int = 0
+    """Of the strategies, the initial weights and the order of the clips."""
+    budget_ms: float | None = None
+    """Latency a network may take on this device, measured. Default: half the largest network's."""
+    data: ProceduralData | VideoData = field(default_factory=ProceduralData)
+    plan: Plan = field(default_factory=Plan)
+    """Sizes and strides; fixed during the search."""
+    operators: OperatorChoices = field(default_factory=OperatorChoices)
+    """Values of the genes that are searched."""
+    strategies: tuple[StrategyName, ...] = ("differentiable", "evolution", "random")
+    """Which to run; the baselines get the seconds the differentiable search took."""
+    baseline_seconds: float | None = None
+    """Seconds of evolution and random search each. Default: those of the differentiable search of this run."""
+    profile: Profiling = field(default_factory=Profiling)
+    search: DifferentiableConfig = field(default_factory=DifferentiableConfig)
+    evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
+    proxy: Training = field(default_factory=Training)
+    """Short training of a candidate from scratch, scored on the validation split."""
+    retrain: Training = field(default_factory=Training)
+    """Training of the network each strategy chose, from scratch, scored on the test split."""
+    retrain_on: Literal["train", "train+val"] = "train+val"
+    """Splits of the last training; choices were made before, on the validation split."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
+        if self.budget_ms is not None and not self.budget_ms > 0:
+            raise InvalidInputError(f"budget_ms is above 0; got {self.budget_ms}")
+        if not self.strategies or len(set(self.strategies)) != len(self.strategies):
+            raise InvalidInputError(f"strategies names at least one, each once; got {self.strategies}")
+        if self.baseline_seconds is not None and not self.baseline_seconds > 0:
+            raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
+        if self.baseline_seconds is None and "differentiable" not in self.strategies:
+            raise InvalidInputError(
+                f"baselines get the differentiable search's seconds; strategies {self.strategies} leave it out: give "
+                "--baseline-seconds"
+            )
+
+
+PRESETS: dict[str, tuple[str, RunConfig]] = {
+    "quick": (
+        "Search on procedurally made clips that need no download: minutes on two CPU cores.",
+        RunConfig(
+            data=ProceduralData(task="motion_shape", train_clips=1024, val_clips=256, test_clips=512),
+            plan=Plan(
+                image_size=32,
+                num_frames=8,
+                blocks=(
+                    BlockPlan(spatial_stride=2, filters=16),
+                    BlockPlan(spatial_stride=2, filters=32),
+                    BlockPlan(spatial_stride=2, temporal_stride=2, filters=48),
+                ),
+            ),
+            operators=OperatorChoices(expand=(1, 2)),
+            profile=Profiling(units=24, networks=6, repeats=30),
+            search=DifferentiableConfig(steps=150, batch_size=32, top_k=4, finalists=2, recalibration_batches=4),
+            evolution=EvolutionConfig(population=4, tournament=2),
+            proxy=Training(steps=60, batch_size=32, optimizer=Optimizer(learning_rate=4e-3)),
+            retrain=Training(steps=300, batch_size=32, optimizer=Optimizer(learning_rate=4e-3)),
+        ),
+    ),
+    "clips": (
+        "Search on your own video: --data.manifest FILE.csv or --data.folder DIR.",
+        RunConfig(
+            data=VideoData(folder=Path('.')),
+            plan=Plan(
+                image_size=32,
+                num_frames=8,
+                blocks=(
+                    BlockPlan(spatial_stride=2, filters=32),
+                    BlockPlan(spatial_stride=2, filters=48),
+                    BlockPlan(spatial_stride=1, temporal_stride=2, filters=64),
+                    BlockPlan(spatial_stride=2, filters=96),
+                ),
+            ),
+            operators=OperatorChoices(expand=(1, 2)),
+            profile=Profiling(units=48, networks=10, repeats=30),
+            search=DifferentiableConfig(steps=300, batch_size=32, top_k=6, finalists=2),
+            evolution=EvolutionConfig(population=6, tournament=3),
+            proxy=Training(steps=150, batch_size=32),
+            retrain=Training(steps=1000, batch_size=32),
+        ),
+    ),
+}
+"""Name, one line, and the configuration every option of the command line starts from."""

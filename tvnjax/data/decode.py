@@ -1,0 +1,127 @@
+"""Decodes the named frames of a video with PyAV, at the size they are stored in."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, place_span
+
+Fit = Literal["squash", "crop"]
+Span = tuple[int, int | None]
+
+
+class UnreadableVideoError(Exception):
+    """The file is missing, no video, damaged, or without a frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipShape:
+    """How spans become clips of one fixed shape."""
+
+    window: int
+    """Consecutive frames a window spans."""
+    jitter: int
+    """Frames kept before and after the centred window."""
+    size: int
+    """Side of the stored frames in pixels."""
+    fit: Fit
+    short_spans: ShortSpans
+
+    @property
+    def frames(self) -> int:
+        """Frames stored per clip."""
+        return self.window + 2 * self.jitter
+
+
+def decode_spans(
+    path: Path, spans: Sequence[Span], shape: ClipShape
+) -> Iterator[tuple[np.ndarray, Placement] | SpanOutsideVideoError]:
+    """Decodes ``path`` once and yields, per span and in order, its uint8 [frames, size, size, 3] and its placement.
+
+    A span that lies outside the video yields the error that says so. Frames no span needs are decoded (the others
+    depend on them) but neither scaled nor kept; a span without an end keeps every frame of the video until the file
+    is done.
+
+    Raises:
+      UnreadableVideoError: the file cannot be decoded as far as the spans reach, or has no frame.
+      ShortSpanError: see :func:`tvnjax.data.spans.place_span`.
+    """
+    reach = shape.window + shape.jitter
+    frames, decoded = _decode(path, [(s - reach, math.inf if e is None else e + reach) for s, e in spans], shape)
+    for start, end in spans:
+        try:
+            placement = place_span(
+                start, end, decoded, window=shape.window, jitter=shape.jitter, short_spans=shape.short_spans
+            )
+        except SpanOutsideVideoError as error:
+            yield error
+        else:
+            yield np.stack([frames[i] for i in placement.indices.tolist()]), placement
+
+
+def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape) -> tuple[dict[int, np.ndarray], int]:
+    """Returns the needed frames by number, and how many frames were decoded (all, or beyond the last needed)."""
+    if not path.is_file():
+        raise UnreadableVideoError("no such file")
+    kept: dict[int, np.ndarray] = {}
+    decoded = 0
+    ranges = iter(_merge(needed))
+    first, last = next(ranges)
+    scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
+    try:
+        # An open file and no protocols: what claims to be a video must not make FFmpeg open other files or addresses.
+        with (
+            path.open("rb") as file,
+            av.open(file, mode="r", metadata_errors="replace", options={"protocol_whitelist": "none"}) as container,
+        ):
+            if not container.streams.video:
+                raise UnreadableVideoError("has no video stream")
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
+            for frame in container.decode(stream):
+                if decoded >= first:
+                    kept[decoded] = _to_square(frame, scale, shape)
+                decoded += 1
+                if decoded >= last:
+                    first, last = next(ranges, (math.inf, math.inf))
+                    if first == math.inf:
+                        break
+    except (FFmpegError, OSError, ValueError) as error:
+        raise UnreadableVideoError(f"cannot be decoded after frame {decoded}: {_one_line(error)}") from None
+    if not decoded:
+        raise UnreadableVideoError("has no frame")
+    return kept, decoded
+
+
+def _merge(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns the union of half-open ranges as disjoint ranges in ascending order."""
+    merged: list[tuple[float, float]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _to_square(frame: VideoFrame, scale: VideoReformatter, shape: ClipShape) -> np.ndarray:
+    """Returns the frame as uint8 [size, size, 3], averaging the pixels each new one covers."""
+    size, width, height = shape.size, shape.size, shape.size
+    if shape.fit == "crop":
+        short = min(frame.width, frame.height)
+        width, height = (max(round(side * size / short), size) for side in (frame.width, frame.height))
+    pixels = scale.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
+    top, left = (height - size) // 2, (width - size) // 2
+    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())

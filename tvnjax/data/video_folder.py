@@ -1,0 +1,174 @@
+"""Clips from video files: what a manifest or a folder names, checked, split and decoded."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.data.checks import check_fraction, check_integer, window_length
+from tvnjax.data.decode import ClipShape, Fit, UnreadableVideoError, decode_spans
+from tvnjax.data.folder import read_folder
+from tvnjax.data.manifest import LabelledSpan, read_manifest
+from tvnjax.data.recipe import SPLITS, Clip, Recipe, SkippedClip, fingerprint
+from tvnjax.data.spans import ShortSpanError, ShortSpans, SpanOutsideVideoError
+from tvnjax.data.splits import assign_splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoData:
+    """Clips cut from video files, named by a manifest or by the folders they lie in."""
+
+    manifest: Path | None = None
+    """CSV with the columns path,label[,start_frame,end_frame][,split]: paths relative to its folder, end_frame one
+    past the last frame. Give this or --data.folder."""
+    folder: Path | None = None
+    """A folder of DIR/class/video or DIR/{train,val,test}/class/video. Give this or --data.manifest."""
+    short_spans: ShortSpans = "widen"
+    """Labelled spans shorter than the clip: widen takes the video around them, hold repeats their last frame, error
+    refuses them."""
+    fit: Fit = "squash"
+    """How a frame becomes square: squash changes its proportions, crop cuts its longer sides off."""
+    val_fraction: float = 0.15
+    """Share of the videos to validate on, where the input names no val split."""
+    test_fraction: float = 0.15
+    """Share of the videos to test on, where the input names no test split."""
+    split_seed: int = 0
+    """Draws another split, where the input names none."""
+    temporal_jitter: int = 4
+    """Training clips start up to this many frames before or after the centred one."""
+    shift: int = 0
+    """Training crops move by up to this many pixels each way; frames are stored with that margin."""
+    flip: bool = False
+    """Mirror half of the training clips; only for labels that do not tell left from right."""
+
+    def __post_init__(self) -> None:
+        if (self.manifest is None) == (self.folder is None):
+            met = "neither" if self.manifest is None else f"both {str(self.manifest)!r} and {str(self.folder)!r}"
+            raise InvalidInputError(
+                f"video data needs a manifest or a folder, got {met}; give one of --data.manifest and --data.folder"
+            )
+        for name, choices in (("short_spans", get_args(ShortSpans)), ("fit", get_args(Fit))):
+            if (value := getattr(self, name)) not in choices:
+                raise InvalidInputError(
+                    f"{name} must be one of {', '.join(choices)}, got {value!r}{did_you_mean(str(value), choices)}; "
+                    "choose one of them"
+                )
+        for name in ("val_fraction", "test_fraction"):
+            check_fraction(name, getattr(self, name))
+        if self.val_fraction + self.test_fraction >= 1:
+            raise InvalidInputError(
+                "val_fraction and test_fraction must leave videos to train on, got "
+                f"{self.val_fraction} + {self.test_fraction}; keep their sum below 1"
+            )
+        for name in ("split_seed", "temporal_jitter", "shift"):
+            check_integer(name, getattr(self, name), 0)
+
+    def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
+        """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
+        shape = ClipShape(
+            window=window_length(num_frames, frame_stride),
+            jitter=self.temporal_jitter,
+            size=check_integer("image_size", image_size, 1) + 2 * self.shift,
+            fit=self.fit,
+            short_spans=self.short_spans,
+        )
+        if self.manifest is not None:
+            root, spans = Path(self.manifest).parent, read_manifest(Path(self.manifest))
+            name = Path(self.manifest).stem
+        else:
+            root = Path(self.folder or ".")
+            name, spans = root.resolve().name, read_folder(root)
+        spans = assign_splits(
+            spans, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.split_seed
+        )
+        class_names = tuple(sorted({span.label for span in spans}))
+        asked = f"{num_frames} frames {frame_stride} apart"
+        return Recipe(
+            name=re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:40] or "videos",
+            class_names=class_names,
+            fingerprint=_fingerprint(root, spans, shape),
+            frames=shape.frames,
+            window=shape.window,
+            size=shape.size,
+            shift=self.shift,
+            flip=self.flip,
+            planned={split: sum(span.split == split for span in spans) for split in SPLITS},
+            read=lambda split: _read(root, [s for s in spans if s.split == split], class_names, shape, asked),
+        )
+
+
+def _fingerprint(root: Path, spans: Sequence[LabelledSpan], shape: ClipShape) -> str:
+    """Covers what the clips are made of: spans with labels and splits, every file's size and time, and the shape.
+
+    The spans stand for the manifest: a column that is not read, or the order of the options, changes no clip.
+    """
+    files: dict[str, tuple[int, int] | None] = {}
+    for path in {span.path for span in spans}:
+        try:
+            stat = (root / path).stat()
+            files[path] = (stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            files[path] = None
+    rows = [(s.path, s.label, s.start, s.end, s.split) for s in spans]
+    return fingerprint({"video": rows, "files": files, "shape": vars(shape)})
+
+
+def _read(
+    root: Path, spans: Sequence[LabelledSpan], class_names: tuple[str, ...], shape: ClipShape, asked: str
+) -> Iterator[Clip | SkippedClip]:
+    """Decodes each file of a split once, several files at a time, and yields the clips file by file."""
+    import grain  # brings jax along, which reading a manifest does not need
+
+    by_file = defaultdict(list)
+    for span in spans:
+        by_file[span.path].append(span)
+
+    def decode(file: list[LabelledSpan]) -> list[Clip | SkippedClip]:
+        return _clips_of_file(root, file, class_names, shape, asked)
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # PyAV lets go of the interpreter lock while it decodes; two files per thread bound the memory.
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+    for clips in grain.MapDataset.source(list(by_file.values())).map(decode).to_iter_dataset(options):
+        yield from clips
+
+
+def _clips_of_file(
+    root: Path, spans: list[LabelledSpan], class_names: tuple[str, ...], shape: ClipShape, asked: str
+) -> list[Clip | SkippedClip]:
+    path = spans[0].path
+
+    def skipped(span: LabelledSpan, reason: str) -> SkippedClip:
+        return SkippedClip(path=path, label=span.label, split=span.split, reason=" ".join(reason.split()))
+
+    clips: list[Clip | SkippedClip] = []
+    try:
+        decoded = list(decode_spans(root / path, [(span.start, span.end) for span in spans], shape))
+    except UnreadableVideoError as error:
+        return [skipped(span, str(error)) for span in spans]
+    except ShortSpanError as error:
+        raise InvalidInputError(
+            f"{asked} span {shape.window} frames, but {error} in {path!r}; pass --data.short-spans hold, "
+            "or take fewer frames or a smaller stride"
+        ) from None
+    for span, result in zip(spans, decoded):
+        if isinstance(result, SpanOutsideVideoError):
+            clips.append(skipped(span, str(result)))
+            continue
+        pixels, placement = result
+        clips.append(
+            Clip(
+                pixels=pixels,
+                label=class_names.index(span.label),
+                name=span.name,
+                span=placement.span,
+                valid=placement.valid,
+                widened=placement.widened,
+                held=placement.held,
+            )
+        )
+    return clips

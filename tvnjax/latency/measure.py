@@ -1,0 +1,135 @@
+"""Compiled latency of networks and units on the current device.
+
+The latency of a network here is: one clip, float32, evaluation mode, weights as arguments, pixels already normalised
+and on the device; the median over the timer's repeats of one call of the compiled program, waited for.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from tvnjax.latency.timer import Timer, Timing
+from tvnjax.nn.child import Child, UnitModule
+from tvnjax.nn.convolution import default_form
+from tvnjax.nn.layers import Initializer
+from tvnjax.space.network import Network, Unit
+
+LATENCY_RULE = (
+    "one clip, float32, evaluation mode, normalised pixels already on the device; median of repeated calls of the "
+    "compiled network, each waited for"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A median with its spread, and what it cost to get it."""
+
+    median_ms: float
+    iqr_ms: float
+    repeats: int
+    compile_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Something compiled and ready to be timed: the call, and for a slope a longer call of ``turns`` more turns."""
+
+    call: Callable[[], Array]
+    longer: Callable[[], Array] | None = None
+    turns: int = 1
+    compile_seconds: float = 0.0
+
+
+def measure(prepared: Mapping[Any, Prepared], timer: Timer) -> dict[Any, Measurement]:
+    """Times everything in turns, so that a slow moment of the machine meets all alike."""
+    calls: dict[Any, Callable[[], Array]] = {}
+    for key, item in prepared.items():
+        calls[key, "call"] = item.call
+        if item.longer is not None:
+            calls[key, "longer"] = item.longer
+    times = timer.interleave(calls)
+    measured = {}
+    for key, item in prepared.items():
+        samples = times[key, "call"].samples_ms
+        if item.longer is not None:
+            longer = times[key, "longer"].samples_ms
+            samples = tuple(max(b - a, 0.0) / item.turns for a, b in zip(samples, longer))
+        timing = Timing(samples_ms=samples)
+        measured[key] = Measurement(
+            median_ms=timing.median_ms,
+            iqr_ms=timing.iqr_ms,
+            repeats=len(samples),
+            compile_seconds=item.compile_seconds,
+        )
+    return measured
+
+
+def measure_network(network: Network, timer: Timer) -> Measurement:
+    """Compiles a network and times one forward pass of one clip."""
+    return measure({"network": prepare_network(network)}, timer)["network"]
+
+
+def prepare_network(network: Network) -> Prepared:
+    """A compiled forward pass of one clip."""
+    graph, state = _constant(Child(network))
+
+    def forward(state: nnx.State, clip: Array) -> Array:
+        return nnx.merge(graph, state, copy=True)(clip)
+
+    clip = jnp.zeros((1, *network.input_shape))
+    start = time.monotonic()
+    compiled = jax.jit(forward).lower(state, clip).compile()
+    return Prepared(call=lambda: compiled(state, clip), compile_seconds=time.monotonic() - start)
+
+
+def prepare_unit(unit: Unit) -> Prepared:
+    """A short and a long chain of one fused unit, whose difference is the unit without the cost of a call.
+
+    The chain is a loop of known body and free length: the input of each turn hangs on the mean of the turn before, so
+    that no turn can be skipped or run early.
+    """
+    graph, state = _constant(UnitModule(unit, Initializer(0), default_form()))
+
+    def chain(state: nnx.State, x: Array, turns: Array) -> Array:
+        module = nnx.merge(graph, state, copy=True)
+
+        def turn(_: int, x: Array) -> Array:
+            return x + 1e-20 * module(x, train=False).mean()
+
+        return jax.lax.fori_loop(0, turns, turn, x)[0, 0, 0, 0, 0]
+
+    x = jnp.ones((1, *unit.in_shape))
+    start = time.monotonic()
+    compiled = jax.jit(chain).lower(state, x, jnp.int32(1)).compile()
+    compile_seconds = time.monotonic() - start
+    turns = _turns(lambda count: compiled(state, x, jnp.int32(count)))
+    one, more = jnp.int32(1), jnp.int32(1 + turns)
+    return Prepared(
+        call=lambda: compiled(state, x, one),
+        longer=lambda: compiled(state, x, more),
+        turns=turns,
+        compile_seconds=compile_seconds,
+    )
+
+
+def _turns(run: Callable[[int], Array]) -> int:
+    """Enough turns for a chain of about 4 ms, so that neither the clock's grain nor the cost of a call counts."""
+    jax.block_until_ready(run(2))
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        jax.block_until_ready(run(8))
+        seconds.append((time.perf_counter() - start) / 8)
+    return int(min(max(4e-3 / min(seconds), 6), 200))
+
+
+def _constant(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
+    """Graph and weights of a module. Weights are constants: what they are does not change how long they take."""
+    graph, state = nnx.split(module)
+    return graph, jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.01, leaf.dtype), state)

@@ -1,0 +1,153 @@
+"""Measuring a device for a search space: units and a few whole networks, then the cost model fitted to them."""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Monitor
+from tvnjax.latency.cost_model import network_features, unit_features
+from tvnjax.latency.expected import ExpectedCost
+from tvnjax.latency.extremes import extreme_network
+from tvnjax.latency.measure import Prepared, measure, prepare_network, prepare_unit
+from tvnjax.latency.table import Fit, LatencyTable, fit_entries
+from tvnjax.latency.timer import Timer
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import Network, Unit
+from tvnjax.space.relaxed import GENES, RelaxedPlan
+
+
+Key = tuple[str, str]
+"""Kind (``unit`` or ``network``) and key of an entry of the table."""
+
+_BATCH = 16
+"""Programs kept compiled and timed in turns."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profiling:
+    """How much is measured before a search."""
+
+    units: int = 60
+    """Distinct units, spread so that every candidate of every choice is met."""
+    networks: int = 12
+    """Whole networks, beside the cheapest and the dearest."""
+    repeats: int = 40
+    """Timed calls of each."""
+
+    def __post_init__(self) -> None:
+        if self.units < 10 or self.networks < 3 or self.repeats < 30:
+            raise InvalidInputError(
+                f"a profile takes at least 10 units, 3 networks and 30 repeats; got {self.units}, {self.networks} and "
+                f"{self.repeats}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What a search knows about the device."""
+
+    fit: Fit
+    expected: ExpectedCost
+    """Expected milliseconds of the relaxed plan."""
+    cheapest: Genotype
+    cheapest_ms: float
+    """Measured."""
+    dearest: Genotype
+    dearest_ms: float
+    """Measured: the largest network's latency."""
+    measured: int
+    reused: int
+    seconds: float
+
+
+def profile_plan(
+    plan: RelaxedPlan, num_classes: int, table: LatencyTable, profiling: Profiling, monitor: Monitor
+) -> Profile:
+    """Measures what the table lacks for a plan, fits the cost model, and measures its extreme networks."""
+    start = time.monotonic()
+    timer = Timer(repeats=profiling.repeats)
+    genotypes = covering_genotypes(plan, max(profiling.networks, profiling.units), np.random.default_rng(0))
+    lowered = [lower(genotype, num_classes) for genotype in genotypes]
+    units = {unit.key: unit for network in lowered for unit in network.units}
+    chosen = list(units.items())[: profiling.units]
+    wanted: dict[Key, Unit | Network] = {("unit", key): unit for key, unit in chosen}
+    for genotype, network in list(zip(genotypes, lowered))[: profiling.networks]:
+        wanted["network", _network_key(genotype, num_classes)] = network
+    missing = [key for key in wanted if key not in table.entries]
+    total = len(missing) + 2
+    # In batches, so that an interrupted profile keeps what it has; inside a batch everything is timed in turns.
+    for first in range(0, len(missing), _BATCH):
+        prepared = {}
+        for done, key in enumerate(missing[first : first + _BATCH], first):
+            monitor.progress("profile", done, total, f"{key[0]} {key[1][:48]}")
+            prepared[key] = _prepare(wanted[key])
+        _measure(table, prepared, wanted, timer)
+    keys = set(wanted)
+    model = fit_entries(table.rows(keys)).model
+    measured = len(missing)
+    extremes: dict[str, tuple[Genotype, float]] = {}
+    for done, which in enumerate(("cheapest", "dearest")):
+        monitor.progress("profile", len(missing) + done, total, f"the {which} network")
+        costs = ExpectedCost(plan, num_classes, model.layer_ms, unit_cost=model.unit_ms, constant=model.network_ms)
+        genotype = extreme_network(costs, which)  # type: ignore[arg-type]
+        key = ("network", _network_key(genotype, num_classes))
+        if key not in table.entries:
+            network = lower(genotype, num_classes)
+            _measure(table, {key: _prepare(network)}, {key: network}, timer)
+            measured += 1
+        keys.add(key)
+        extremes[which] = (genotype, table.entries[key].median_ms)
+    fitted = fit_entries(table.rows(keys))
+    model = fitted.model
+    monitor.progress("profile", 1, 1, f"{measured} measured, {len(keys) - measured} known")
+    return Profile(
+        fit=fitted,
+        expected=ExpectedCost(plan, num_classes, model.layer_ms, unit_cost=model.unit_ms, constant=model.network_ms),
+        cheapest=extremes["cheapest"][0],
+        cheapest_ms=extremes["cheapest"][1],
+        dearest=extremes["dearest"][0],
+        dearest_ms=extremes["dearest"][1],
+        measured=measured,
+        reused=len(keys) - measured,
+        seconds=time.monotonic() - start,
+    )
+
+
+def covering_genotypes(plan: RelaxedPlan, count: int, rng: np.random.Generator) -> list[Genotype]:
+    """Networks in which every candidate of every choice occurs about equally often (a Latin hypercube)."""
+    columns = [
+        {
+            gene: rng.permutation(np.arange(count) % len(block.candidates(gene)))
+            if gene in block.active
+            else np.zeros(count, int)
+            for gene in GENES
+        }
+        for block in plan.blocks
+    ]
+    return [
+        plan.decode(tuple({gene: int(values[row]) for gene, values in block.items()} for block in columns))
+        for row in range(count)
+    ]
+
+
+def _prepare(what: Unit | Network) -> Prepared:
+    return prepare_unit(what) if isinstance(what, Unit) else prepare_network(what)
+
+
+def _measure(
+    table: LatencyTable, prepared: Mapping[Key, Prepared], wanted: Mapping[Key, Unit | Network], timer: Timer
+) -> None:
+    for key, measured in measure(prepared, timer).items():
+        what = wanted[key]
+        features = unit_features(what) if isinstance(what, Unit) else network_features(what)
+        table.add(*key, features, measured)
+    table.save()
+
+
+def _network_key(genotype: Genotype, num_classes: int) -> str:
+    return f"{genotype_id(genotype)} {num_classes} classes"

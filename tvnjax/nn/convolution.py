@@ -1,0 +1,176 @@
+"""Convolution of ``[batch, time, height, width, channels]`` arrays in two forms that give the same numbers.
+
+XLA on a CPU is 10-80 times slower than the arithmetic asks for at depthwise, grouped and temporal convolution,
+and exported models are slow at anything but plain convolutions. So a layer trains in the form its backend runs
+well and is exported in the plain one; ``experiments/benchmarks/layer_forms.py`` measures both.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.nn.windows import Axis, correlate, same_axis, shifted, unmoved
+
+Form = Literal["shifted", "plain"]
+"""``shifted``: slices, products and matrix products, for XLA on a CPU. ``plain``: one ``lax`` operation."""
+
+_TIME, _HEIGHT, _WIDTH = 0, 1, 2
+
+
+def default_form(backend: str | None = None) -> Form:
+    """Returns the form that trains fastest on a JAX backend (None: the one in use)."""
+    return "shifted" if (backend or jax.default_backend()) == "cpu" else "plain"
+
+
+def conv(x: Array, kernel: Array, stride: tuple[int, int, int] = (1, 1, 1), *, form: Form) -> Array:
+    """Convolves with SAME padding and no bias; any kernel size and stride, depthwise and grouped included.
+
+    The output has ``ceil(size / stride)`` elements along an axis and padding puts its odd element after, as
+    ``padding="SAME"`` does in XLA and TensorFlow.
+
+    The shifted form differentiates in reverse, to any order, but not in forward mode.
+
+    Args:
+      x: ``[b, t, h, w, c]``.
+      kernel: ``[kt, kh, kw, c / groups, features]``. Its fourth size sets the number of groups, and group
+        ``i`` of the input channels makes group ``i`` of the features.
+      stride: ``(t, h, w)``.
+      form: see ``Form`` and ``default_form``.
+
+    Returns:
+      ``[b, ceil(t / stride_t), ceil(h / stride_h), ceil(w / stride_w), features]`` of the dtype of ``x``.
+
+    Raises:
+      InvalidInputError: where shapes, dtypes, strides or the form do not fit together.
+    """
+    check_window("convolution", x, kernel.shape[:3], stride, form)
+    if kernel.ndim != 5 or x.shape[-1] % kernel.shape[3] or kernel.shape[4] % (x.shape[-1] // kernel.shape[3]):
+        raise InvalidInputError(
+            "a convolution's kernel is [kt, kh, kw, channels / groups, features] with groups dividing both; met "
+            f"{kernel.shape} for {x.shape[-1]} channels: change the channels or the features"
+        )
+    if x.dtype != kernel.dtype:
+        raise InvalidInputError(
+            f"a convolution's input and kernel share one dtype; met {x.dtype} and {kernel.dtype}: cast one"
+        )
+    return _plain(x, kernel, stride) if form == "plain" else _shifted(x, kernel, stride)
+
+
+def check_window(layer: str, x: Array, window: Sequence[int], stride: Sequence[int], form: Form) -> None:
+    """Raises InvalidInputError unless a window and a stride of positive ``(t, h, w)`` fit a 5-D ``x``."""
+    if form not in get_args(Form):
+        raise InvalidInputError(f"a {layer} has the forms {get_args(Form)}; met {form!r}: pass one of them")
+    if x.ndim != 5 or len(window) != 3 or len(stride) != 3 or min(*window, *stride) < 1:
+        raise InvalidInputError(
+            f"a {layer} takes [b, t, h, w, c] and a window and stride of three sizes from 1 up, (t, h, w); met "
+            f"{x.shape}, {tuple(window)} and {tuple(stride)}: reshape the input or correct the sizes"
+        )
+
+
+def _plain(x: Array, kernel: Array, stride: tuple[int, int, int]) -> Array:
+    groups = x.shape[-1] // kernel.shape[3]
+    taps = kernel.shape[:3]
+    # An axis with one tap is sliced, so that what is left has two axes wherever it can: exporters and their
+    # runtimes support and optimise two-dimensional convolution first.
+    x = x[(slice(None), *(slice(None, None, s if k == 1 else 1) for k, s in zip(taps, stride)))]
+    b, t, h, w, c = x.shape
+    if taps[_TIME] == 1:
+        strides = [s if k > 1 else 1 for k, s in zip(taps[1:], stride[1:])]
+        y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides, "SAME", groups)
+        return y.reshape(b, t, *y.shape[1:])
+    if taps[_HEIGHT] == taps[_WIDTH] == 1:
+        y = _lax_conv(x.reshape(b, t, h * w, c), kernel[:, 0], (stride[_TIME], 1), "SAME", groups)
+        return y.reshape(b, -1, h, w, y.shape[-1])
+    strides = [s if k > 1 else 1 for k, s in zip(taps, stride)]
+    return _lax_conv(x, kernel, strides, "SAME", groups)
+
+
+def _shifted(x: Array, kernel: Array, stride: tuple[int, int, int]) -> Array:
+    axes = tuple(same_axis(n, k, s) for n, k, s in zip(x.shape[1:4], kernel.shape, stride))
+    kernel = kernel[tuple(slice(axis.first, axis.first + axis.taps) for axis in axes)]
+    groups = x.shape[-1] // kernel.shape[3]
+    if groups == 1:
+        return _dense(x, kernel, axes)
+    if kernel.shape[3] == 1:
+        return _depthwise(x, kernel[:, :, :, 0], axes)
+    parts = zip(jnp.split(x, groups, axis=-1), jnp.split(kernel, groups, axis=-1))
+    return jnp.concatenate([_dense(x_part, kernel_part, axes) for x_part, kernel_part in parts], axis=-1)
+
+
+def _depthwise(x: Array, kernel: Array, axes: tuple[Axis, ...]) -> Array:
+    """``kernel [*taps, m * c]``: feature f reads channel ``f // m``."""
+    if kernel.shape[-1] != x.shape[-1]:
+        x = jnp.repeat(x, kernel.shape[-1] // x.shape[-1], axis=-1)
+    # Sums in at least float32, as XLA's own convolutions do.
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    y: Array = correlate(x.astype(wide), kernel.astype(wide), axes)
+    return y.astype(x.dtype)
+
+
+def _dense(x: Array, kernel: Array, axes: tuple[Axis, ...]) -> Array:
+    """One group, reduced to what XLA:CPU does well: a matrix product, or a convolution in one or two axes."""
+    sliding = [i for i in (_TIME, _HEIGHT, _WIDTH) if axes[i].taps > 1]
+    if len(sliding) > 1 and sliding[0] == _TIME:
+        # A convolution in three axes takes 3-10 times as long as one in two that reads the frames side by side.
+        sliding = sliding[1:]
+    x, kernel = _fold_taps(x, kernel, axes, [i for i in range(3) if i not in sliding])
+    if sliding and _patches_pay(x.shape[-1], [axes[i] for i in sliding]):
+        x, kernel = _fold_taps(x, kernel, axes, sliding)
+        sliding = []
+
+    b, t, h, w, c = x.shape
+    if not sliding:
+        return x @ kernel[0, 0, 0]
+    strides = [axes[i].stride if i in sliding else 1 for i in range(3)]
+    padding = [(axes[i].before, axes[i].after) if i in sliding else (0, 0) for i in range(3)]
+    if sliding == [_TIME]:
+        # As many short rows: over [t, h * w] images the kernel's gradient takes 2-3 times as long.
+        rows = x.reshape(b, t, h * w, c).swapaxes(1, 2).reshape(b * h * w, t, c)
+        y = _lax_conv(rows, kernel[:, 0, 0], strides[:1], padding[:1])
+        y = y.reshape(b, h * w, -1, y.shape[-1]).swapaxes(1, 2)
+        return y.reshape(b, -1, h, w, y.shape[-1])
+    y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides[1:], padding[1:])
+    return y.reshape(b, t, *y.shape[1:])
+
+
+def _fold_taps(x: Array, kernel: Array, axes: tuple[Axis, ...], folded: list[int]) -> tuple[Array, Array]:
+    """Moves the taps of some axes into the channels of x and kernel, which leaves those axes one tap each."""
+    along = [axes[i] if i in folded else unmoved(x.shape[i + 1]) for i in range(3)]
+    x = jnp.concatenate(shifted(x, along), axis=-1)
+    kept = [i for i in range(3) if i not in folded]
+    taps = [1 if i in folded else kernel.shape[i] for i in range(3)]
+    kernel = kernel.transpose(*kept, *folded, 3, 4).reshape(*taps, x.shape[-1], kernel.shape[-1])
+    return x, kernel
+
+
+def _patches_pay(channels: int, sliding: list[Axis]) -> bool:
+    """Whether to copy out the patch under every window and multiply matrices instead of convolving."""
+    patches = math.prod(axis.taps * axis.out for axis in sliding)
+    return (
+        any(axis.taps > axis.out for axis in sliding)  # XLA then loops naively, here or in the gradient: 3-15 times
+        or channels == 3  # the first layer, where XLA's convolution does not vectorise: 2-5 times
+        or patches <= 2 * math.prod(axis.size for axis in sliding)  # windows that hardly overlap: up to 2 times
+    )
+
+
+def _lax_conv(
+    x: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    groups: int = 1,
+) -> Array:
+    axes = "THW"[3 - len(strides) :]
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+    )

@@ -1,0 +1,197 @@
+"""How every figure looks and how it becomes SVG text and PNG bytes.
+
+Figures are made with matplotlib's objects and never with pyplot, so that a report leaves a notebook's figures alone.
+"""
+
+import contextlib
+import dataclasses
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+POINTS_PER_INCH = 72
+WIDTH = 720.0
+"""Of the wide figures, in points."""
+PNG_DPI = 120
+
+INK = "#1f2933"
+FAINT = "#6b7680"
+RULE = "#d5dae0"
+BUDGET_LINE = "#1f2933"
+
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+"""Characters that no XML can hold, which a name in a log may."""
+
+_LOOK: dict[str, Any] = {
+    # Text stays text: it can be searched and read out, and weighs less than outlines.
+    "svg.fonttype": "none",
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "font.size": 9,
+    # A class or a key with a dollar sign in it is not a formula.
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": "#e8ebee",
+    "grid.linewidth": 0.7,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """Colour, marker and dashes of a strategy, so that no figure tells strategies apart by colour alone."""
+
+    colour: str
+    marker: str
+    dashes: Any
+
+
+# Okabe and Ito's palette, which stays apart under the common colour-vision deficiencies.
+_KNOWN = {
+    "differentiable": Look(colour="#0072b2", marker="o", dashes="solid"),
+    "evolution": Look(colour="#d55e00", marker="s", dashes=(0, (6, 2))),
+    "random": Look(colour="#009e73", marker="^", dashes=(0, (2, 1.5))),
+}
+_SPARE = (
+    Look(colour="#cc79a7", marker="D", dashes=(0, (6, 2, 1.5, 2))),
+    Look(colour="#e69f00", marker="v", dashes=(0, (4, 1))),
+    Look(colour="#56b4e9", marker="P", dashes=(0, (1, 1))),
+    Look(colour="#5c4b8a", marker="X", dashes=(0, (8, 2, 1, 2, 1, 2))),
+)
+
+
+def strategy_looks(names: Sequence[str]) -> dict[str, Look]:
+    """The look of each strategy: fixed for the well-known ones, by order for others."""
+    others = [name for name in dict.fromkeys(names) if name not in _KNOWN]
+    return _KNOWN | {name: _SPARE[index % len(_SPARE)] for index, name in enumerate(others)}
+
+
+@contextlib.contextmanager
+def report_style() -> Iterator[None]:
+    """matplotlib's settings for a report; the ones before come back at the end, whatever a notebook has set."""
+    with matplotlib.style.context(["default", _LOOK]):
+        yield
+
+
+def new_figure(width: float, height: float, *, constrained: bool = True) -> Figure:
+    """An empty figure of ``width`` by ``height`` points (72 an inch)."""
+    size = (width / POINTS_PER_INCH, height / POINTS_PER_INCH)
+    return Figure(figsize=size, layout="constrained" if constrained else None)
+
+
+def budget_line(axes: Axes, budgets: Sequence[float], *, vertical: bool) -> None:
+    """Draws each budget (milliseconds) as a dashed line, the labels at its end."""
+    for budget in sorted(set(budgets)):
+        draw, label = (
+            (axes.axvline, axes.get_xaxis_transform()) if vertical else (axes.axhline, axes.get_yaxis_transform())
+        )
+        draw(budget, color=BUDGET_LINE, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
+        x, y = (budget, 0.02) if vertical else (0.99, budget)
+        axes.annotate(
+            f"budget {budget:g} ms",
+            (x, y),
+            xycoords=label,
+            xytext=(3, 0) if vertical else (0, 3),
+            textcoords="offset points",
+            ha="left" if vertical else "right",
+            va="bottom",
+            fontsize=8,
+            rotation=90 if vertical else 0,
+        )
+
+
+def plain_log_axis(axis: Any) -> None:
+    """A logarithmic axis labelled 1, 2, 5, 10 instead of with powers, or evenly where it spans less than that."""
+    low, high = axis.get_view_interval()
+    narrow = high < 5 * low
+    axis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def to_png(figure: Figure) -> bytes:
+    """PNG bytes of a figure that ``to_svg`` has drawn; its layout stays as it came out there, which saves time."""
+    figure.set_layout_engine("none")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    return buffer.getvalue()
+
+
+def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """SVG text to stand inside an HTML page: scalable, described in words, its ids starting with ``name``.
+
+    An SVG inside HTML needs no namespaces, so none are written and the page holds no address at all.
+    """
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    root = ElementTree.fromstring(_NO_XML.sub("", buffer.getvalue()))
+    for element in root.iter():
+        element.tag = _local(element.tag)
+        for key in list(element.attrib):
+            element.set(_local(key), _own_ids(_local(key), element.attrib.pop(key), name))
+        if element.tag == "g":
+            # matplotlib numbers every group; nothing refers to these numbers.
+            element.attrib.pop("id", None)
+    _remove(root, ("metadata", "style"))
+    width, height = (float(root.attrib.pop(side).removesuffix("pt")) for side in ("width", "height"))
+    root.attrib.pop("version", None)
+    root.set("viewBox", f"0 0 {width:g} {height:g}")
+    # What the removed style sheet said, for this drawing alone.
+    root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
+    root.set("role", "img")
+    for index, (tag, attribute, text) in enumerate(
+        (("title", "aria-labelledby", title), ("desc", "aria-describedby", description))
+    ):
+        words = ElementTree.Element(tag, {"id": f"{name}-{tag}"})
+        words.text = text
+        root.insert(index, words)
+        root.set(attribute, f"{name}-{tag}")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _local(tag: str) -> str:
+    return tag.rsplit("}", 1)[-1]
+
+
+def _own_ids(key: str, value: str, name: str) -> str:
+    if key == "id":
+        return f"{name}-{value}"
+    if key == "href" and value.startswith("#"):
+        return f"#{name}-{value[1:]}"
+    return re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", value)
+
+
+def _remove(parent: ElementTree.Element, tags: tuple[str, ...]) -> None:
+    for child in list(parent):
+        if child.tag in tags:
+            parent.remove(child)
+        else:
+            _remove(child, tags)

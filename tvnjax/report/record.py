@@ -1,0 +1,218 @@
+"""Reading a run directory: ``results.json``, ``config.json`` and ``events.jsonl``.
+
+``results.json`` is what the tables are made of, so a broken one is refused. ``events.jsonl`` is a log that a stopped
+run may have left half written, so everything in it is optional and what cannot be read is counted and passed over.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.space.genotype import Genotype, genotype_from_json
+
+_NUMBERS = (
+    *("top1", "top5", "latency_ms", "latency_iqr_ms", "predicted_ms", "budget_ms", "params", "macs"),
+    *("seconds", "compile_seconds", "retrain_seconds", "evaluations", "infeasible"),
+)
+_SHARES = ("top1", "top5")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StrategyResult:
+    """What one strategy found with one seed; ``None`` stands for a number the run does not have."""
+
+    name: str
+    seed: int
+    top1: float | None = None
+    """Share of the test split, 0 to 1, after retraining."""
+    top5: float | None = None
+    latency_ms: float | None = None
+    """Measured, median of the repeats."""
+    latency_iqr_ms: float | None = None
+    predicted_ms: float | None = None
+    budget_ms: float | None = None
+    params: float | None = None
+    macs: float | None = None
+    seconds: float | None = None
+    """Of the search, compilation included."""
+    compile_seconds: float | None = None
+    retrain_seconds: float | None = None
+    evaluations: float | None = None
+    infeasible: float | None = None
+    genotype_id: str = ""
+    genotype: Genotype | None = None
+    error: str = ""
+
+    @property
+    def budget_share(self) -> float | None:
+        """Measured milliseconds as a part of the budget; above 1 the network is over it."""
+        if self.latency_ms is None or not self.budget_ms:
+            return None
+        return self.latency_ms / self.budget_ms
+
+    @property
+    def over_budget(self) -> bool:
+        return self.budget_share is not None and self.budget_share > 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """Everything a report is made of."""
+
+    name: str
+    results: tuple[StrategyResult, ...]
+    config: dict[str, Any] | None
+    details: dict[str, Any]
+    """``results.json`` without its ``strategies``."""
+    events: tuple[dict[str, Any], ...]
+    unread_lines: int
+    """Lines of ``events.jsonl`` that are no JSON object, such as the last one of a run that was stopped."""
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of the strategies, each once, in the order of ``results.json``."""
+        return tuple(dict.fromkeys(result.name for result in self.results))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        names = self.mapping("data").get("class_names")
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """A part of ``results.json`` that is an object; an empty one where there is none."""
+        part = self.details.get(key)
+        return part if isinstance(part, dict) else {}
+
+    def of(self, strategy: str) -> list[StrategyResult]:
+        return [result for result in self.results if result.name == strategy]
+
+    def select(self, event: str, **equal: Any) -> list[dict[str, Any]]:
+        """Events of one kind, in their order, whose fields equal those given."""
+        return [
+            entry
+            for entry in self.events
+            if entry.get("event") == event and all(entry.get(key) == value for key, value in equal.items())
+        ]
+
+    def runs(self, event: str) -> list[tuple[str, Any]]:
+        """(strategy, seed) of the events of one kind, each once: those of the results first, in their order."""
+        met = dict.fromkeys(
+            (entry["strategy"], entry.get("seed"))
+            for entry in self.select(event)
+            if isinstance(entry.get("strategy"), str) and not isinstance(entry.get("seed"), dict | list)
+        )
+        known = [(result.name, result.seed) for result in self.results]
+        return [run for run in known if run in met] + [run for run in met if run not in known]
+
+
+def best_of(results: Iterable[StrategyResult]) -> StrategyResult | None:
+    """The result shown for a strategy: the highest top-1 within the budget, then the highest of all."""
+    ranked = sorted(results, key=lambda r: (not r.over_budget, -1.0 if r.top1 is None else r.top1), reverse=True)
+    return ranked[0] if ranked else None
+
+
+def number(entry: Mapping[str, Any], key: str) -> float | None:
+    """The finite number at ``key`` of an event, or ``None``."""
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def read_run(run_dir: Path) -> RunRecord:
+    """Reads a run directory.
+
+    Raises:
+        InvalidInputError: ``results.json`` is missing or breaks its schema, or ``config.json`` is no JSON object.
+    """
+    path = run_dir / "results.json"
+    if not path.is_file():
+        raise InvalidInputError(f"a report is made from results.json; {run_dir} has none: finish the run first")
+    details = _read_object(path)
+    entries = details.pop("strategies", None)
+    if not isinstance(entries, list) or not entries:
+        raise InvalidInputError(f"{path} lists at least one strategy under 'strategies'; got {entries!r:.60}")
+    config = run_dir / "config.json"
+    events, unread = _read_events(run_dir / "events.jsonl")
+    return RunRecord(
+        name=run_dir.resolve().name,
+        results=tuple(_read_result(entry, f"{path}, strategy {index}") for index, entry in enumerate(entries)),
+        config=_read_object(config) if config.is_file() else None,
+        details=details,
+        events=events,
+        unread_lines=unread,
+    )
+
+
+def _read_result(entry: Any, where: str) -> StrategyResult:
+    if not isinstance(entry, dict):
+        raise InvalidInputError(f"a strategy's result is a JSON object; {where} is {entry!r:.60}")
+    name, seed = entry.get("name"), entry.get("seed")
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"a strategy's result has a name; {where} has {name!r:.60}")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise InvalidInputError(f"a strategy's seed is a whole number; {where} ({name}) has {seed!r:.60}")
+    numbers = {key: _checked(key, entry.get(key), where) for key in _NUMBERS}
+    genotype = entry.get("genotype")
+    try:
+        genotype = None if genotype is None else genotype_from_json(genotype)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}, genotype: {error}") from None
+    return StrategyResult(
+        name=name,
+        seed=seed,
+        genotype_id=str(entry.get("genotype_id") or ""),
+        genotype=genotype,
+        error=str(entry.get("error") or ""),
+        **numbers,
+    )
+
+
+def _checked(key: str, value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise InvalidInputError(f"{key} is a number that is not negative, or null; {where} has {value!r:.60}")
+    if key in _SHARES and value > 1:
+        raise InvalidInputError(f"{key} is a share from 0 to 1; {where} has {value!r}: divide percentages by 100")
+    return value
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        data = _parse(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(f"{path} is JSON; line {error.lineno}: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is JSON in UTF-8; byte {error.start}: {error.reason}") from None
+    if not isinstance(data, dict):
+        raise InvalidInputError(f"{path} holds a JSON object; got {type(data).__name__}")
+    return data
+
+
+def _read_events(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:
+    events: list[dict[str, Any]] = []
+    unread = 0
+    # A run stopped in the middle of a write can leave half a character at the end.
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            entry = _parse(line)
+        except json.JSONDecodeError:
+            entry = None
+        if isinstance(entry, dict):
+            events.append(entry)
+        else:
+            unread += 1
+    return tuple(events), unread
+
+
+def _parse(text: str) -> Any:
+    """Parses JSON; the NaN and Infinity that Python writes become null, a number the run does not have."""
+    return json.loads(text, parse_constant=lambda _: None)

@@ -1,0 +1,214 @@
+"""The tables of a report: strategies side by side, every seed, genes, gap ledger, latency gate, data."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tvnjax.report.document import Cell, Table, cells
+from tvnjax.report.quantities import (
+    MISSING,
+    Style,
+    count,
+    decimal,
+    mean_sd,
+    millions,
+    milliseconds,
+    optional,
+    percent,
+    seconds,
+    signed,
+)
+from tvnjax.report.record import RunRecord, StrategyResult, number
+from tvnjax.space.genotype import Block
+
+_SHORT_CLASSES = 5
+SKIPPED_SHOWN = 200
+"""Skipped files listed by name; the rest is counted."""
+
+_LATENCY_GATE = (
+    ("mape", "mean absolute error (%)", percent, "at most 8", lambda v: v <= 0.08),
+    ("within_10pct", "within ±10 % (%)", percent, "at least 85", lambda v: v >= 0.85),
+    ("kendall_tau", "rank correlation (Kendall's τ)", decimal, "at least 0.90", lambda v: v >= 0.9),
+    ("bias", "mean signed error (%)", lambda v: signed(100 * v), "within ±3", lambda v: abs(v) <= 0.03),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One quantity of a strategy's result: a row of the comparison, a column of the table of seeds."""
+
+    label: str
+    value: Callable[[StrategyResult], float | None]
+    style: Style
+    note: str = ""
+
+
+def measures(record: RunRecord) -> list[Measure]:
+    """The quantities of the comparison in their order, each with its unit and its rule."""
+    rule = str(record.details.get("counting_rule") or "")
+    by_word = dict(part.split(":", 1) for part in rule.split(";") if ":" in part)
+    counted = {word.strip(): text.strip() for word, text in by_word.items()}
+    classes = len(record.class_names)
+    easy = f"of {classes} classes: always 100 %" if 0 < classes <= _SHORT_CLASSES else ""
+    majority = number(record.mapping("data"), "majority_share")
+    return [
+        Measure(label="top-1, test (%)", value=lambda r: r.top1, style=percent),
+        Measure(label="top-5, test (%)", value=lambda r: r.top5, style=percent, note=easy),
+        Measure(
+            label="most frequent class (%)", value=lambda _: majority, style=percent, note="what a constant answer gets"
+        ),
+        Measure(label="measured latency (ms)", value=lambda r: r.latency_ms, style=milliseconds, note="median"),
+        Measure(
+            label="its spread (ms)", value=lambda r: r.latency_iqr_ms, style=milliseconds, note="interquartile range"
+        ),
+        Measure(label="budget (ms)", value=lambda r: r.budget_ms, style=milliseconds),
+        Measure(label="measured / budget (%)", value=lambda r: r.budget_share, style=percent, note="above 100 is over"),
+        Measure(label="predicted latency (ms)", value=lambda r: r.predicted_ms, style=milliseconds),
+        Measure(label="parameters", value=lambda r: r.params, style=count, note=counted.get("parameters", "")),
+        Measure(
+            label="multiply-adds (millions)",
+            value=lambda r: r.macs,
+            style=millions,
+            note=counted.get("multiply-adds", rule),
+        ),
+        Measure(label="search (s)", value=lambda r: r.seconds, style=seconds, note="compilation included"),
+        Measure(label="of it compilation (s)", value=lambda r: r.compile_seconds, style=seconds),
+        Measure(label="retraining (s)", value=lambda r: r.retrain_seconds, style=seconds),
+        Measure(label="networks evaluated", value=lambda r: r.evaluations, style=count),
+        Measure(label="infeasible candidates", value=lambda r: r.infeasible, style=count),
+    ]
+
+
+def comparison(record: RunRecord) -> Table:
+    """Strategies side by side: a column each, mean ± sd over its seeds where it has several."""
+    groups = [record.of(name) for name in record.strategies]
+    rows = []
+    for measure in measures(record):
+        row = [Cell(text=measure.label, note=measure.note)]
+        for group in groups:
+            over = sum(result.over_budget for result in group) if measure.label.startswith("measured") else 0
+            note = f"{over} of {len(group)} over" if over and len(group) > 1 else ""
+            row.append(Cell(text=mean_sd([measure.value(r) for r in group], measure.style), note=note, alert=over > 0))
+        rows.append(tuple(row))
+    several = max(map(len, groups)) > 1
+    if several:
+        rows.append((Cell(text="seeds"), *(Cell(text=str(len(group))) for group in groups)))
+    else:
+        rows.append((Cell(text="network"), *(Cell(text=group[0].genotype_id or MISSING) for group in groups)))
+    header = ("", *record.strategies)
+    caption = "Mean ± sample standard deviation over seeds." if several else ""
+    return Table(header=header, rows=tuple(rows), caption=caption)
+
+
+def every_seed(record: RunRecord) -> Table:
+    """One row a strategy and seed."""
+    columns = [measure for measure in measures(record) if not measure.label.startswith("most frequent")]
+    rows = tuple(
+        (
+            Cell(text=f"{result.name}, seed {result.seed}", note=result.error),
+            Cell(text=result.genotype_id or MISSING),
+            *(
+                Cell(
+                    text=optional(measure.value(result), measure.style),
+                    alert=measure.label.startswith("measured") and result.over_budget,
+                )
+                for measure in columns
+            ),
+        )
+        for result in record.results
+    )
+    return Table(header=("", "network", *(measure.label for measure in columns)), rows=rows)
+
+
+def genes(result: StrategyResult) -> Table:
+    """The genes of a network, a row a block."""
+    genotype = result.genotype
+    header = ("block", "spatial", "temporal", "filters", "expand", "repeats", "squeeze", "gates", "skip")
+    if genotype is None:
+        return Table(header=header, rows=())
+    reads = f"{genotype.image_size} px × {genotype.num_frames} frames, stride {genotype.frame_stride}"
+    names = f"{result.name}, seed {result.seed}", result.genotype_id, reads
+    return Table(
+        header=header,
+        rows=tuple(cells(str(index + 1), *_block_words(block)) for index, block in enumerate(genotype.blocks)),
+        caption=" · ".join(filter(None, names)),
+        numeric=False,
+    )
+
+
+def ledger(rows: Any) -> Table:
+    """The gap ledger of one search: accuracy and latency from the mixture to the network trained from scratch."""
+    lines = []
+    before: float | None = None
+    for row in rows if isinstance(rows, list) else []:
+        if not isinstance(row, dict):
+            continue
+        top1 = number(row, "top1")
+        change = MISSING if top1 is None or before is None else signed(100 * (top1 - before))
+        before = before if top1 is None else top1
+        lines.append(
+            (
+                Cell(text=str(row.get("stage") or MISSING), note=str(row.get("note") or "")),
+                *cells(optional(top1, percent), change, optional(number(row, "latency_ms"), milliseconds)),
+            )
+        )
+    header = ("stage", "validation top-1 (%)", "change (points)", "latency (ms)")
+    return Table(header=header, rows=tuple(lines))
+
+
+def latency_gate(fit: Mapping[str, Any]) -> Table:
+    """How well the latency model fits, beside what is asked of it."""
+    rows = []
+    for key, label, style, asked, passes in _LATENCY_GATE:
+        value = number(fit, key)
+        verdict = MISSING if value is None else "yes" if passes(value) else "no"
+        text = MISSING if value is None else style(value)
+        rows.append((Cell(text=label), Cell(text=text), Cell(text=asked), Cell(text=verdict, alert=verdict == "no")))
+    return Table(header=("", "here", "asked", "met"), rows=tuple(rows))
+
+
+def splits(data: Mapping[str, Any]) -> Table:
+    """Clips of every split."""
+    sizes = data.get("splits")
+    items = sizes.items() if isinstance(sizes, dict) else ()
+    return Table(header=("split", "clips"), rows=tuple(cells(str(name), _plain(size)) for name, size in items))
+
+
+def skipped_files(skipped: Sequence[Any]) -> Table:
+    """Files that were left out, each with its reason."""
+    entries = [entry for entry in skipped if isinstance(entry, dict)]
+    rows = tuple(cells(str(e.get("path", MISSING)), str(e.get("reason", MISSING))) for e in entries[:SKIPPED_SHOWN])
+    more = len(entries) - len(rows)
+    caption = f"{more:,} more in results.json." if more else ""
+    return Table(header=("file", "reason"), rows=rows, caption=caption, numeric=False)
+
+
+def facts(values: Mapping[str, Any]) -> Table:
+    """Names and values as they are."""
+    rows = tuple(cells(str(name), _plain(value)) for name, value in values.items())
+    return Table(header=("", ""), rows=rows, numeric=False)
+
+
+def _block_words(block: Block) -> tuple[str, ...]:
+    def operator(axis: str) -> str:
+        kind, kernel, stride = (getattr(block, f"{axis}_{gene}") for gene in ("type", "kernel", "stride"))
+        return "identity" if kernel == 1 else f"{kind} {kernel}" + (f", stride {stride}" if stride > 1 else "")
+
+    gates = [f"non-local {block.non_local}"] if block.non_local else []
+    gates += ["context gate"] if block.context_gate else []
+    return (
+        operator("spatial"),
+        operator("temporal"),
+        str(block.filters) + (" (inverted)" if block.inverted_bottleneck else ""),
+        str(block.expand),
+        str(block.repeats),
+        f"{block.squeeze:g}" if block.squeeze else MISSING,
+        ", ".join(gates) or MISSING,
+        "yes" if block.skip else MISSING,
+    )
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,32 @@
+"""Random search: the baseline every search has to beat."""
+
+import numpy as np
+
+from tvnjax.search.base import Candidate
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.search_space import SearchSpace
+
+_TRIES = 200
+"""Draws without a new network before the space counts as exhausted."""
+
+
+class RandomSearch:
+    """Draws every gene uniformly; a network already proposed is drawn again."""
+
+    name = "random"
+
+    def __init__(self, space: SearchSpace, seed: int):
+        self._space, self._rng = space, np.random.default_rng([seed, 1])
+        self._seen: set[str] = set()
+
+    def ask(self) -> Genotype | None:
+        for _ in range(_TRIES):
+            genotype = self._space.sample(self._rng)
+            if genotype_id(genotype) not in self._seen:
+                self._seen.add(genotype_id(genotype))
+                return genotype
+        return None
+
+    def tell(self, candidate: Candidate) -> None:
+        """Learns nothing: that is the point."""
