@@ -10,18 +10,24 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 
-STEP = 3  # grey levels from one frame to the next: 85 frames, and room for rounding
+STEP = 3  # luma levels from one frame to the next: room for 70 frames, and for rounding and lossy codecs
 
 
 @pytest.fixture
 def write_video() -> Callable[..., Path]:
-    """Returns a function that encodes frames of flat grey: frame ``i`` has the level ``3 * i``, so it can be read back.
+    """Returns a function that encodes frames of flat grey: frame ``i`` has the luma ``16 + 3 * i``.
 
-    ``left`` adds that many levels to the left half of each frame.
+    The first ``bright`` columns are 100 levels brighter.
     """
 
     def write(
-        path: Path, frames: int, *, codec: str = "ffv1", size: tuple[int, int] = (48, 32), left: int = 0, **options: str
+        path: Path,
+        frames: int,
+        *,
+        codec: str = "ffv1",
+        size: tuple[int, int] = (48, 32),
+        bright: int = 0,
+        **options: str,
     ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         width, height = size
@@ -30,9 +36,10 @@ def write_video() -> Callable[..., Path]:
             stream.width, stream.height, stream.time_base = width, height, Fraction(1, 25)
             stream.pix_fmt = "yuv420p"
             for i in range(frames):
-                picture = np.full((height, width, 3), STEP * i, np.uint8)
-                picture[:, : width // 2] += np.uint8(left)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                planes = np.full((height * 3 // 2, width), 128, np.uint8)  # luma, then chroma
+                planes[:height] = 16 + STEP * i
+                planes[:height, :bright] += np.uint8(100)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
             container.mux(stream.encode())
         return path
 
@@ -42,7 +49,8 @@ def write_video() -> Callable[..., Path]:
 @pytest.fixture
 def frame_numbers() -> Callable[[np.ndarray], list[int]]:
     """Returns a function that reads the frame numbers back from uint8 [t, h, w, 3]."""
-    return lambda clip: np.rint(clip[:, :, -1].mean((1, 2)) / STEP).astype(int).tolist()
+    # Luma 16 to 235 becomes 0 to 255; scaling rounds down by one on the way.
+    return lambda clip: np.rint((clip[:, :, -1].mean((1, 2)) + 1) / (STEP * 255 / 219)).astype(int).tolist()
 
 
 @pytest.fixture

@@ -65,13 +65,13 @@ def test_labels_name_the_direction_that_is_seen():
 def test_single_frames_say_nothing_about_the_direction():
     # Wherever the shape starts, in every frame it is as likely to be in one quarter of the picture as in another.
     found = {name: Counter() for name in ProceduralData(task="motion").class_names}
-    for clip, name in labelled(ProceduralData(task="motion"), "train", 800):
-        for t in (0, 7, 15):
+    for clip, name in labelled(ProceduralData(task="motion", num_frames=8), "train", 480):
+        for t in (0, 7):
             y, x = circular_centre(foreground(clip)[t])
             found[name][t, y < 16, x < 16] += 1
-    shares = [count / 200 for quarters in found.values() for count in quarters.values()]
-    assert len(shares) == 4 * 3 * 4
-    assert 0.14 < min(shares) and max(shares) < 0.36  # 0.25, and 3.5 standard deviations
+    shares = [count / 120 for quarters in found.values() for count in quarters.values()]
+    assert len(shares) == 4 * 2 * 4
+    assert min(shares) > 0.11 and max(shares) < 0.39  # 0.25, and 3.5 standard deviations
 
 
 def test_labels_name_the_shape_and_its_texture():

@@ -25,7 +25,7 @@ def starts(placement, window):
         # Short spans: windows hold the whole span.
         (20, 27, (19, 19, 20)),
         (20, 24, (16, 18, 20)),
-        (30, 31, (25, 27, 29)),
+        (30, 31, (24, 26, 28)),
         # At the ends of the video windows give way.
         (0, 3, (0, 0, 0)),
         (1, 4, (0, 0, 1)),

@@ -98,13 +98,7 @@ def build(recipe: Recipe, cache_dir: Path, progress: Progress | None) -> tuple[P
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = Clips(recipe, data_dir=data_dir, progress=progress)
         if not _complete(builder):
-            mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS  # rebuilds over what is incomplete
-            config = tfds.download.DownloadConfig(download_mode=mode, try_download_gcs=False)
-            tfds.disable_progress_bar()
-            try:
-                builder.download_and_prepare(download_config=config)
-            finally:
-                tfds.enable_progress_bar()
+            _write(builder)
     except OSError as error:
         raise InvalidInputError(
             f"clips are kept below {str(cache_dir)!r}, which cannot be written to: {error.strerror or error}; "
@@ -112,6 +106,21 @@ def build(recipe: Recipe, cache_dir: Path, progress: Progress | None) -> tuple[P
         ) from None
     summary: Any = builder.info.metadata  # of this build, or read back from an earlier one
     return Path(builder.data_path), dict(summary)
+
+
+def _write(builder: Clips) -> None:
+    damaged = Path(builder.data_path).exists()
+    mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if damaged else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+    tfds.disable_progress_bar()
+    try:
+        config = tfds.download.DownloadConfig(download_mode=mode, try_download_gcs=False)
+        builder.download_and_prepare(download_config=config)
+    except OSError:
+        # Another process may have finished the same clips first; its directory is as good, and may be open already.
+        if damaged or not _complete(builder):
+            raise
+    finally:
+        tfds.enable_progress_bar()
 
 
 def _complete(builder: Clips) -> bool:

@@ -30,8 +30,7 @@ class ProceduralData:
     """Clips drawn by a program; no file is read."""
 
     task: Task = "motion_shape"
-    """What the label says. motion: 4 directions. shape: 2. texture: 3. motion_shape: 8 classes, for which a network
-    needs spatial detail and the order of frames. motion_shape_texture: 24 classes."""
+    """What the label says: a direction (4), a shape (2), a texture (3), or a combination (8 and 24 classes)."""
     train_clips: int = 4000
     """Clips to train on; classes are balanced to within one clip."""
     val_clips: int = 1000

@@ -23,13 +23,11 @@ class VideoData:
     """Clips cut from video files, named by a manifest or by the folders they lie in."""
 
     manifest: Path | None = None
-    """CSV with the columns path,label[,start_frame,end_frame][,split]: paths relative to its folder, end_frame one
-    past the last frame. Give this or --data.folder."""
+    """CSV of path,label[,start_frame,end_frame][,split]; paths relative to its folder, end_frame exclusive."""
     folder: Path | None = None
-    """A folder of DIR/class/video or DIR/{train,val,test}/class/video. Give this or --data.manifest."""
+    """A folder of DIR/class/video or DIR/{train,val,test}/class/video; this or a manifest."""
     short_spans: ShortSpans = "widen"
-    """Labelled spans shorter than the clip: widen takes the video around them, hold repeats their last frame, error
-    refuses them."""
+    """Labels shorter than a clip: widen into the video around them, hold their last frame, or call it an error."""
     fit: Fit = "squash"
     """How a frame becomes square: squash changes its proportions, crop cuts its longer sides off."""
     val_fraction: float = 0.15

@@ -55,11 +55,8 @@ def collapse(units: Sequence[Unit]) -> list[Stretch]:
 def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
     """Draws a network; ``accent`` colours what it reads and gives."""
     stretches = collapse(network.units)
-    height = (
-        96
-        + sum(_stretch_height(stretch) for stretch in stretches)
-        + _RULE * len({unit.block for unit in network.units})
-    )
+    blocks = {unit.block for unit in network.units}
+    height = 96 + sum(map(_stretch_height, stretches)) + _RULE * len(blocks)
     figure = new_figure(_WIDTH, height, constrained=False)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, _WIDTH), ylim=(height, 0))
@@ -87,9 +84,8 @@ def describe_network(network: Network) -> str:
         for unit in stretch.units:
             layers = ", ".join(" ".join(filter(None, layer_words(layer))) for layer in unit.layers) or "identity"
             skip = "" if unit.shortcut is None else ", with a skip connection"
-            parts.append(
-                f"block {unit.block + 1}: {layers}{skip}" + (f", {stretch.times} times" if stretch.times > 1 else "")
-            )
+            times = f", {stretch.times} times" if stretch.times > 1 else ""
+            parts.append(f"block {unit.block + 1}: {layers}{skip}{times}")
     return "; ".join([*parts, f"{network.head.num_classes} classes"]) + "."
 
 

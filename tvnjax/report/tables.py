@@ -22,6 +22,7 @@ from tvnjax.report.record import RunRecord, StrategyResult, number
 from tvnjax.space.genotype import Block
 
 _SHORT_CLASSES = 5
+_SPACE = "\N{NO-BREAK SPACE}"
 SKIPPED_SHOWN = 200
 """Skipped files listed by name; the rest is counted."""
 
@@ -192,7 +193,8 @@ def facts(values: Mapping[str, Any]) -> Table:
 def _block_words(block: Block) -> tuple[str, ...]:
     def operator(axis: str) -> str:
         kind, kernel, stride = (getattr(block, f"{axis}_{gene}") for gene in ("type", "kernel", "stride"))
-        return "identity" if kernel == 1 else f"{kind} {kernel}" + (f", stride {stride}" if stride > 1 else "")
+        strides = f", stride{_SPACE}{stride}" if stride > 1 else ""
+        return "identity" if kernel == 1 else f"{kind}{_SPACE}{kernel}{strides}"
 
     gates = [f"non-local {block.non_local}"] if block.non_local else []
     gates += ["context gate"] if block.context_gate else []

@@ -41,8 +41,9 @@ def read_marginals(record: RunRecord) -> Marginals | None:
     by_step: dict[float, list[Any]] = {}
     for entry in record.select("marginals", strategy=strategy, seed=seed):
         step, blocks = number(entry, "step"), entry.get("blocks")
-        whole = isinstance(blocks, list) and len(blocks) > 0 and all(isinstance(block, dict) for block in blocks)
-        if step is not None and whole:
+        if step is None or not isinstance(blocks, list) or not blocks:
+            continue
+        if all(isinstance(block, dict) for block in blocks):
             by_step[step] = blocks
     steps = sorted(by_step)
     entries = [by_step[step] for step in steps]
