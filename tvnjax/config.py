@@ -79,16 +79,16 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             ),
             operators=OperatorChoices(expand=(1, 2)),
             profile=Profiling(units=24, networks=6, repeats=30),
-            search=DifferentiableConfig(steps=150, batch_size=32, top_k=4, finalists=2, recalibration_batches=4),
+            search=DifferentiableConfig(steps=160, batch_size=16, top_k=4, finalists=2, recalibration_batches=6),
             evolution=EvolutionConfig(population=4, tournament=2),
-            proxy=Training(steps=60, batch_size=32, optimizer=Optimizer(learning_rate=4e-3)),
-            retrain=Training(steps=300, batch_size=32, optimizer=Optimizer(learning_rate=4e-3)),
+            proxy=Training(steps=80, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
+            retrain=Training(steps=300, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
         ),
     ),
     "clips": (
         "Search on your own video: --data.manifest FILE.csv or --data.folder DIR.",
         RunConfig(
-            data=VideoData(folder=Path('.')),
+            data=VideoData(shift=3),
             plan=Plan(
                 image_size=32,
                 num_frames=8,

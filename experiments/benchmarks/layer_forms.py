@@ -5,12 +5,14 @@
 Shows why ``default_form`` trains on a CPU in the shifted form and keeps the plain one for accelerators and export:
 how many times faster the shifted form runs, and the seconds each takes to compile. Runs of all programs of a case
 alternate, so that a busy moment slows them alike, and medians are printed: trust the ratios more than the times.
+The file also holds the fastest run of each and the machine's load, to judge a measurement taken beside other work.
 Takes about two minutes and 1 GB on two cores.
 """
 
 import argparse
 import functools
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -108,6 +110,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
         medians = {form: statistics.median(times[part, form]) for form in FORMS}
         result[part] = {
             "ms": {form: round(medians[form], 3) for form in FORMS},
+            "fastest_ms": {form: round(min(times[part, form]), 3) for form in FORMS},
             "plain_over_shifted": round(medians["plain"] / medians["shifted"], 2),
             "compile_s": {form: round(compile_s[part, form], 3) for form in FORMS},
         }
@@ -136,7 +139,8 @@ def main() -> None:
             )
         print(line, flush=True)
     if options.json:
-        report = {"environment": environment(), "repeats": options.repeats, "layers": results}
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        report = {"environment": environment(), "load_average": load, "repeats": options.repeats, "layers": results}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -55,6 +55,20 @@ def test_a_build_that_is_interrupted_is_made_anew(tmp_path):
     assert [len(clips.source(split)) for split in clips.splits] == [12, 4, 4]
 
 
+def test_two_builds_at_once_agree(tmp_path):
+    asked = {"num_frames": 4, "frame_stride": 1, "image_size": 16, "cache_dir": tmp_path}
+    overtaken_by = []
+
+    def overtake(done, total):
+        if done == 15:
+            overtaken_by.append(prepare(SMALL, **asked))
+            overtaken_by.append(overtaken_by[0].source("test"))  # open files must stay good
+
+    assert prepare(SMALL, progress=overtake, **asked) == overtaken_by[0]
+    assert overtaken_by[1][3]["clip"].shape == (4, 16, 16, 3)
+    assert len(list(tmp_path.rglob("*.array_record*"))) == 3
+
+
 def test_a_damaged_cache_is_made_anew(prepare_counted):
     clips = prepare_counted(SMALL)
     next(clips.directory.glob("*val*")).unlink()

@@ -131,7 +131,7 @@ def test_missing_files_sound_and_spans_outside_are_skipped(tmp_path, write_video
         ("a.mkv", "frames 12 to 21 are not all inside its 20 frames (0 to 19)"),
         ("a.mkv", "frames 20 to 20 are not all inside its 20 frames (0 to 19)"),
         ("none.mp4", "no such file"),
-        ("folder.mp4", "no such file"),
+        ("folder.mp4", "is no file"),
     ]
     assert clips.splits == {"train": 2, "val": 1, "test": 1}
 
@@ -159,7 +159,9 @@ def test_short_spans_may_be_refused(tmp_path, write_video, write_manifest, refus
     write_video(tmp_path / "a.mkv", 20)
     write_video(tmp_path / "other.mkv", 20)
     config = VideoData(manifest=write_manifest(*rows(("a.mkv", 3, 6))), short_spans="error")
-    refused(lambda: build(tmp_path, config), "labelled span has 3 frames", "'a.mkv'", "--data.short-spans")
+    refused(
+        lambda: build(tmp_path, config), "labelled span has 3 frames", "'a.mkv'", "--data.short-spans widen or hold"
+    )
 
 
 def test_classes_and_splits_that_lose_all_their_clips(tmp_path, class_folders, write_manifest, write_video, refused):

@@ -70,7 +70,7 @@ def decode_spans(
 def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape) -> tuple[dict[int, np.ndarray], int]:
     """Returns the needed frames by number, and how many frames were decoded (all, or beyond the last needed)."""
     if not path.is_file():
-        raise UnreadableVideoError("no such file")
+        raise UnreadableVideoError("is no file" if path.exists() else "no such file")
     kept: dict[int, np.ndarray] = {}
     decoded = 0
     ranges = iter(_merge(needed))

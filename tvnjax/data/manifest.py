@@ -69,6 +69,7 @@ def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Iterator[LabelledSp
     if header is None:
         raise InvalidInputError(f"a manifest must name clips, but {str(manifest)!r} is empty; add path,label rows")
     columns = _columns(manifest, [name.strip() for name in header])
+    paths: dict[str, str] = {}  # following links takes a while, and a video may have many rows
     for number, row in enumerate(rows, start=2):
         if not row:
             continue  # a blank line
@@ -86,8 +87,10 @@ def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Iterator[LabelledSp
                 f"end_frame must be larger than start_frame, but {where} has {start or 0} to {end}; "
                 "end_frame is one past the last frame"
             )
+        if cell["path"] not in paths:
+            paths[cell["path"]] = _inside(manifest.parent, cell["path"], where)
         yield LabelledSpan(
-            path=_inside(manifest.parent, cell["path"], where),
+            path=paths[cell["path"]],
             label=check_label(cell["label"].strip(), where),
             start=start or 0,
             end=end,

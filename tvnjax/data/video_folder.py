@@ -44,11 +44,6 @@ class VideoData:
     """Mirror half of the training clips; only for labels that do not tell left from right."""
 
     def __post_init__(self) -> None:
-        if (self.manifest is None) == (self.folder is None):
-            met = "neither" if self.manifest is None else f"both {str(self.manifest)!r} and {str(self.folder)!r}"
-            raise InvalidInputError(
-                f"video data needs a manifest or a folder, got {met}; give one of --data.manifest and --data.folder"
-            )
         for name, choices in (("short_spans", get_args(ShortSpans)), ("fit", get_args(Fit))):
             if (value := getattr(self, name)) not in choices:
                 raise InvalidInputError(
@@ -67,6 +62,11 @@ class VideoData:
 
     def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
         """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
+        if (self.manifest is None) == (self.folder is None):
+            met = "neither" if self.manifest is None else f"both {str(self.manifest)!r} and {str(self.folder)!r}"
+            raise InvalidInputError(
+                f"video data needs a manifest or a folder, got {met}; give one of --data.manifest and --data.folder"
+            )
         shape = ClipShape(
             window=window_length(num_frames, frame_stride),
             jitter=self.temporal_jitter,
@@ -149,8 +149,9 @@ def _clips_of_file(
     except UnreadableVideoError as error:
         return [skipped(span, str(error)) for span in spans]
     except ShortSpanError as error:
+        remedy = "widen or hold" if shape.short_spans == "error" else "hold"
         raise InvalidInputError(
-            f"{asked} span {shape.window} frames, but {error} in {path!r}; pass --data.short-spans hold, "
+            f"{asked} span {shape.window} frames, but {error} in {path!r}; pass --data.short-spans {remedy}, "
             "or take fewer frames or a smaller stride"
         ) from None
     for span, result in zip(spans, decoded):

@@ -5,6 +5,7 @@ and exported models are slow at anything but plain convolutions. So a layer trai
 well and is exported in the plain one; ``experiments/benchmarks/layer_forms.py`` measures both.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -129,13 +130,39 @@ def _dense(x: Array, kernel: Array, axes: tuple[Axis, ...]) -> Array:
     strides = [axes[i].stride if i in sliding else 1 for i in range(3)]
     padding = [(axes[i].before, axes[i].after) if i in sliding else (0, 0) for i in range(3)]
     if sliding == [_TIME]:
-        # As many short rows: over [t, h * w] images the kernel's gradient takes 2-3 times as long.
-        rows = x.reshape(b, t, h * w, c).swapaxes(1, 2).reshape(b * h * w, t, c)
-        y = _lax_conv(rows, kernel[:, 0, 0], strides[:1], padding[:1])
-        y = y.reshape(b, h * w, -1, y.shape[-1]).swapaxes(1, 2)
+        y: Array = _temporal(x.reshape(b, t, h * w, c), kernel[:, 0, 0], axes[_TIME])
         return y.reshape(b, -1, h, w, y.shape[-1])
     y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides[1:], padding[1:])
     return y.reshape(b, t, *y.shape[1:])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _temporal(x: Array, kernel: Array, axis: Axis) -> Array:
+    """``x [b, t, pixels, c]`` with ``kernel [kt, c, features]`` to ``[b, out, pixels, features]``."""
+    return _over_time(x, kernel, axis)
+
+
+def _over_time(x: Array, kernel: Array, axis: Axis) -> Array:
+    return _lax_conv(x, kernel[:, None], (axis.stride, 1), [(axis.before, axis.after), (0, 0)])
+
+
+def _over_rows(x: Array, kernel: Array, axis: Axis) -> Array:
+    """The same with every pixel a row of frames of its own."""
+    rows = x.swapaxes(1, 2).reshape(-1, axis.size, x.shape[-1])
+    y = _lax_conv(rows, kernel, (axis.stride,), [(axis.before, axis.after)])
+    return y.reshape(x.shape[0], x.shape[2], axis.out, y.shape[-1]).swapaxes(1, 2)
+
+
+def _temporal_gradient(axis: Axis, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    # Each by its fastest way: the kernel's gradient takes 2-5 times as long over images as over rows, while
+    # forward and the input's gradient would pay for the transpositions.
+    x, kernel = saved
+    (dx,) = jax.linear_transpose(lambda x: _over_time(x, kernel, axis), x)(g)
+    (dkernel,) = jax.linear_transpose(lambda kernel: _over_rows(x, kernel, axis), kernel)(g)
+    return dx, dkernel
+
+
+_temporal.defvjp(lambda x, kernel, axis: (_over_time(x, kernel, axis), (x, kernel)), _temporal_gradient)
 
 
 def _fold_taps(x: Array, kernel: Array, axes: tuple[Axis, ...], folded: list[int]) -> tuple[Array, Array]:

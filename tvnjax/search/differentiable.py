@@ -35,8 +35,9 @@ class DifferentiableConfig:
     """Part of the steps that train weights alone: logits that move while weights are raw favour what learns fastest."""
     learning_rate: float = 3e-3
     arch_learning_rate: float = 0.05
-    temperature: float = 0.3
-    """Softmax temperature at the end; it starts at 1 and falls from the end of the warm-up on."""
+    temperature: float = 0.1
+    """Softmax temperature at the end; it is 1 during the warm-up and falls by a constant factor a step from then on.
+    Low enough that the relaxed network ends close to a single one: what is left over is lost in the projection."""
     multiplier_rate: float = 0.05
     """Step of the latency multiplier, in units of ``log(expected / budget)``."""
     penalty: float = 1.0
@@ -104,7 +105,7 @@ class DifferentiableSearch:
         warmup = int(config.arch_warmup * config.steps)
         for step in range(1, config.steps + 1):
             progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
-            temperature = 1.0 + (config.temperature - 1.0) * progress
+            temperature = config.temperature**progress
             state, loss = trainer.weight_step(state, next(data.train), temperature)
             val_loss, expected_ms = None, None
             if step > warmup:

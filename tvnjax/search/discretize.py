@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from tvnjax.latency.expected import ExpectedCost
+from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.relaxed import GENES, RelaxedBlock
 
@@ -47,10 +48,12 @@ def discretize(
 ) -> list[Choice]:
     """The ``count`` likeliest networks of predicted latency at most ``limit_ms``, the likeliest first.
 
-    Inactive choices are not counted in the likelihood and stay at their first candidate, so that no network is listed
-    twice. Empty where no network fits.
+    Inactive choices are not counted in the likelihood, and genotypes that are one network are listed once, so there may be
+    fewer. Empty where no network fits.
     """
     plan = expected.plan
+    # Some of the best may turn out to be one network.
+    keep = 2 * count
     partials = {channels: _Partial(np.zeros(1), np.full(1, expected.constant), np.zeros((1, 0), int))}
     for index, (block, p) in enumerate(zip(plan.blocks, probabilities)):
         scores = _scores(block, p)
@@ -63,19 +66,21 @@ def discretize(
             costs = expected.block_options(index, c).ravel()
             for width in block.widths:
                 options = np.flatnonzero((sizes == width) & np.isfinite(scores))
-                options = options[_undominated(scores[options], costs[options], limit_ms, count)]
+                options = options[_undominated(scores[options], costs[options], limit_ms, keep)]
                 if len(options):
                     reached[width].append(_extend(partial, options, scores, costs))
-        partials = {width: _concatenate(parts).best(limit_ms, count) for width, parts in reached.items() if parts}
+        partials = {width: _concatenate(parts).best(limit_ms, keep) for width, parts in reached.items() if parts}
     ended = []
     for width, partial in partials.items():
         head = float(expected.head[plan.blocks[-1].widths.index(width)])
         ended += [(s, c + head, path) for s, c, path in zip(partial.score, partial.cost, partial.path)]
-    ended = [entry for entry in sorted(ended, key=lambda e: -e[0]) if entry[1] <= limit_ms]
-    return [
-        Choice(genotype=plan.decode(_indices(plan.blocks, path)), log_probability=float(s), predicted_ms=float(c))
-        for s, c, path in ended[:count]
-    ]
+    choices: dict[str, Choice] = {}
+    for score, cost, path in sorted(ended, key=lambda entry: -entry[0]):
+        genotype = plan.decode(_indices(plan.blocks, path))
+        if cost <= limit_ms and len(choices) < count:
+            choice = Choice(genotype=genotype, log_probability=float(score), predicted_ms=float(cost))
+            choices.setdefault(genotype_id(genotype), choice)
+    return list(choices.values())
 
 
 def _shape(block: RelaxedBlock) -> tuple[int, ...]:
