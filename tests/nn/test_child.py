@@ -1,0 +1,94 @@
+"""The child module holds what the lowering counted, whatever the genes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tvnjax.nn.child import Child
+from tvnjax.nn.layers import BatchNorm, NonLocal, Initializer, normalize
+from tvnjax.space import network
+from tvnjax.space.genotype import Block, Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import Shape
+from tvnjax.space.search_space import BlockChoices, SearchSpace
+
+SMALL = SearchSpace(
+    image_size=(6, 9),
+    num_frames=(1, 3),
+    frame_stride=(1,),
+    num_blocks=(1, 2),
+    blocks=(
+        BlockChoices(
+            spatial_type=("std", "1std", "depth", "maxpool", "avgpool"),
+            spatial_kernel=(1, 2, 3),
+            spatial_stride=(1, 2),
+            spatial_act=("relu", "hswish"),
+            temporal_type=("1d", "maxpool", "avgpool"),
+            temporal_kernel=(1, 2, 3),
+            temporal_stride=(1, 2),
+            filters=(4, 6),
+            expand=(0, 1, 2),
+            repeats=(1, 2),
+            squeeze=(0.0, 0.5),
+            context_gate=(False, True),
+            skip=(False, True),
+            non_local=(0, 4),
+            inverted_bottleneck=(False, True),
+        ),
+    )
+    * 2,
+)
+
+
+def test_parameters_and_shapes_are_those_of_the_lowering():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        lowered = lower(SMALL.sample(rng), 3)
+        child = Child(lowered)
+        params = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(child, nnx.Param)))
+        assert params == lowered.params
+        graph, state = nnx.split(child)
+        clip = jax.ShapeDtypeStruct((2, *lowered.input_shape), jnp.float32)
+        x = clip
+        for index, unit in enumerate(lowered.units):
+            call = lambda state, x, index=index: nnx.merge(graph, state).units[index](x, train=False)  # noqa: E731
+            x = jax.eval_shape(call, state, x)
+            assert x.shape == (2, *unit.out_shape)
+
+
+@pytest.mark.parametrize("head", ["mean", "softmax_time"])
+def test_dropout_only_with_a_key(head):
+    child = Child(lower(Genotype(image_size=4, num_frames=2, blocks=(Block(spatial_kernel=3, filters=64),)), 3, head=head))
+    clip = jnp.asarray(np.random.default_rng(0).standard_normal((2, 2, 4, 4, 3)), jnp.float32)
+    plain, dropped = child(clip), child(clip, dropout_key=jax.random.key(0))
+    assert plain.shape == dropped.shape == (2, 3)
+    np.testing.assert_array_equal(plain, child(clip))
+    assert not np.allclose(plain, dropped)
+
+
+def test_batch_norm_keeps_the_unbiased_variance():
+    norm, x = BatchNorm(3), np.random.default_rng(0).standard_normal((2, 1, 2, 2, 3)).astype(np.float32)
+    y = norm(jnp.asarray(x), train=True, momentum=0.0)
+    rows = x.reshape(-1, 3)
+    np.testing.assert_allclose(norm.mean[...], rows.mean(0), atol=1e-6)
+    np.testing.assert_allclose(norm.var[...], rows.var(0, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(y).reshape(-1, 3).std(0), 1, atol=1e-4)
+
+
+def test_non_local_starts_as_the_identity_and_attends_over_all_positions():
+    shape = Shape(2, 2, 2, 4)
+    layer = NonLocal(network.NonLocal(in_shape=shape, bottleneck=4), Initializer(0), "plain")
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, *shape)), jnp.float32)
+    np.testing.assert_array_equal(layer(x, train=False), x)
+    layer.out.kernel[...] = jnp.eye(4)
+    tokens = np.asarray(x).reshape(8, 4)
+    q, k, v = (tokens @ np.asarray(part.kernel[...]) for part in (layer.query, layer.key, layer.value))
+    scores = np.exp(q @ k.T)
+    expected = tokens + scores / scores.sum(1, keepdims=True) @ v
+    np.testing.assert_allclose(np.asarray(layer(x, train=False)).reshape(8, 4), expected, atol=1e-5)
+
+
+def test_pixels_are_normalised():
+    np.testing.assert_allclose(normalize(jnp.array([0, 255], jnp.uint8)), [-2.0, (1 - 0.45) / 0.225], rtol=1e-6)
