@@ -12,7 +12,8 @@ from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.latency.cost_model import FEATURE_NAMES, CostModel, Measured, cross_validated, fit, fit_quality
 from tvnjax.latency.measure import Measurement
 
-FORMAT = 1
+FORMAT = 3
+"""Raised with every change of the features, so that a table of an older version is set aside, not misread."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class LatencyTable:
     @classmethod
     def for_this_environment(cls, folder: Path) -> "LatencyTable":
         """The table kept in ``folder`` for this device, these versions and flags."""
-        return cls(folder / f"{fingerprint(environment())}.json")
+        return cls(folder / f"{fingerprint(environment())}-v{FORMAT}.json")
 
     def add(self, kind: str, key: str, features: np.ndarray, measured: Measurement) -> None:
         """Keeps a measurement; ``save`` writes it."""

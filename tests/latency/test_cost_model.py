@@ -1,0 +1,124 @@
+"""The fitted cost of layers, and the table it is fitted to."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Silent
+from tvnjax.latency.cost_model import (
+    FEATURE_NAMES,
+    CostModel,
+    Measured,
+    cross_validated,
+    fit,
+    fit_quality,
+    network_features,
+    unit_features,
+)
+from tvnjax.latency.measure import Measurement, measure, prepare_network, prepare_unit
+from tvnjax.latency.profile import Profiling, covering_genotypes, profile_plan
+from tvnjax.latency.table import LatencyTable, fit_entries
+from tvnjax.latency.timer import Timer
+from tvnjax.space.lowering import lower
+from tvnjax.space.relaxed import GENES, relax
+from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+
+PLAN = Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8), BlockPlan(spatial_stride=1, filters=12)))
+RELAXED = relax(space_at_plan(PLAN, OperatorChoices()))
+
+
+def planted(count):
+    """Networks and units timed by a known device: every coefficient of the model has a true value."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.01, 1.0, len(FEATURE_NAMES))
+    networks = [lower(genotype, 4) for genotype in covering_genotypes(RELAXED, count, rng)]
+    units = {unit.key: unit for network in networks for unit in network.units}
+    rows = [unit_features(unit) for unit in units.values()] + [network_features(network) for network in networks]
+    rows = np.array(rows)
+    return truth, Measured(
+        features=rows,
+        ms=rows @ truth,
+        spread_ms=np.zeros(len(rows)),
+        is_network=np.arange(len(rows)) >= len(units),
+    )
+
+
+def test_a_planted_device_is_recovered():
+    truth, measured = planted(60)
+    model = fit(measured)
+    np.testing.assert_allclose(measured.features @ model.coefficients, measured.ms, rtol=1e-3)
+    quality = fit_quality(cross_validated(measured), measured.ms)
+    assert quality["mape"] < 0.02 and quality["kendall_tau"] > 0.98
+
+
+def test_a_network_is_the_sum_of_its_layers():
+    network = lower(covering_genotypes(RELAXED, 1, np.random.default_rng(0))[0], 4)
+    model = CostModel(coefficients=np.arange(1.0, len(FEATURE_NAMES) + 1))
+    by_layer = sum(model.layer_ms(layer) for layer in network.layers()) + model.layer_ms(network.head)
+    assert model.predict(network) == pytest.approx(by_layer + len(network.units) * model.unit_ms + model.network_ms)
+
+
+def test_quality_counts_what_it_says():
+    quality = fit_quality([1.0, 2.2, 2.0], [1.0, 2.0, 4.0])
+    assert quality["mape"] == pytest.approx((0 + 0.1 + 0.5) / 3)
+    assert quality["bias"] == pytest.approx((0 + 0.1 - 0.5) / 3)
+    assert quality["within_10pct"] == pytest.approx(2 / 3) and quality["count"] == 3
+
+
+def test_covering_networks_meet_every_candidate_equally_often():
+    genotypes = covering_genotypes(RELAXED, 24, np.random.default_rng(0))
+    for index, block in enumerate(RELAXED.blocks):
+        for gene in GENES:
+            chosen = [RELAXED.encode(genotype)[index][gene] for genotype in genotypes]
+            counts = np.bincount(chosen, minlength=len(block.candidates(gene)))
+            assert counts.max() - counts.min() <= 1
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("latency") / "table.json"
+    profiling = Profiling(units=10, networks=3, repeats=30)
+    first = profile_plan(RELAXED, 4, LatencyTable(path), profiling, Silent())
+    second = profile_plan(RELAXED, 4, LatencyTable(path), profiling, Silent())
+    return path, first, second
+
+
+def test_a_second_profile_measures_only_what_is_missing(profiled):
+    _, first, second = profiled
+    assert first.measured >= 13 and second.measured == 0 and second.reused == first.measured + first.reused
+    assert second.dearest == first.dearest and second.dearest_ms == first.dearest_ms
+    assert 0 < first.cheapest_ms < first.dearest_ms
+
+
+def test_a_table_of_another_environment_is_refused_with_the_reason(profiled, tmp_path):
+    data = json.loads(profiled[0].read_text())
+    data["environment"]["device"] = "abacus"
+    other = tmp_path / "table.json"
+    other.write_text(json.dumps(data))
+    with pytest.raises(InvalidInputError, match=r"abacus there.*tvnjax profile") as error:
+        LatencyTable(other)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"format": 0}', "not json"])
+def test_a_table_that_is_none_is_refused(text, tmp_path):
+    (tmp_path / "table.json").write_text(text)
+    with pytest.raises(InvalidInputError, match=r"table\.json"):
+        LatencyTable(tmp_path / "table.json")
+
+
+def test_too_few_measurements_fit_nothing(tmp_path):
+    with pytest.raises(InvalidInputError, match="at least 10 measurements"):
+        fit_entries([])
+
+
+def test_units_and_networks_are_timed_in_turns():
+    network = lower(covering_genotypes(RELAXED, 1, np.random.default_rng(1))[0], 4)
+    prepared = {"network": prepare_network(network), "unit": prepare_unit(network.units[0])}
+    measured = measure(prepared, Timer(warmup=1, repeats=30))
+    assert prepared["unit"].turns >= 6
+    for result in measured.values():
+        assert isinstance(result, Measurement)
+        assert result.median_ms > 0 and result.repeats == 30 and result.compile_seconds > 0

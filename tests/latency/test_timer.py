@@ -1,0 +1,57 @@
+"""The timer, with a clock of our own."""
+
+import pytest
+
+from tvnjax.latency.timer import Timer, Timing
+
+
+class Clock:
+    """Advances only when told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Pending:
+    """An asynchronous result: the work takes place when it is waited for."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
+
+    def block_until_ready(self):
+        self.clock.now += self.seconds
+        return self
+
+
+def call(clock, seconds):
+    """A call whose n-th run takes the n-th of ``seconds``."""
+    remaining = iter(seconds)
+    return lambda: Pending(clock, next(remaining))
+
+
+def test_warm_up_is_left_out_and_asynchronous_work_is_waited_for():
+    clock = Clock()
+    timing = Timer(warmup=2, repeats=3, clock=clock).time(call(clock, [9, 9, 0.001, 0.003, 0.002]))
+    assert timing.samples_ms == pytest.approx((1, 3, 2))
+    assert timing.median_ms == pytest.approx(2)
+
+
+def test_a_slow_moment_does_not_move_the_median():
+    clock = Clock()
+    timing = Timer(warmup=0, repeats=5, clock=clock).time(call(clock, [0.001, 0.001, 5, 0.001, 0.001]))
+    assert timing.median_ms == pytest.approx(1)
+    assert max(timing.samples_ms) == pytest.approx(5000)
+
+
+def test_calls_are_interleaved():
+    clock, order = Clock(), []
+    calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
+    Timer(warmup=1, repeats=2, clock=clock).interleave(calls)
+    assert order == list("ab" * 3)
+
+
+def test_the_spread_is_the_distance_of_the_quartiles():
+    assert Timing(samples_ms=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)).iqr_ms == pytest.approx(4)

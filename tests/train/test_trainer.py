@@ -1,0 +1,204 @@
+"""Training a child and a supernet: they learn, compile once, and repeat themselves."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tvnjax.core.checkpoint import load_state, save_state
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.expected import ExpectedCost
+from tvnjax.nn.supernet import one_hot
+from tvnjax.space.genotype import Block, Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.relaxed import relax
+from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.train.objective import count_correct, cross_entropy
+from tvnjax.train.optim import Optimizer
+from tvnjax.train.supernet_trainer import SupernetTrainer
+from tvnjax.train.trainer import ChildTrainer, Training
+
+GENOTYPE = Genotype(
+    image_size=8,
+    num_frames=2,
+    blocks=(Block(spatial_kernel=3, spatial_stride=2, temporal_kernel=2, filters=8, context_gate=True, skip=True),),
+)
+PLAN = relax(space_at_plan(Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8),)), OperatorChoices()))
+
+
+def batches(seed, size=16, classes=3):
+    """Brightness tells the class: a task any of these networks learns in a few steps."""
+    rng = np.random.default_rng(seed)
+    while True:
+        label = rng.integers(0, classes, size).astype(np.int32)
+        clip = rng.integers(0, 40, (size, 2, 8, 8, 3)) + 80 * label[:, None, None, None, None]
+        yield {"clip": clip.astype(np.uint8), "label": label, "weight": np.ones(size, np.float32)}
+
+
+@pytest.fixture(scope="module")
+def child():
+    return ChildTrainer(lower(GENOTYPE, 3), Training(steps=40, batch_size=16, optimizer=Optimizer(learning_rate=0.02)), 0)
+
+
+def test_a_child_learns_and_repeats_itself(child):
+    first, second = child.train(batches(0)), child.train(batches(0))
+    few = [next(iter(batches(9))) for _ in range(4)]
+    score = child.score(first.state, few)
+    assert score.top1 > 0.9 and score.clips == 64 and score.fitness == score.top1 + score.top5
+    for a, b in zip(jax.tree.leaves(first.state), jax.tree.leaves(second.state)):
+        np.testing.assert_array_equal(a, b)
+    assert first.history[-1]["loss"] < first.history[0]["loss"] and first.history[-1]["step"] == 40
+
+
+def test_the_second_training_step_compiles_nothing(child):
+    stream = batches(1)
+    state, _ = child.step(child.init(), next(stream))
+    with no_compilation():
+        child.step(state, next(stream))
+
+
+def test_padding_does_not_count():
+    logits = jnp.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0], [5.0, 5.0, 5.0]])
+    sums = count_correct(logits, jnp.array([0, 0, 0]), jnp.array([1.0, 1.0, 0.0]))
+    assert float(sums["clips"]) == 2 and float(sums["top1"]) == 1 and float(sums["top5"]) == 2
+    tied = count_correct(logits, jnp.array([0, 0, 0]), jnp.array([0.0, 0.0, 1.0]))
+    assert float(tied["top1"]) == 0
+
+
+def test_cross_entropy_against_its_definition():
+    logits, labels = np.random.default_rng(0).standard_normal((4, 3)), np.array([0, 1, 2, 1])
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(
+        cross_entropy(jnp.asarray(logits), jnp.asarray(labels)), -log_p[np.arange(4), labels].mean(), rtol=1e-5
+    )
+    smooth = 0.9 * -log_p[np.arange(4), labels] + 0.1 * -log_p.mean(1)
+    np.testing.assert_allclose(
+        cross_entropy(jnp.asarray(logits), jnp.asarray(labels), smoothing=0.1), smooth.mean(), rtol=1e-5
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    training = Training(steps=5, batch_size=4, optimizer=Optimizer(learning_rate=1e30, warmup=0.0, clip_norm=1e30))
+    trainer = ChildTrainer(lower(GENOTYPE, 3), training, 0)
+    with pytest.raises(FloatingPointError, match="steps"):
+        trainer.train(batches(0, 4))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step"])
+def test_schedules_warm_up_and_fall(schedule):
+    tx = Optimizer(learning_rate=1.0, schedule=schedule, warmup=0.1, weight_decay=0.0, clip_norm=1e9).build(100)
+    params = {"w": jnp.zeros((1, 1))}
+    state, sizes = tx.init(params), []
+    for _ in range(100):
+        updates, state = tx.update({"w": jnp.ones((1, 1))}, state, params)
+        sizes.append(float(jnp.abs(updates["w"]).sum()))
+    assert sizes[0] == 0 and sizes[10] == pytest.approx(1, rel=1e-3) and sizes[-1] < 0.02
+
+
+def no_compilation():
+    """Fails where anything is compiled."""
+
+    class Guard:
+        def __enter__(self):
+            self.counter = jax._src.test_util.count_jit_compilation_cache_miss()  # type: ignore[attr-defined]
+            self.count = self.counter.__enter__()
+
+        def __exit__(self, *raised):
+            self.counter.__exit__(*raised)
+            if raised[0] is None:
+                assert self.count() == 0
+
+    import jax._src.test_util
+
+    return Guard()
+
+
+@pytest.fixture(scope="module")
+def supernet():
+    expected = ExpectedCost(PLAN, 3, lambda layer: 0.1 + layer.macs / 1e5)
+    return SupernetTrainer(
+        PLAN,
+        3,
+        expected,
+        steps=40,
+        learning_rate=0.02,
+        arch_learning_rate=0.1,
+        budget_ms=0.6 * float(expected(uniform())),
+        penalty=1.0,
+        multiplier_rate=0.2,
+        seed=0,
+    )
+
+
+def uniform():
+    return tuple(
+        {
+            gene: jnp.ones(len(block.candidates(gene))) / len(block.candidates(gene))
+            for gene in ("spatial", "temporal", "filters", "expand", "squeeze", "context_gate", "skip")
+        }
+        for block in PLAN.blocks
+    )
+
+
+def test_the_second_search_step_compiles_nothing(supernet):
+    stream = batches(2)
+    state = supernet.init()
+    state, _ = supernet.weight_step(state, next(stream), 1.0)
+    state, _, _ = supernet.arch_step(state, next(stream), 1.0)
+    with no_compilation():
+        state, _ = supernet.weight_step(state, next(stream), 0.9)
+        supernet.arch_step(state, next(stream), 0.8)
+
+
+def test_a_weight_step_moves_weights_and_an_arch_step_logits(supernet):
+    stream, start = batches(3), supernet.init()
+    after_weights, _ = supernet.weight_step(start, next(stream), 1.0)
+    after_arch, _, _ = supernet.arch_step(after_weights, next(stream), 1.0)
+    assert changed(start.params, after_weights.params) and not changed(start.alphas, after_weights.alphas)
+    assert changed(after_weights.alphas, after_arch.alphas) and not changed(after_weights.params, after_arch.params)
+    assert not changed(after_weights.stats, after_arch.stats)
+
+
+def changed(before, after):
+    return any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after)))
+
+
+def test_the_multiplier_pushes_the_expected_latency_to_the_budget(supernet):
+    stream, state = batches(4), supernet.init()
+    first = None
+    for _ in range(60):
+        state, _, expected_ms = supernet.arch_step(state, next(stream), 1.0)
+        first = first or float(expected_ms)
+    budget = supernet._budget
+    assert first > 1.5 * budget and float(expected_ms) < 1.1 * budget
+
+
+def test_one_program_scores_the_relaxed_network_and_every_single_one(supernet):
+    stream, state = batches(5), supernet.init()
+    for _ in range(30):
+        state, _ = supernet.weight_step(state, next(stream), 1.0)
+    batch = [next(stream)]
+    relaxed = supernet.score(state, supernet.probabilities(state, 1.0), batch)
+    genotype = PLAN.decode(({gene: 0 for gene in uniform()[0]},))
+    weights = one_hot(PLAN, genotype)
+    with no_compilation():
+        single = supernet.score(state, weights, batch)
+    assert relaxed.top1 > 0.9 and single.clips == 16
+    calibrated = supernet.recalibrate(state, weights, [next(stream) for _ in range(3)])
+    assert changed(state.stats, calibrated.stats) and not changed(state.params, calibrated.params)
+    again = supernet.recalibrate(calibrated, weights, batch)
+    twice = supernet.recalibrate(again, weights, batch)
+    assert not changed(again.stats, twice.stats), "recalibrating starts from nothing"
+
+
+def test_a_checkpoint_reads_back_equal(supernet, tmp_path):
+    state = supernet.init()
+    parts = {"params": state.params, "alphas": state.alphas}
+    save_state(tmp_path / "one", parts)
+    loaded = load_state(tmp_path / "one", parts)
+    for a, b in zip(jax.tree.leaves(parts), jax.tree.leaves(loaded)):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(InvalidInputError, match="none at"):
+        load_state(tmp_path / "two", parts)
+    with pytest.raises(InvalidInputError, match="fits the network"):
+        load_state(tmp_path / "one", {"params": state.params, "others": state.alphas})
