@@ -119,7 +119,10 @@ def _parse_config(command: str, argv: list[str]) -> tuple[str, Any]:
     names = ", ".join(PRESETS)
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:<8} {line}" for name, (line, _) in PRESETS.items())
-        print(f"usage: tvnjax {command} PRESET [options]\n\n{lines}\n\n'tvnjax {command} PRESET --help' lists the options.")
+        print(
+            f"usage: tvnjax {command} PRESET [options]\n\n{lines}\n\n"
+            f"'tvnjax {command} PRESET --help' lists the options."
+        )
         raise SystemExit(0 if argv else 2)
     preset = argv[0]
     if preset not in PRESETS:
@@ -135,7 +138,7 @@ def parse_options(default: Any, argv: Sequence[str], *, prog: str, description: 
         InvalidInputError: an option is unknown (the nearest is named) or its value is of the wrong kind.
     """
     # A field that may be one of several classes keeps the class the preset gave it.
-    kind = Annotated[type(default), tyro.conf.arg(name="")]
+    kind: Any = Annotated[type(default), tyro.conf.arg(name="")]
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
@@ -182,5 +185,3 @@ def _print_results(results: dict[str, Any], out: Path) -> None:
         )
     Console().print(table)
     print(f"{out / 'report.html'}")
-
-

@@ -177,7 +177,8 @@ def _task(problem: Problem, profile: Profile, budget_ms: float) -> SearchTask:
 
 
 def _evaluate(problem: Problem, genotype: Genotype, seed: int) -> Evaluation:
-    """The proxy: a short training from scratch. A candidate that breaks is an evaluation with its reason, not a crash."""
+    """The proxy: a short training from scratch. A candidate that breaks is an evaluation with its reason, not a
+    crash."""
     training = problem.config.proxy
     trainer = ChildTrainer(lower(genotype, problem.num_classes), training, seed)
     try:
@@ -193,9 +194,7 @@ def _search(problem: Problem, profile: Profile, task: SearchTask, out: Path, mon
     config, found = problem.config, []
     limit_s = config.baseline_seconds
     if "differentiable" in config.strategies:
-        search = DifferentiableSearch(
-            config.search, problem.plan, profile.expected, problem.num_classes, config.seed
-        )
+        search = DifferentiableSearch(config.search, problem.plan, profile.expected, problem.num_classes, config.seed)
         data = Data(
             train=problem.train_batches("train", config.search.batch_size, config.seed),
             val=problem.train_batches("val", config.search.batch_size, config.seed + 1),
@@ -219,7 +218,8 @@ def _search(problem: Problem, profile: Profile, task: SearchTask, out: Path, mon
 def _confirm(
     found: list[SearchResult], budget_ms: float, problem: Problem, monitor: Monitor
 ) -> dict[str, tuple[Candidate, float, float]]:
-    """Measures the strategies' best networks once more, in turns, and keeps for each the fittest still within the budget.
+    """Measures the strategies' best networks once more, in turns, and keeps for each the fittest still within the
+    budget.
 
     A first measurement near the budget may have been a lucky one.
     """
@@ -330,5 +330,3 @@ def _describe_data(clips: ClipSet) -> dict[str, Any]:
         "held": clips.held,
         "majority_share": clips.majority_share,
     }
-
-

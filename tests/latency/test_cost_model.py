@@ -32,30 +32,35 @@ RELAXED = relax(space_at_plan(PLAN, OperatorChoices()))
 def planted(count):
     """Networks and units timed by a known device: every coefficient of the model has a true value."""
     rng = np.random.default_rng(0)
-    truth = rng.uniform(0.01, 1.0, len(FEATURE_NAMES))
+    truth, fixed_ms, factor = rng.uniform(0.01, 1.0, len(FEATURE_NAMES)), 0.7, 1.3
     networks = [lower(genotype, 4) for genotype in covering_genotypes(RELAXED, count, rng)]
     units = {unit.key: unit for network in networks for unit in network.units}
     rows = [unit_features(unit) for unit in units.values()] + [network_features(network) for network in networks]
     rows = np.array(rows)
-    return truth, Measured(
+    is_network = np.arange(len(rows)) >= len(units)
+    return Measured(
         features=rows,
-        ms=rows @ truth,
+        ms=np.where(is_network, fixed_ms + factor * rows @ truth, rows @ truth),
         spread_ms=np.zeros(len(rows)),
-        is_network=np.arange(len(rows)) >= len(units),
+        is_network=is_network,
     )
 
 
 def test_a_planted_device_is_recovered():
-    truth, measured = planted(60)
+    measured = planted(60)
     model = fit(measured)
-    np.testing.assert_allclose(measured.features @ model.coefficients, measured.ms, rtol=1e-3)
+    assert model.network_ms == pytest.approx(0.7, rel=0.02)
+    sums = measured.features @ model.coefficients
+    np.testing.assert_allclose(
+        np.where(measured.is_network, sums + model.network_ms, sums / 1.3), measured.ms, rtol=5e-3
+    )
     quality = fit_quality(cross_validated(measured), measured.ms)
     assert quality["mape"] < 0.02 and quality["kendall_tau"] > 0.98
 
 
 def test_a_network_is_the_sum_of_its_layers():
     network = lower(covering_genotypes(RELAXED, 1, np.random.default_rng(0))[0], 4)
-    model = CostModel(coefficients=np.arange(1.0, len(FEATURE_NAMES) + 1))
+    model = CostModel(coefficients=np.arange(1.0, len(FEATURE_NAMES) + 1), network_ms=0.5)
     by_layer = sum(model.layer_ms(layer) for layer in network.layers()) + model.layer_ms(network.head)
     assert model.predict(network) == pytest.approx(by_layer + len(network.units) * model.unit_ms + model.network_ms)
 

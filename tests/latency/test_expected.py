@@ -57,7 +57,10 @@ def softmax(logits):
 
 def draw(p, rng):
     chosen = tuple(
-        {gene: int(rng.choice(len(q), p=np.asarray(q, float) / np.asarray(q, float).sum())) for gene, q in block.items()}
+        {
+            gene: int(rng.choice(len(q), p=np.asarray(q, float) / np.asarray(q, float).sum()))
+            for gene, q in block.items()
+        }
         for block in p
     )
     return RELAXED.decode(chosen)

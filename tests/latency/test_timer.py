@@ -34,14 +34,14 @@ def call(clock, seconds):
 
 def test_warm_up_is_left_out_and_asynchronous_work_is_waited_for():
     clock = Clock()
-    timing = Timer(warmup=2, repeats=3, clock=clock).time(call(clock, [9, 9, 0.001, 0.003, 0.002]))
+    timing = Timer(warmup=2, repeats=3, settle=0, clock=clock).time(call(clock, [9, 9, 0.001, 0.003, 0.002]))
     assert timing.samples_ms == pytest.approx((1, 3, 2))
     assert timing.median_ms == pytest.approx(2)
 
 
 def test_a_slow_moment_does_not_move_the_median():
     clock = Clock()
-    timing = Timer(warmup=0, repeats=5, clock=clock).time(call(clock, [0.001, 0.001, 5, 0.001, 0.001]))
+    timing = Timer(warmup=0, repeats=5, settle=0, clock=clock).time(call(clock, [0.001, 0.001, 5, 0.001, 0.001]))
     assert timing.median_ms == pytest.approx(1)
     assert max(timing.samples_ms) == pytest.approx(5000)
 
@@ -49,8 +49,8 @@ def test_a_slow_moment_does_not_move_the_median():
 def test_calls_are_interleaved():
     clock, order = Clock(), []
     calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
-    Timer(warmup=1, repeats=2, clock=clock).interleave(calls)
-    assert order == list("ab" * 3)
+    Timer(warmup=1, repeats=2, settle=1, clock=clock).interleave(calls)
+    assert order == list("ab" + "aabb" * 2), "each timed call comes right behind an untimed one of its own"
 
 
 def test_the_spread_is_the_distance_of_the_quartiles():

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import BatchNorm, NonLocal, Initializer, normalize
+from tvnjax.nn.layers import BatchNorm, Initializer, NonLocal, normalize
 from tvnjax.space import network
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
@@ -53,14 +53,19 @@ def test_parameters_and_shapes_are_those_of_the_lowering():
         clip = jax.ShapeDtypeStruct((2, *lowered.input_shape), jnp.float32)
         x = clip
         for index, unit in enumerate(lowered.units):
-            call = lambda state, x, index=index: nnx.merge(graph, state).units[index](x, train=False)  # noqa: E731
-            x = jax.eval_shape(call, state, x)
+            x = jax.eval_shape(unit_call(graph, index), state, x)
             assert x.shape == (2, *unit.out_shape)
+
+
+def unit_call(graph, index):
+    return lambda state, x: nnx.merge(graph, state).units[index](x, train=False)
 
 
 @pytest.mark.parametrize("head", ["mean", "softmax_time"])
 def test_dropout_only_with_a_key(head):
-    child = Child(lower(Genotype(image_size=4, num_frames=2, blocks=(Block(spatial_kernel=3, filters=64),)), 3, head=head))
+    child = Child(
+        lower(Genotype(image_size=4, num_frames=2, blocks=(Block(spatial_kernel=3, filters=64),)), 3, head=head)
+    )
     clip = jnp.asarray(np.random.default_rng(0).standard_normal((2, 2, 4, 4, 3)), jnp.float32)
     plain, dropped = child(clip), child(clip, dropout_key=jax.random.key(0))
     assert plain.shape == dropped.shape == (2, 3)

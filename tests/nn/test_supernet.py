@@ -9,9 +9,9 @@ from flax import nnx
 from tvnjax.core.variables import ArchParam
 from tvnjax.nn.convolution import conv
 from tvnjax.nn.inherit import subnet
+from tvnjax.nn.layers import Initializer
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, kernel_windows, prefix_mask, subkernel_offset
 from tvnjax.nn.pooling import avg_pool, max_pool
-from tvnjax.nn.layers import Initializer
 from tvnjax.nn.supernet import Supernet, one_hot
 from tvnjax.space.network import Shape
 from tvnjax.space.relaxed import GENES, relax
@@ -60,10 +60,12 @@ def networks_with_every_value():
     plan, rng = relax(space_at_plan(PLAN, OPERATORS)), np.random.default_rng(1)
     most = max(len(block.candidates(gene)) for block in plan.blocks for gene in GENES)
     columns = [
-        {gene: rng.permutation(np.arange(most) % len(block.candidates(gene))) for gene in GENES} for block in plan.blocks
+        {gene: rng.permutation(np.arange(most) % len(block.candidates(gene))) for gene in GENES}
+        for block in plan.blocks
     ]
     return [
-        plan.decode(tuple({gene: int(column[gene][row]) for gene in GENES} for column in columns)) for row in range(most)
+        plan.decode(tuple({gene: int(column[gene][row]) for gene in GENES} for column in columns))
+        for row in range(most)
     ]
 
 

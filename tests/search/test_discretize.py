@@ -42,16 +42,16 @@ def everything(p):
     for path in itertools.product(*options):
         network = lower(SMALL.decode(path), 3)
         cost = 1.0 + 0.1 * len(network.units) + sum(map(layer_cost, network.layers())) + layer_cost(network.head)
-        score = sum(
-            np.log(p[b][g][path[b][g]]) for b in range(len(SMALL.blocks)) for g in SMALL.blocks[b].active
-        )
+        score = sum(np.log(p[b][g][path[b][g]]) for b in range(len(SMALL.blocks)) for g in SMALL.blocks[b].active)
         rows.append((score, cost, genotype_id(SMALL.decode(path))))
     return rows
 
 
 def random_probabilities(seed):
     rng = np.random.default_rng(seed)
-    return tuple({gene: rng.dirichlet(np.ones(len(block.candidates(gene)))) for gene in GENES} for block in SMALL.blocks)
+    return tuple(
+        {gene: rng.dirichlet(np.ones(len(block.candidates(gene)))) for gene in GENES} for block in SMALL.blocks
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -69,9 +69,7 @@ def test_the_likeliest_networks_within_every_limit(seed):
             score, cost = by_id[genotype_id(choice.genotype)]
             assert choice.predicted_ms == pytest.approx(cost) and cost <= limit
             assert choice.log_probability == pytest.approx(score)
-        np.testing.assert_allclose(
-            [choice.log_probability for choice in choices], fitting[: len(choices)], atol=0.7
-        )
+        np.testing.assert_allclose([choice.log_probability for choice in choices], fitting[: len(choices)], atol=0.7)
 
 
 def test_no_network_fits_a_limit_below_the_cheapest():

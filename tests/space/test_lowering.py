@@ -49,7 +49,14 @@ def network(size=9, frames=4, **genes):
 
 def test_a_standard_unit_is_the_released_chain():
     unit = network(
-        spatial_kernel=3, spatial_stride=2, temporal_kernel=2, filters=8, expand=2, squeeze=0.5, context_gate=True, skip=True
+        spatial_kernel=3,
+        spatial_stride=2,
+        temporal_kernel=2,
+        filters=8,
+        expand=2,
+        squeeze=0.5,
+        context_gate=True,
+        skip=True,
     ).units[0]
     assert [type(layer) for layer in unit.layers] == [Conv, Conv, Conv, Conv, SqueezeExcite, ContextGate]
     assert [layer.kernel for layer in unit.layers[:4]] == [(1, 1, 1), (1, 3, 3), (2, 1, 1), (1, 1, 1)]
@@ -78,7 +85,9 @@ def test_temporal_layers_stand_in_even_repeats_and_need_two_frames():
         for unit in network(spatial_kernel=3, temporal_kernel=3, repeats=4).units
     ]
     assert temporal == [True, False, True, False]
-    assert not any(layer.kernel[0] > 1 for layer in network(frames=1, spatial_kernel=3, temporal_kernel=3).units[0].layers)
+    assert not any(
+        layer.kernel[0] > 1 for layer in network(frames=1, spatial_kernel=3, temporal_kernel=3).units[0].layers
+    )
 
 
 def test_strides_act_in_the_first_repeat_only():
@@ -102,7 +111,11 @@ def test_expand_zero_keeps_the_channels_of_a_pool():
 
 
 def test_non_local_counts_projections_and_attention():
-    layer = next(l for l in network(spatial_kernel=3, non_local=4, filters=8).units[0].layers if isinstance(l, NonLocal))
+    layer = next(
+        found
+        for found in network(spatial_kernel=3, non_local=4, filters=8).units[0].layers
+        if isinstance(found, NonLocal)
+    )
     tokens = 4 * 9 * 9
     assert layer.macs == 4 * tokens * 8 * 4 + 2 * tokens**2 * 4
 

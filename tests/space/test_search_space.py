@@ -65,9 +65,7 @@ def test_a_striding_block_leaves_out_the_identity():
 
 
 def test_a_space_of_one_network_cannot_mutate():
-    space = SearchSpace(
-        image_size=(32,), num_frames=(2,), frame_stride=(1,), num_blocks=(1,), blocks=(BlockChoices(),)
-    )
+    space = SearchSpace(image_size=(32,), num_frames=(2,), frame_stride=(1,), num_blocks=(1,), blocks=(BlockChoices(),))
     with pytest.raises(InvalidInputError, match="second network"):
         space.mutate(space.sample(np.random.default_rng(0)), np.random.default_rng(0))
 
@@ -82,7 +80,13 @@ def test_a_space_of_one_network_cannot_mutate():
     ],
 )
 def test_a_broken_space_is_refused(change, words):
-    good = {"image_size": (32,), "num_frames": (2,), "frame_stride": (1,), "num_blocks": (1,), "blocks": (BlockChoices(),)}
+    good = {
+        "image_size": (32,),
+        "num_frames": (2,),
+        "frame_stride": (1,),
+        "num_blocks": (1,),
+        "blocks": (BlockChoices(),),
+    }
     with pytest.raises(InvalidInputError, match=words):
         SearchSpace(**{**good, **change})
 

@@ -37,7 +37,9 @@ def batches(seed, size=16, classes=3):
 
 @pytest.fixture(scope="module")
 def child():
-    return ChildTrainer(lower(GENOTYPE, 3), Training(steps=40, batch_size=16, optimizer=Optimizer(learning_rate=0.02)), 0)
+    return ChildTrainer(
+        lower(GENOTYPE, 3), Training(steps=40, batch_size=16, optimizer=Optimizer(learning_rate=0.02)), 0
+    )
 
 
 def test_a_child_learns_and_repeats_itself(child):
@@ -179,7 +181,7 @@ def test_one_program_scores_the_relaxed_network_and_every_single_one(supernet):
         state, _ = supernet.weight_step(state, next(stream), 1.0)
     batch = [next(stream)]
     relaxed = supernet.score(state, supernet.probabilities(state, 1.0), batch)
-    genotype = PLAN.decode(({gene: 0 for gene in uniform()[0]},))
+    genotype = PLAN.decode((dict.fromkeys(uniform()[0], 0),))
     weights = one_hot(PLAN, genotype)
     with no_compilation():
         single = supernet.score(state, weights, batch)

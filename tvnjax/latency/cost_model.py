@@ -1,10 +1,10 @@
 """Milliseconds of any layer, fitted to measured units and networks.
 
 A layer's cost is a sum of non-negative terms with a physical meaning (a fixed cost, multiply-adds, values moved, values
-gathered under a window), with coefficients of their own for each kind of layer, fitted by non-negative least squares on the
-relative errors of units. A network costs a fixed amount more than its units, and in a network units run slower by a factor
-than in a loop of their own; both are fitted to whole networks. Being a sum over layers the cost can be taken in expectation
-exactly (``tvnjax.latency.expected``).
+gathered under a window), with coefficients of their own for each kind of layer, fitted by non-negative least squares
+on the relative errors of units. A network costs a fixed amount more than its units, and in a network units run
+slower by a factor than in a loop of their own; both are fitted to whole networks. Being a sum over layers the cost
+can be taken in expectation exactly (``tvnjax.latency.expected``).
 """
 
 import dataclasses
@@ -24,14 +24,15 @@ FEATURE_NAMES = [f"{kind}.{term}" for kind in _KINDS for term in _TERMS] + ["uni
 UNIT = len(FEATURE_NAMES) - 1
 
 LANES = 16
-"""Channels count in whole multiples of this: with 8 channels a wide vector unit works as long as with 16. (Counting them
-so took the cross-validated error of 24 networks on a two-core CPU with AVX-512 from 10.2 % to 8.9 %.)"""
+"""Channels count in whole multiples of this: with 8 channels a wide vector unit works as long as with 16. (Counting
+them so took the cross-validated error of 24 networks on a two-core CPU with AVX-512 from 10.2 % to 8.9 %.)"""
 
 
 def layer_features(layer: Layer | Head) -> np.ndarray:
     """``[features]``: a layer's count (1), and in millions its multiply-adds, values in and out, values under windows.
 
-    Multiply-adds and values moved are those of channels rounded up to ``LANES``. The head's are 0: it is part of the fixed cost of a network.
+    Multiply-adds and values moved are those of channels rounded up to ``LANES``. The head's are 0: it is part of the
+    fixed cost of a network.
     """
     row = np.zeros(len(FEATURE_NAMES))
     if isinstance(layer, Head):
@@ -131,7 +132,7 @@ def fit_quality(predicted: Sequence[float], measured: Sequence[float]) -> dict[s
     return {
         "mape": float(np.abs(error).mean()),
         "within_10pct": float((np.abs(error) <= 0.1).mean()),
-        "kendall_tau": float(kendalltau(p, m).statistic) if len(p) > 1 else 1.0,
+        "kendall_tau": float(kendalltau(p, m)[0]) if len(p) > 1 else 1.0,
         "bias": float(error.mean()),
         "count": len(p),
     }

@@ -1,9 +1,9 @@
 """Expected cost of a relaxed network, exactly, for any cost that is a sum over its layers.
 
 What a layer costs depends on the channels it receives, hence on earlier choices. In one plan these are the width behind
-the block before and, inside a unit, whether a convolution or a bypass (pool, identity) came first. The distribution over
-them is propagated, so the result is the mean over networks drawn from the gene weights, not a sum of probabilities times
-costs at some nominal width. Differentiable in every weight; at one-hot weights it is that network's own cost.
+the block before and, inside a unit, whether a convolution or a bypass (pool, identity) came first. The distribution
+over them is propagated, so the result is the mean over networks drawn from the gene weights, not a sum of probabilities
+times costs at some nominal width. Differentiable in every weight; at one-hot weights it is that network's own cost.
 """
 
 from collections.abc import Callable, Sequence

@@ -20,7 +20,6 @@ from tvnjax.space.lowering import lower
 from tvnjax.space.network import Network, Unit
 from tvnjax.space.relaxed import GENES, RelaxedPlan
 
-
 Key = tuple[str, str]
 """Kind (``unit`` or ``network``) and key of an entry of the table."""
 
@@ -145,7 +144,7 @@ def _measure(
     for key, measured in measure(prepared, timer).items():
         what = wanted[key]
         features = unit_features(what) if isinstance(what, Unit) else network_features(what)
-        table.add(*key, features, measured)
+        table.add(key, features, measured)
     table.save()
 
 

@@ -50,9 +50,10 @@ class LatencyTable:
         """The table kept in ``folder`` for this device, these versions and flags."""
         return cls(folder / f"{fingerprint(environment())}-v{FORMAT}.json")
 
-    def add(self, kind: str, key: str, features: np.ndarray, measured: Measurement) -> None:
+    def add(self, kind_and_key: tuple[str, str], features: np.ndarray, measured: Measurement) -> None:
         """Keeps a measurement; ``save`` writes it."""
-        self.entries[kind, key] = Entry(
+        kind, key = kind_and_key
+        self.entries[kind_and_key] = Entry(
             kind=kind,
             key=key,
             features=tuple(map(float, features)),
@@ -75,8 +76,8 @@ class LatencyTable:
     def _read(self, data: Any) -> None:
         if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("features") != FEATURE_NAMES:
             raise InvalidInputError(
-                f"a latency table has format {FORMAT} and this version's features; {self.path} has not: delete it and run "
-                f"'tvnjax profile'"
+                f"a latency table has format {FORMAT} and this version's features; {self.path} has not: delete it "
+                f"and run 'tvnjax profile'"
             )
         theirs, ours = data["environment"], self.environment
         if fingerprint(theirs) != fingerprint(ours):

@@ -42,12 +42,12 @@ class Timer:
         """Times one call; what it returns is waited for."""
         return self.interleave({"call": call})["call"]
 
-    def interleave(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Timing]:
+    def interleave(self, calls: Mapping[Any, Callable[[], Any]]) -> dict[Any, Timing]:
         """Times several calls in turns, so that a slow moment of the machine meets them all."""
         for _ in range(self.warmup):
             for call in calls.values():
                 jax.block_until_ready(call())
-        samples: dict[str, list[float]] = {name: [] for name in calls}
+        samples: dict[Any, list[float]] = {name: [] for name in calls}
         for _ in range(self.repeats):
             for name, call in calls.items():
                 for _ in range(self.settle):

@@ -1,4 +1,5 @@
-"""A single network of the plan with the supernet's weights: the *subnet*, as opposed to a *child* trained from scratch."""
+"""A single network of the plan with the supernet's weights: the *subnet*, as opposed to a *child* trained from
+scratch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +10,8 @@ from jax import Array
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import Pool
-from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, subkernel_offset
-from tvnjax.nn.supernet import MixedUnit, Supernet
+from tvnjax.nn.mixed import subkernel_offset
+from tvnjax.nn.supernet import Supernet
 from tvnjax.space.genotype import POOLS, Block, Genotype
 from tvnjax.space.lowering import lower
 
@@ -34,7 +35,10 @@ def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) 
     return child
 
 
-def _copy_unit(target: Any, source: MixedUnit, block: Block) -> None:
+# Which parts a mixed unit has depends on its candidates; a genotype of the plan asks only for those it has.
+
+
+def _copy_unit(target: Any, source: Any, block: Block) -> None:
     # Pools hold no weights, and the lowering leaves out those that would do nothing.
     layers = iter([layer for layer in target.layers if not isinstance(layer, Pool)])
     if block.spatial_kernel > 1 and block.spatial_type not in POOLS:
@@ -52,7 +56,7 @@ def _copy_unit(target: Any, source: MixedUnit, block: Block) -> None:
         _copy_prefix(target.shortcut[0], source.shortcut)
 
 
-def _copy_spatial(layers: Iterator[Any], source: MixedSpatial, block: Block) -> None:
+def _copy_spatial(layers: Iterator[Any], source: Any, block: Block) -> None:
     _copy_prefix(next(layers), source.pointwise)
     layer = next(layers)
     superkernel = source.depth_kernel if block.spatial_type == "depth" else source.std_kernel
@@ -62,7 +66,7 @@ def _copy_spatial(layers: Iterator[Any], source: MixedSpatial, block: Block) -> 
     _copy_prefix(layer.norm, source.norm)
 
 
-def _copy_temporal(layers: Iterator[Any], source: MixedTemporal, block: Block) -> None:
+def _copy_temporal(layers: Iterator[Any], source: Any, block: Block) -> None:
     layer = next(layers)
     at = subkernel_offset(source.size, source.stride, source.kernel.shape[0], block.temporal_kernel)
     layer.kernel[...] = _prefix(source.kernel[...][at : at + block.temporal_kernel], layer.kernel.shape)

@@ -1,7 +1,7 @@
 """Trainable layers, each built from one primitive of a lowered network.
 
-Arrays are ``[batch, time, height, width, channels]`` float32. ``train`` uses batch statistics and moves the running ones
-by ``1 - momentum``; nothing here holds random state, so a dropout key is an argument.
+Arrays are ``[batch, time, height, width, channels]`` float32. ``train`` uses batch statistics and moves the running
+ones by ``1 - momentum``; nothing here holds random state, so a dropout key is an argument.
 """
 
 from collections.abc import Callable
@@ -81,7 +81,8 @@ class ConvNorm(nnx.Module):
         self.kernel = nnx.Param(init.normal((*layer.kernel, per_group, width), fan_in))
         self.bias = nnx.Param(jnp.zeros(width)) if layer.bias else None
         self.norm = BatchNorm(width) if layer.norm else None
-        self.stride, self.act, self.form = layer.stride, layer.act, form
+        self.stride, self.act = layer.stride, layer.act
+        self.form: Form = form
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
         x = conv(x, self.kernel[...], self.stride, form=self.form)
@@ -94,7 +95,8 @@ class ConvNorm(nnx.Module):
 
 class Pool(nnx.Module):
     def __init__(self, layer: network.Pool, init: Initializer, form: Form):
-        self.kind, self.window, self.stride, self.form = layer.kind, layer.window, layer.stride, form
+        self.kind, self.window, self.stride = layer.kind, layer.window, layer.stride
+        self.form: Form = form
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
         pool = max_pool if self.kind == "max" else avg_pool

@@ -1,14 +1,15 @@
 """Mixtures of spatial and temporal operators that cost about one operator.
 
-A weighted sum of convolutions of one stride is one convolution with the weighted sum of their kernels, so candidates that
-are convolutions are mixed *in kernel space* and a single convolution runs: smaller kernels are windows of one superkernel,
-depthwise kernels are added on its diagonal. Pools and the identity see the unit's own input (a TVN unit puts no 1x1 in
-front of them), so they take paths of their own, which are cheap. Widths are prefix masks.
+A weighted sum of convolutions of one stride is one convolution with the weighted sum of their kernels, so candidates
+that are convolutions are mixed *in kernel space* and a single convolution runs: smaller kernels are windows of one
+superkernel, depthwise kernels are added on its diagonal. Pools and the identity see the unit's own input (a TVN unit
+puts no 1x1 in front of them), so they take paths of their own, which are cheap. Widths are prefix masks.
 
 With a one-hot weight on every choice each module equals the lowered unit's layers with the same (sliced) weights.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,14 +26,15 @@ from tvnjax.space.relaxed import IDENTITY, Operator
 POOL_KINDS = ("maxpool", "avgpool")
 
 
-def prefix_mask(sizes: Sequence[int], weights: Array, width: int) -> Array:
+def prefix_mask(sizes: Sequence[int] | np.ndarray, weights: Array, width: int) -> Array:
     """Expected mask over channels ``[width]``: channel c is kept by every candidate wider than c."""
     keeps = np.arange(width)[None] < np.asarray(sizes)[:, None]
     return weights @ keeps.astype(np.float32)
 
 
 def subkernel_offset(size: int, stride: int, kernel: int, sub: int) -> int:
-    """Where a kernel of ``sub`` taps lies in a superkernel of ``kernel`` taps, so that SAME padding centres both alike."""
+    """Where a kernel of ``sub`` taps lies in a superkernel of ``kernel`` taps, so that SAME padding centres both
+    alike."""
 
     def low_padding(taps: int) -> int:
         count = -(-size // stride)
@@ -56,8 +58,9 @@ def pad_channels(x: Array, width: int) -> Array:
     return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, missing),)) if missing else x
 
 
-def share(weights: Array, indices: Sequence[int]) -> tuple[Array, Array]:
-    """Total weight of some candidates and their weights within it (uniform where the total is 0, e.g. one-hot elsewhere)."""
+def share(weights: Array, indices: Sequence[int] | np.ndarray) -> tuple[Array, Array]:
+    """Total weight of some candidates and their weights within it (uniform where the total is 0, e.g. one-hot
+    elsewhere)."""
     part = weights[np.asarray(indices)]
     total = part.sum()
     safe = jnp.where(total > 0, total, 1.0)
@@ -70,7 +73,8 @@ class MixedOp(nnx.Module):
     def __init__(
         self, operators: tuple[Operator, ...], in_shape: Shape, filters: int, form: Form, axis: str, stride: int
     ):
-        self.operators, self.axis, self.stride, self.form = operators, axis, stride, form
+        self.operators, self.axis, self.stride = operators, axis, stride
+        self.form: Form = form
         self.size = in_shape.h if axis == "spatial" else in_shape.t
         kinds = [kind for kind, _ in operators]
         self.convolves = any(kind not in (*POOL_KINDS, "identity") for kind in kinds)
@@ -84,9 +88,9 @@ class MixedOp(nnx.Module):
     def kernels(self, kind: str) -> list[int]:
         return [k for other, k in self.operators if other == kind]
 
-    def bypass(self, x: Array, weights: Array) -> Array | float:
+    def bypass(self, x: Array, weights: Array) -> Any:
         """Weighted sum of the identity and the pools of ``x``; 0 where there are none."""
-        total: Array | float = 0.0
+        total: Any = 0.0
         for index, operator in enumerate(self.operators):
             kind, k = operator
             if operator == IDENTITY:
@@ -147,7 +151,7 @@ class MixedSpatial(MixedOp):
                 conv(h, kernel, (1, self.stride, self.stride), form=self.form), train=train, momentum=momentum
             )
             total = total + pad_channels(amount * keep * activation("relu")(y), self.out_channels)
-        return total  # type: ignore[return-value]
+        return total
 
 
 class MixedTemporal(MixedOp):
@@ -173,4 +177,4 @@ class MixedTemporal(MixedOp):
             kernel = self.kernel[...] * (within @ windows)[:, None, None, None, None]
             y = self.norm(conv(x, kernel, (self.stride, 1, 1), form=self.form), train=train, momentum=momentum)
             total = total + pad_channels(amount * keep * activation("relu")(y), self.out_channels)
-        return total  # type: ignore[return-value]
+        return total

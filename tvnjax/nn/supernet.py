@@ -101,7 +101,9 @@ class Supernet(nnx.Module):
     (``probabilities``) and every single network of the plan (``one_hot``).
     """
 
-    def __init__(self, plan: RelaxedPlan, num_classes: int, seed: int = 0, *, channels: int = 3, form: Form | None = None):
+    def __init__(
+        self, plan: RelaxedPlan, num_classes: int, seed: int = 0, *, channels: int = 3, form: Form | None = None
+    ):
         init, form = Initializer(seed), form or default_form()
         self.plan = plan
         shape = Shape(plan.num_frames, plan.image_size, plan.image_size, channels)

@@ -16,8 +16,8 @@ class RuntimeFilter:
     """Refuses a network whose measured latency is over the budget.
 
     A network predicted to be over by more than ``margin`` (the error nine in ten predictions stay within) is refused
-    unmeasured; every other one is compiled and timed. Each network is measured once, whichever strategy proposes it; its
-    compilation is charged to the first.
+    unmeasured; every other one is compiled and timed. Each network is measured once, whichever strategy proposes it;
+    its compilation is charged to the first.
     """
 
     budget_ms: float

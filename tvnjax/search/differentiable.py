@@ -1,8 +1,8 @@
 """Differentiable search: weights and architecture logits by gradient, then projection under the budget.
 
 First-order bilevel, as in DARTS: a weight step on training clips, a logit step on validation clips. The logits' loss is
-the validation cross-entropy plus an augmented Lagrangian of ``log(expected latency / budget) <= 0``, whose multiplier is
-learned, so that one run lands on one budget.
+the validation cross-entropy plus an augmented Lagrangian of ``log(expected latency / budget) <= 0``, whose
+multiplier is learned, so that one run lands on one budget.
 """
 
 import dataclasses

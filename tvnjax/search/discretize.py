@@ -48,8 +48,8 @@ def discretize(
 ) -> list[Choice]:
     """The ``count`` likeliest networks of predicted latency at most ``limit_ms``, the likeliest first.
 
-    Inactive choices are not counted in the likelihood, and genotypes that are one network are listed once, so there may be
-    fewer. Empty where no network fits.
+    Inactive choices are not counted in the likelihood, and genotypes that are one network are listed once, so there
+    may be fewer. Empty where no network fits.
     """
     plan = expected.plan
     # Some of the best may turn out to be one network.
@@ -100,7 +100,8 @@ def _scores(block: RelaxedBlock, p: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _undominated(score: np.ndarray, cost: np.ndarray, limit: float, count: int) -> np.ndarray:
-    """Indices of those within the limit that fewer than ``count`` cheaper ones outscore, ``count`` a step of cost at most."""
+    """Indices of those within the limit that fewer than ``count`` cheaper ones outscore, ``count`` a step of cost at
+    most."""
     within = np.flatnonzero(cost <= limit)
     step = np.floor(cost[within] / limit * _COST_STEPS)
     within = within[np.lexsort((-score[within], step))]

@@ -37,8 +37,8 @@ class Evolution:
     """Tournament selection over a pool that only grows; one mutation a child.
 
     The paper does not say whether members leave the pool or how mutations are weighted: here none leaves, and a gene is
-    drawn uniformly from those with another value (``SearchSpace.mutate``). A child the filter refuses is dropped untrained
-    and takes no place in the pool; a network already proposed is not proposed again.
+    drawn uniformly from those with another value (``SearchSpace.mutate``). A child the filter refuses is dropped
+    untrained and takes no place in the pool; a network already proposed is not proposed again.
     """
 
     name = "evolution"

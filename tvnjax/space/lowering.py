@@ -31,8 +31,8 @@ def lower(
 ) -> Network:
     """Lowers a genotype to a network of primitive layers with every shape known.
 
-    Layers that compute nothing are left out: a pool whose windows hold one pixel, an activation right after the same one,
-    a unit with nothing in it.
+    Layers that compute nothing are left out: a pool whose windows hold one pixel, an activation right after the same
+    one, a unit with nothing in it.
     """
     shape = input_shape = Shape(genotype.num_frames, genotype.image_size, genotype.image_size, channels)
     units: list[Unit] = []

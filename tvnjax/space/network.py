@@ -195,9 +195,9 @@ class Unit:
 class Head:
     """Pools what the last unit gives and maps it to class scores.
 
-    ``mean``: mean over time and space, dropout, dense. ``softmax_time``: mean over space, dropout, dense a frame, and the
-    scores of the frames averaged with weights ``softmax(scores / sqrt(frames))`` over time (the released multi-label
-    head).
+    ``mean``: mean over time and space, dropout, dense. ``softmax_time``: mean over space, dropout, dense a frame,
+    and the scores of the frames averaged with weights ``softmax(scores / sqrt(frames))`` over time (the released
+    multi-label head).
     """
 
     in_shape: Shape

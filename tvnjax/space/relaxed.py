@@ -133,8 +133,8 @@ def _relax_block(choices: BlockChoices, index: int, frames: int) -> RelaxedBlock
     ):
         if stride > 1 and IDENTITY in operators:
             raise InvalidInputError(
-                f"one plan has one size behind every block; block {index} has {axis}_stride {stride} and kernel 1, which "
-                f"does not stride: leave kernel 1 out"
+                f"one plan has one size behind every block; block {index} has {axis}_stride {stride} and kernel 1, "
+                f"which does not stride: leave kernel 1 out"
             )
     idle = set()
     if frames == 1:

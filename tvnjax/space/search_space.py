@@ -1,8 +1,8 @@
 """Which values every gene may take, and how to draw and mutate within them.
 
 A genotype splits in two. *Shape genes* (image size, frames, frame stride, blocks, repeats, strides, the width's bucket)
-decide tensor sizes; one assignment of them is a ``Plan``, and a plan is what gets compiled. *Operator genes* decide what
-happens inside those sizes and are relaxed inside one program.
+decide tensor sizes; one assignment of them is a ``Plan``, and a plan is what gets compiled. *Operator genes* decide
+what happens inside those sizes and are relaxed inside one program.
 """
 
 import dataclasses
@@ -138,9 +138,9 @@ class SearchSpace:
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Changes exactly one gene, drawn uniformly from those with another value, so that the network changes.
 
-        Source: the paper's evolution (section 3.3) changes the input size, frames, stride or number of blocks, or one gene of
-        one layer of one block; it does not say how these are weighted. A gene whose change would leave the network as
-        it is (an inactive one) is passed over.
+        Source: the paper's evolution (section 3.3) changes the input size, frames, stride or number of blocks, or
+        one gene of one layer of one block; it does not say how these are weighted. A gene whose change would leave
+        the network as it is (an inactive one) is passed over.
 
         Raises:
             InvalidInputError: the space holds this network alone.
@@ -276,8 +276,8 @@ def _striding(gene: str, kernels: tuple[int, ...], stride: int, index: int) -> t
     kept = tuple(k for k in kernels if stride == 1 or k > 1)
     if not kept:
         raise InvalidInputError(
-            f"a block that strides needs an operator that strides; block {index} has stride {stride} and {gene} {kernels}: "
-            f"add a kernel above 1"
+            f"a block that strides needs an operator that strides; block {index} has stride {stride} and {gene} "
+            f"{kernels}: add a kernel above 1"
         )
     return kept
 

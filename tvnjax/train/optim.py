@@ -12,8 +12,8 @@ from tvnjax.core.errors import InvalidInputError
 class Optimizer:
     """AdamW with a linear warm-up, clipped by global norm.
 
-    Adam rather than the paper's momentum SGD: the networks of one search differ by orders of magnitude in width, and one
-    learning rate has to serve them all.
+    Adam rather than the paper's momentum SGD: the networks of one search differ by orders of magnitude in width, and
+    one learning rate has to serve them all.
     """
 
     learning_rate: float = 3e-3

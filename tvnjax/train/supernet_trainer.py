@@ -1,7 +1,7 @@
 """Steps of a supernet: weights on one batch, architecture logits on another, one compiled gradient for both.
 
-The gradient of the loss for weights *and* logits is one program, called for either step: a logit's gradient needs the same
-backward pass, and a second program would double the compilation.
+The gradient of the loss for weights *and* logits is one program, called for either step: a logit's gradient needs
+the same backward pass, and a second program would double the compilation.
 """
 
 import time
@@ -127,13 +127,13 @@ class SupernetTrainer:
         (loss, stats), grads = jax.value_and_grad(loss_fn, argnums=(0, 1), has_aux=True)(params, alphas)
         return loss, stats, *grads
 
-    def _update(self, grads: nnx.State, opt: optax.OptState, params: nnx.State) -> tuple[nnx.State, optax.OptState]:
+    def _update(self, grads: nnx.State, opt: optax.OptState, params: nnx.State) -> tuple[Any, optax.OptState]:
         updates, opt = self._tx.update(grads, opt, params)
         return optax.apply_updates(params, updates), opt
 
     def _arch_update(
         self, grads: nnx.State, opt: optax.OptState, alphas: nnx.State, multiplier: Array, temperature: Array
-    ) -> tuple[nnx.State, optax.OptState, Array, Array]:
+    ) -> tuple[Any, optax.OptState, Array, Array]:
         def constraint(alphas: nnx.State) -> tuple[Array, tuple[Array, Array]]:
             expected_ms = self._expected(self._probabilities(alphas, temperature))
             excess = jnp.log(expected_ms / self._budget)

@@ -1,7 +1,7 @@
 """Training one child from scratch, and scoring it.
 
-State is split once into weights and running statistics; the step is a plain function of them, compiled ahead of time, so
-that compile seconds are known apart and a later step cannot compile anything.
+State is split once into weights and running statistics; the step is a plain function of them, compiled ahead of
+time, so that compile seconds are known apart and a later step cannot compile anything.
 """
 
 import dataclasses
@@ -157,7 +157,8 @@ class ChildTrainer:
 
         (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         updates, opt = self._tx.update(grads, state.opt, state.params)
-        return ChildState(optax.apply_updates(state.params, updates), stats, opt, state.step + 1), loss
+        params: Any = optax.apply_updates(state.params, updates)
+        return ChildState(params, stats, opt, state.step + 1), loss
 
     def _score(self, params: nnx.State, stats: nnx.State, clip: Array, label: Array, weight: Array) -> dict[str, Array]:
         model = nnx.merge(self._graph, params, stats, copy=True)

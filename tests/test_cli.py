@@ -1,0 +1,148 @@
+"""The command line: help, bad input in one line, and a whole run on small clips."""
+
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+
+from tvnjax.cli import main
+
+TINY = [
+    "--plan.image-size 16 --plan.num-frames 4 --plan.blocks.0.filters 4 --plan.blocks.1.filters 8",
+    "--plan.blocks.2.filters 8 --operators.spatial-kernel 3 --operators.spatial-type std maxpool",
+    "--operators.temporal-type 1d --operators.squeeze 0.0 --operators.width 0.5 1.0 --operators.expand 1",
+    "--profile.units 10 --profile.networks 3 --profile.repeats 30 --search.steps 6 --search.batch-size 8",
+    "--search.top-k 2 --search.finalists 1 --search.recalibration-batches 2 --evolution.population 2",
+    "--proxy.steps 3 --proxy.batch-size 8 --retrain.steps 4 --retrain.batch-size 8 --baseline-seconds 1",
+]
+TINY_OPTIONS = " ".join(TINY).split()
+TINY_CLIPS = ["--data.train-clips", "24", "--data.val-clips", "16", "--data.test-clips", "16", "--data.size", "16"]
+
+
+def error_line(capsys, *argv):
+    """Runs a command that must fail; returns its one line."""
+    status = main([str(part) for part in argv])
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert status == 2 and len(lines) == 1 and "Traceback" not in captured.err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["runn"], ["runn", "did you mean 'run'"]),
+        (["run", "quik"], ["quik", "did you mean 'quick'"]),
+        (["run", "quick", "--serch.steps", "3"], ["--serch.steps", "did you mean --search.steps"]),
+        (["run", "quick", "--search.steps", "many"], ["--search.steps", "many"]),
+        (["run", "quick", "--search.steps", "0"], ["steps", "0"]),
+        (["run", "quick", "--data.manifest", "x.csv"], ["--data.manifest"]),
+        (["run", "quick", "--strategies", "evolution"], ["--baseline-seconds"]),
+        (["run", "quick", "--budget-ms", "-1"], ["budget_ms", "-1"]),
+        (["run", "clips"], ["--data.manifest", "--data.folder"]),
+        (["run", "clips", "--data.manifest", "no/such.csv"], ["no/such.csv"]),
+        (["run", "clips", "--data.folder", "no/such"], ["no/such"]),
+        (["report", "no/such"], ["no/such"]),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(argv, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = error_line(capsys, *argv)
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["run", "quick", "--help"], ["profile", "--help"]])
+def test_help_explains_and_succeeds(argv, capsys):
+    try:
+        status = main(argv)
+    except SystemExit as exit:
+        status = exit.code or 0
+    assert status == 0 and "quick" in capsys.readouterr().out
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(capsys, tmp_path):
+    (tmp_path / "results.json").write_text("{}")
+    line = error_line(capsys, "run", "quick", "--out", tmp_path)
+    assert str(tmp_path) in line and "--out" in line
+    assert (tmp_path / "results.json").read_text() == "{}"
+
+
+def test_a_budget_no_network_meets_names_the_smallest_possible(capsys, tmp_path):
+    out = tmp_path / "run"
+    line = error_line(capsys, "run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget-ms", "0.000001", "--out", out)
+    assert "smallest possible" in line and "--budget-ms" in line
+    assert not out.exists(), "a run that could not begin leaves nothing behind"
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "quick"
+    assert main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--out", str(out)]) == 0
+    return out
+
+
+def test_a_run_leaves_what_it_promises(quick_run):
+    for name in ("config.json", "events.jsonl", "results.json", "report.md", "report.html", "checkpoints", "genotypes"):
+        assert (quick_run / name).exists(), name
+    results = json.loads((quick_run / "results.json").read_text())
+    assert [row["name"] for row in results["strategies"]] == ["differentiable", "evolution", "random"]
+    for row in results["strategies"]:
+        assert {"seed", "top5", "params", "macs", "seconds", "compile_seconds", "evaluations", "infeasible"} <= set(row)
+        assert row["genotype"] == json.loads((quick_run / "genotypes" / f"{row['name']}-0.json").read_text())
+        assert 0 <= row["top1"] <= row["top5"] <= 1
+        assert 0 < row["latency_ms"] <= row["budget_ms"]
+        assert 0 < row["compile_seconds"] < row["seconds"]
+    assert results["environment"]["device"] and results["environment"]["jax"]
+    kinds = {json.loads(line)["event"] for line in (quick_run / "events.jsonl").read_text().splitlines()}
+    assert {"data", "profile", "search_step", "marginals", "candidate", "ledger", "confirmed", "retrained"} <= kinds
+
+
+def test_a_report_is_written_again_from_the_directory_alone(quick_run, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(quick_run, copy)
+    (copy / "report.html").unlink()
+    assert main(["report", str(copy)]) == 0
+    assert "differentiable" in (copy / "report.html").read_text()
+
+
+def test_the_retrained_checkpoint_holds_the_network(quick_run):
+    from tvnjax.core.checkpoint import load_state
+    from tvnjax.space.genotype import genotype_from_text
+    from tvnjax.space.lowering import lower
+    from tvnjax.train.trainer import ChildTrainer, Training
+
+    genotype = genotype_from_text((quick_run / "genotypes" / "differentiable-0.json").read_text())
+    state = ChildTrainer(lower(genotype, 4), Training(), 0).init()
+    loaded = load_state(quick_run / "checkpoints" / "differentiable-0", {"params": state.params, "stats": state.stats})
+    kernel = next(iter(loaded["params"].flat_state()))[1]
+    assert np.isfinite(np.asarray(kernel[...])).all()
+
+
+def write_video(path, brightness, frames=12):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for _ in range(frames):
+            pixels = np.full((24, 32, 3), brightness, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def test_a_folder_of_videos_is_searched_and_a_broken_one_is_named(tmp_path, capsys):
+    for label, brightness in (("dark", 20), ("light", 220)):
+        for index in range(8):
+            write_video(tmp_path / "videos" / label / f"{index}.mp4", brightness + index)
+    (tmp_path / "videos" / "dark" / "broken.mp4").write_bytes(b"no video")
+    options = [option for option in TINY_OPTIONS]
+    options += ["--plan.blocks.3.filters", "8", "--strategies", "differentiable"]
+    assert main(["run", "clips", "--data.folder", str(tmp_path / "videos"), *options, "--out", str(tmp_path / "run")]) == 0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["data"]["class_names"] == ["dark", "light"]
+    assert [skipped["path"] for skipped in results["data"]["skipped"]] == ["dark/broken.mp4"]
+    assert "broken.mp4" in (tmp_path / "run" / "report.md").read_text()
