@@ -9,6 +9,7 @@ can be taken in expectation exactly (``tvnjax.latency.expected``).
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -129,10 +130,11 @@ def fit_quality(predicted: Sequence[float], measured: Sequence[float]) -> dict[s
     """How well predictions rank and hit: MAPE, share within 10 %, Kendall's tau, mean signed error (parts of 1)."""
     p, m = np.asarray(predicted, float), np.asarray(measured, float)
     error = (p - m) / m
+    correlation: Any = kendalltau(p, m) if len(p) > 1 else None
     return {
         "mape": float(np.abs(error).mean()),
         "within_10pct": float((np.abs(error) <= 0.1).mean()),
-        "kendall_tau": float(kendalltau(p, m)[0]) if len(p) > 1 else 1.0,
+        "kendall_tau": 1.0 if correlation is None else float(correlation.statistic),
         "bias": float(error.mean()),
         "count": len(p),
     }

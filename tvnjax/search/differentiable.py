@@ -38,9 +38,9 @@ class DifferentiableConfig:
     temperature: float = 0.1
     """Softmax temperature at the end; it is 1 during the warm-up and falls by a constant factor a step from then on.
     Low enough that the relaxed network ends close to a single one: what is left over is lost in the projection."""
-    multiplier_rate: float = 0.05
+    multiplier_rate: float = 0.5
     """Step of the latency multiplier, in units of ``log(expected / budget)``."""
-    penalty: float = 1.0
+    penalty: float = 4.0
     """Weight of the quadratic term of the augmented Lagrangian."""
     top_k: int = 8
     """Likeliest networks within the budget that are ranked with inherited weights."""
