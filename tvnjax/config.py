@@ -99,10 +99,10 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                 ),
             ),
             profile=Profiling(units=48, networks=10, repeats=30),
-            search=DifferentiableConfig(steps=200, batch_size=16, top_k=6, finalists=2),
+            search=DifferentiableConfig(steps=160, batch_size=16, top_k=6, finalists=2),
             evolution=EvolutionConfig(population=4, tournament=2),
-            proxy=Training(steps=100, batch_size=32),
-            retrain=Training(steps=400, batch_size=32),
+            proxy=Training(steps=80, batch_size=32),
+            retrain=Training(steps=350, batch_size=32),
         ),
     ),
 }
