@@ -4,6 +4,7 @@ import json
 import shutil
 
 import av
+import jax
 import numpy as np
 import pytest
 
@@ -80,7 +81,8 @@ def test_a_budget_no_network_meets_names_the_smallest_possible(capsys, tmp_path)
 @pytest.fixture(scope="module")
 def quick_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "quick"
-    assert main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--out", str(out)]) == 0
+    # A budget everything meets: which network a short search ends with is not the question here.
+    assert main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget-ms", "1000", "--out", str(out)]) == 0
     return out
 
 
@@ -117,8 +119,9 @@ def test_the_retrained_checkpoint_holds_the_network(quick_run):
     genotype = genotype_from_text((quick_run / "genotypes" / "differentiable-0.json").read_text())
     state = ChildTrainer(lower(genotype, 4), Training(), 0).init()
     loaded = load_state(quick_run / "checkpoints" / "differentiable-0", {"params": state.params, "stats": state.stats})
-    kernel = next(iter(loaded["params"].flat_state()))[1]
-    assert np.isfinite(np.asarray(kernel[...])).all()
+    leaves = jax.tree.leaves(loaded)
+    assert leaves and all(np.isfinite(np.asarray(leaf)).all() for leaf in leaves)
+    assert any(not np.array_equal(a, b) for a, b in zip(leaves, jax.tree.leaves({"params": state.params})))
 
 
 def write_video(path, brightness, frames=12):
@@ -139,9 +142,10 @@ def test_a_folder_of_videos_is_searched_and_a_broken_one_is_named(tmp_path, caps
         for index in range(8):
             write_video(tmp_path / "videos" / label / f"{index}.mp4", brightness + index)
     (tmp_path / "videos" / "dark" / "broken.mp4").write_bytes(b"no video")
-    options = [option for option in TINY_OPTIONS]
-    options += ["--plan.blocks.3.filters", "8", "--strategies", "differentiable"]
-    assert main(["run", "clips", "--data.folder", str(tmp_path / "videos"), *options, "--out", str(tmp_path / "run")]) == 0
+    options = [*TINY_OPTIONS, "--plan.blocks.3.filters", "8", "--strategies", "differentiable"]
+    assert (
+        main(["run", "clips", "--data.folder", str(tmp_path / "videos"), *options, "--out", str(tmp_path / "run")]) == 0
+    )
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["data"]["class_names"] == ["dark", "light"]
     assert [skipped["path"] for skipped in results["data"]["skipped"]] == ["dark/broken.mp4"]

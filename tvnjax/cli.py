@@ -167,21 +167,26 @@ def _one_line(message: str, prog: str) -> str:
 
 
 def _print_results(results: dict[str, Any], out: Path) -> None:
-    table = Table("strategy", "top-1", "top-5", "ms", "budget ms", "parameters", "seconds", "evaluations", "infeasible")
+    table = Table("strategy", "top-1", "top-5", "ms", "parameters", "seconds", "trained", "refused")
     for row in results["strategies"]:
         if row["top1"] is None:
-            table.add_row(row["name"], row.get("error", "no network"))
             continue
         table.add_row(
             row["name"],
             f"{row['top1']:.1%}",
             f"{row['top5']:.1%}",
             f"{row['latency_ms']:.3g}",
-            f"{row['budget_ms']:.3g}",
             f"{row['params']:,}",
             f"{row['seconds']:.0f}",
             str(row["evaluations"]),
             str(row["infeasible"]),
         )
-    Console().print(table)
-    print(f"{out / 'report.html'}")
+    console = Console()
+    if table.row_count:
+        console.print(table)
+    for row in results["strategies"]:
+        if row["top1"] is None:
+            print(f"{row['name']}: {row['error']}")
+    budget, rule = results["strategies"][0]["budget_ms"], results["reference"]["budget_rule"]
+    print(f"budget {budget:.3g} ms ({rule}); top-1 and top-5 on the test split, latency measured")
+    print(f"report: {out / 'report.html'}")

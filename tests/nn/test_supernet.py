@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tests.nn.naive_mixture import naive_spatial, naive_temporal
 from tvnjax.core.variables import ArchParam
 from tvnjax.nn.convolution import conv
 from tvnjax.nn.inherit import subnet
 from tvnjax.nn.layers import Initializer
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, kernel_windows, prefix_mask, subkernel_offset
-from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.nn.supernet import Supernet, one_hot
 from tvnjax.space.network import Shape
 from tvnjax.space.relaxed import GENES, relax
@@ -83,47 +83,6 @@ def test_one_hot_equals_the_child_with_the_same_weights(supernet, genotype):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(jnp.abs(theirs).max()))
 
 
-def naive_spatial(mixed: MixedSpatial, x, weights, keep):
-    """Every candidate run by itself and summed; one batch normalisation behind the convolutions, as in the mixture."""
-    total, stride, size = 0.0, (1, mixed.stride, mixed.stride), x.shape[2]
-    convolutions, amount = 0.0, 0.0
-    h = mixed.pointwise(x, train=True) * keep
-    for weight, (kind, k) in zip(weights, mixed.operators):
-        if kind == "identity":
-            total += weight * x
-        elif kind == "maxpool":
-            total += weight * max_pool(x, (1, k, k), stride, form="plain")
-        elif kind == "avgpool":
-            total += weight * avg_pool(x, (1, k, k), stride, form="plain")
-        else:
-            at = subkernel_offset(size, mixed.stride, mixed.kernel_size, k)
-            kernel = (mixed.std_kernel if kind == "std" else mixed.depth_kernel)[...][:, at : at + k, at : at + k]
-            convolutions += weight * conv(h, kernel, stride, form="plain")
-            amount += weight
-    y = amount * keep * nnx.relu(mixed.norm(convolutions / amount, train=True))
-    widen = lambda a: jnp.pad(a, ((0, 0),) * 4 + ((0, mixed.out_channels - a.shape[-1]),))  # noqa: E731
-    return widen(total) + widen(y)
-
-
-def naive_temporal(mixed: MixedTemporal, x, weights, keep):
-    total, stride = 0.0, (mixed.stride, 1, 1)
-    convolutions, amount = 0.0, 0.0
-    for weight, (kind, k) in zip(weights, mixed.operators):
-        if kind == "identity":
-            total += weight * x
-        elif kind == "maxpool":
-            total += weight * max_pool(x, (k, 1, 1), stride, form="plain")
-        elif kind == "avgpool":
-            total += weight * avg_pool(x, (k, 1, 1), stride, form="plain")
-        else:
-            at = subkernel_offset(x.shape[1], mixed.stride, mixed.kernel.shape[0], k)
-            convolutions += weight * conv(x, mixed.kernel[...][at : at + k], stride, form="plain")
-            amount += weight
-    y = amount * keep * nnx.relu(mixed.norm(convolutions / amount, train=True))
-    widen = lambda a: jnp.pad(a, ((0, 0),) * 4 + ((0, mixed.out_channels - a.shape[-1]),))  # noqa: E731
-    return widen(total) + widen(y)
-
-
 def operators(kinds, kernels):
     return (("identity", 1), *((kind, k) for kind in kinds for k in kernels))
 
@@ -154,8 +113,7 @@ def test_the_fused_mixture_equals_the_naive_sum(kind, stride, size):
 
     def loss(form, x, params, weights):
         module = nnx.merge(graph, params, stats, copy=True)
-        call = naive if form == "naive" else lambda m, *a: m(*a, train=True, momentum=0.9)
-        y = call(module, x, weights, keep)
+        y = naive(module, x, weights, keep) if form == "naive" else module(x, weights, keep, train=True, momentum=0.9)
         return (y * probe).sum() if probe is not None else y
 
     probe_shape = jax.eval_shape(lambda: loss("fused", x, params, weights)).shape

@@ -153,7 +153,8 @@ def test_the_second_search_step_compiles_nothing(supernet):
 
 
 def test_a_weight_step_moves_weights_and_an_arch_step_logits(supernet):
-    stream, start = batches(3), supernet.init()
+    stream = batches(3)
+    start, _ = supernet.weight_step(supernet.init(), next(stream), 1.0)  # the warm-up's first rate is 0
     after_weights, _ = supernet.weight_step(start, next(stream), 1.0)
     after_arch, _, _ = supernet.arch_step(after_weights, next(stream), 1.0)
     assert changed(start.params, after_weights.params) and not changed(start.alphas, after_weights.alphas)

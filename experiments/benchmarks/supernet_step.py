@@ -1,0 +1,145 @@
+"""What a softmax mixture costs: one training step of the fused supernet, of the naive one and of single children.
+
+    python -m experiments.benchmarks.supernet_step --json experiments/benchmarks/supernet_step.json
+
+A step is the loss and its gradient (for weights and logits in a supernet, for weights in a child) on one batch. All
+programs are timed in turns in one run, so that a slow moment of the machine meets them all; quoted are medians and
+ratios of medians, and the memory XLA sets aside for temporaries. The naive mixture runs every candidate by itself (the
+form the tests compare with), each in the form that is fastest on this backend. Takes about 4 minutes on two CPU cores,
+most of it compiling the naive mixture.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from tests.nn.naive_mixture import naive_spatial, naive_temporal
+from tvnjax.config import PRESETS
+from tvnjax.core.environment import environment
+from tvnjax.core.run_dir import write_json
+from tvnjax.core.variables import ArchParam
+from tvnjax.latency.expected import ExpectedCost
+from tvnjax.latency.extremes import extreme_network
+from tvnjax.nn.child import Child
+from tvnjax.nn.convolution import default_form
+from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
+from tvnjax.nn.supernet import Supernet
+from tvnjax.space.lowering import lower
+from tvnjax.space.relaxed import relax
+from tvnjax.space.search_space import space_at_plan
+from tvnjax.train.objective import cross_entropy
+
+CLASSES = 4
+
+
+def supernet_step(plan, clip, label):
+    graph, alphas, params, stats = nnx.split(Supernet(plan, CLASSES), ArchParam, nnx.Param, ...)
+
+    def loss(params, alphas, clip, label):
+        model = nnx.merge(graph, alphas, params, stats, copy=True)
+        return cross_entropy(model(clip, model.probabilities(), train=True), label)
+
+    return compiled(jax.value_and_grad(loss, argnums=(0, 1)), params, alphas, clip, label)
+
+
+def child_step(network, clip, label):
+    graph, params, stats = nnx.split(Child(network), nnx.Param, ...)
+
+    def loss(params, clip, label):
+        return cross_entropy(nnx.merge(graph, params, stats, copy=True)(clip, train=True), label)
+
+    return compiled(jax.value_and_grad(loss), params, clip, label)
+
+
+def compiled(function, *args):
+    start = time.monotonic()
+    program = jax.jit(function).lower(*args).compile()
+    seconds = time.monotonic() - start
+    return {
+        "call": lambda: jax.block_until_ready(program(*args)),
+        "compile_s": seconds,
+        "temporaries_mib": program.memory_analysis().temp_size_in_bytes / 2**20,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--children", type=int, default=6, help="random children whose mean is quoted")
+    parser.add_argument("--json", type=Path, help="write the results here")
+    args = parser.parse_args()
+
+    config = PRESETS["clips"][1]
+    space = space_at_plan(config.plan, config.operators)
+    plan = relax(space)
+    rng = np.random.default_rng(0)
+    size = (args.batch, plan.num_frames, plan.image_size, plan.image_size, 3)
+    clip = jnp.asarray(rng.standard_normal(size, np.float32))
+    label = jnp.asarray(rng.integers(0, CLASSES, args.batch))
+
+    macs = ExpectedCost(plan, CLASSES, lambda layer: float(layer.macs))
+    programs = {"fused mixture": supernet_step(plan, clip, label)}
+    programs["largest child"] = child_step(lower(extreme_network(macs, "dearest"), CLASSES), clip, label)
+    for index in range(args.children):
+        programs[f"child {index}"] = child_step(lower(space.sample(rng), CLASSES), clip, label)
+    fused = MixedSpatial.__call__, MixedTemporal.__call__
+    form = default_form()
+    MixedSpatial.__call__ = lambda self, *a, train, momentum: naive_spatial(self, *a, form=form, momentum=momentum)
+    MixedTemporal.__call__ = lambda self, *a, train, momentum: naive_temporal(self, *a, form=form, momentum=momentum)
+    programs["naive mixture"] = supernet_step(plan, clip, label)
+    MixedSpatial.__call__, MixedTemporal.__call__ = fused
+
+    samples = {name: [] for name in programs}
+    for _ in range(2):
+        for program in programs.values():
+            program["call"]()
+    for _ in range(args.repeats):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            program["call"]()
+            samples[name].append(1e3 * (time.perf_counter() - start))
+
+    rows = {
+        name: {
+            "step_ms": statistics.median(samples[name]),
+            "fastest_ms": min(samples[name]),
+            "compile_s": program["compile_s"],
+            "temporaries_mib": program["temporaries_mib"],
+        }
+        for name, program in programs.items()
+    }
+    children = [row for name, row in rows.items() if name.startswith("child ")]
+    rows = {name: row for name, row in rows.items() if not name.startswith("child ")}
+    rows["mean child"] = {key: statistics.fmean(row[key] for row in children) for key in children[0]}
+    fused_row = rows["fused mixture"]
+    print(f"{'':16}{'step ms':>9}{'fused is':>10}{'MiB':>8}{'fused is':>10}{'compile s':>11}")
+    for name, row in rows.items():
+        time_ratio = fused_row["step_ms"] / row["step_ms"]
+        memory_ratio = fused_row["temporaries_mib"] / row["temporaries_mib"]
+        print(
+            f"{name:16}{row['step_ms']:9.1f}{time_ratio:9.2f}x{row['temporaries_mib']:8.0f}{memory_ratio:9.2f}x"
+            f"{row['compile_s']:11.1f}"
+        )
+    if args.json:
+        result = {
+            "command": f"python -m experiments.benchmarks.supernet_step --batch {args.batch} --repeats {args.repeats} "
+            f"--children {args.children}",
+            "programs": rows,
+            "load_average": os.getloadavg(),
+            "environment": environment(),
+        }
+        write_json(args.json, result)
+        print(json.dumps({"written": str(args.json)}))
+
+
+if __name__ == "__main__":
+    main()

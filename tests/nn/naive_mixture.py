@@ -1,0 +1,56 @@
+"""Mixtures the plain way: every candidate runs by itself and the results are summed.
+
+What the fused mixtures are tested against, and what they are timed against in
+``experiments/benchmarks/supernet_step.py``.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from tvnjax.nn.convolution import Form, conv
+from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, pad_channels, subkernel_offset
+from tvnjax.nn.pooling import avg_pool, max_pool
+
+Triple = tuple[int, int, int]
+
+
+def naive_spatial(
+    mixed: MixedSpatial, x: Array, weights: Array, keep: Array, *, form: Form = "plain", momentum: float | Array = 0.9
+) -> Array:
+    """One batch normalisation behind the sum of the convolutions, as in the mixture (in training mode)."""
+    h = mixed.pointwise(x, train=True, momentum=momentum) * keep
+
+    def convolve(kind: str, k: int, stride: Triple) -> Array:
+        at = subkernel_offset(x.shape[2], mixed.stride, mixed.kernel_size, k)
+        superkernel: Any = mixed.std_kernel if kind == "std" else mixed.depth_kernel
+        return conv(h, superkernel[...][:, at : at + k, at : at + k], stride, form=form)
+
+    return _sum(mixed, x, weights, keep, lambda k: (1, k, k), (1, mixed.stride, mixed.stride), convolve, form, momentum)
+
+
+def naive_temporal(
+    mixed: MixedTemporal, x: Array, weights: Array, keep: Array, *, form: Form = "plain", momentum: float | Array = 0.9
+) -> Array:
+    def convolve(kind: str, k: int, stride: Triple) -> Array:
+        at = subkernel_offset(x.shape[1], mixed.stride, mixed.kernel.shape[0], k)
+        return conv(x, mixed.kernel[...][at : at + k], stride, form=form)
+
+    return _sum(mixed, x, weights, keep, lambda k: (k, 1, 1), (mixed.stride, 1, 1), convolve, form, momentum)
+
+
+def _sum(mixed, x, weights, keep, window, stride, convolve, form, momentum) -> Array:
+    bypassed, convolved, amount = 0.0, 0.0, 0.0
+    for weight, (kind, k) in zip(weights, mixed.operators):
+        if kind == "identity":
+            bypassed += weight * x
+        elif kind in ("maxpool", "avgpool"):
+            pool = max_pool if kind == "maxpool" else avg_pool
+            bypassed += weight * pool(x, window(k), stride, form=form)
+        else:
+            convolved += weight * convolve(kind, k, stride)
+            amount += weight
+    y = amount * keep * nnx.relu(mixed.norm(convolved / amount, train=True, momentum=momentum))
+    return pad_channels(jnp.asarray(bypassed), mixed.out_channels) + pad_channels(y, mixed.out_channels)
