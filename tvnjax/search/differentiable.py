@@ -127,13 +127,13 @@ class DifferentiableSearch:
     ) -> None:
         """Projection, ranking with inherited weights, runtime filter, short training of the finalists."""
         config, budget = self.config, charge.task.budget_ms
-        soft = trainer.score(state, trainer.probabilities(state, config.temperature), data.val_once())
-        ledger = [
-            _row("soft", soft, float(self.expected(trainer.probabilities(state, config.temperature))), "expected ms")
-        ]
+        relaxed = trainer.probabilities(state, config.temperature)
+        batches = [next(data.train) for _ in range(config.recalibration_batches)]
+        # The running statistics lag behind logits that still moved; what is lost later should not be blamed on them.
+        soft = trainer.score(trainer.recalibrate(state, relaxed, batches), relaxed, data.val_once())
+        ledger = [_row("soft", soft, float(self.expected(relaxed)), "expected ms")]
         choices = discretize(probabilities, self.expected, budget, count=config.top_k)
         ranked: list[tuple[float, Genotype]] = []
-        batches = [next(data.train) for _ in range(config.recalibration_batches)]
         for number, choice in enumerate(choices, 1):
             weights = one_hot(self.plan, choice.genotype)
             raw = trainer.score(state, weights, data.val_once()) if number == 1 else None
