@@ -3,8 +3,8 @@
     python experiments/clips_three_seeds.py --manifest ../shared/data/grid/color.csv --out runs/grid
     python experiments/clips_three_seeds.py --summarise runs/grid/seed-*  # summary of runs that are there
 
-Runs ``tvnjax run clips`` once a seed, one after the other, and writes ``experiments/clips_three_seeds.json``: top-1 on
-the test split of every strategy and seed, latency against budget, seconds. About 12 minutes a seed on two quiet CPU cores.
+Runs ``tvnjax run clips`` once a seed, one after the other, and writes ``experiments/clips_three_seeds.json``: top-1
+on the test split of every strategy and seed, latency against budget, seconds. About 12 minutes a seed on two CPU cores.
 The result is in the README.
 """
 
