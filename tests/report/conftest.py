@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from fabricated_run import make_run
 
+from tests.report.fabricated_run import make_run
 from tvnjax.report.page import write_report
 
 

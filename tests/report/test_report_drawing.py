@@ -3,8 +3,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from fabricated_run import search_space
 
+from tests.report.fabricated_run import search_space
 from tvnjax.report.drawing import collapse, describe_network, draw_network, layer_words
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.space.genotype import Block, Genotype

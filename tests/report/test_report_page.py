@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fabricated_run import STRATEGIES, edit_results, keep_events, make_run
 
+from tests.report.fabricated_run import STRATEGIES, edit_results, keep_events, make_run
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.report.page import write_report
 

@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated_run import edit_results, make_run
 
+from tests.report.fabricated_run import edit_results, make_run
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.report.record import best_of, number, read_run
 
