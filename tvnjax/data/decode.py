@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -16,6 +16,9 @@ from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, plac
 
 Fit = Literal["squash", "crop"]
 Span = tuple[int, int | None]
+
+# Before version 19, PyAV refuses a video whose title is no UTF-8 unless told not to.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class UnreadableVideoError(Exception):
@@ -80,7 +83,7 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
         # An open file and no protocols: what claims to be a video must not make FFmpeg open other files or addresses.
         with (
             path.open("rb") as file,
-            av.open(file, mode="r", metadata_errors="replace", options={"protocol_whitelist": "none"}) as container,
+            av.open(file, mode="r", options={"protocol_whitelist": "none"}, **_METADATA) as container,
         ):
             if not container.streams.video:
                 raise UnreadableVideoError("has no video stream")
