@@ -80,5 +80,5 @@ class ConsoleMonitor:
             return
         self._last_line = now
         elapsed = now - self._stage_start
-        left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < done < total else ""
+        left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < done < total and elapsed >= 1 else ""
         print(f"{stage}: {done / max(total, 1e-9):.0%}, {elapsed:.0f} s{left}  {text}", file=sys.stderr, flush=True)
