@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -167,7 +168,8 @@ def _one_line(message: str, prog: str) -> str:
 
 
 def _print_results(results: dict[str, Any], out: Path) -> None:
-    table = Table("strategy", "top-1", "top-5", "ms", "parameters", "seconds", "trained", "refused")
+    columns = ("strategy", "top-1", "top-5", "ms", "params", "seconds", "trained", "refused")
+    table = Table(*columns, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for row in results["strategies"]:
         if row["top1"] is None:
             continue
