@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 from tvnjax.core.run_dir import RunDir
 
@@ -61,16 +61,15 @@ class ConsoleMonitor:
             columns = (
                 SpinnerColumn(finished_text="✓"),
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=12),
                 TextColumn("{task.percentage:>3.0f}%"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
                 TimeRemainingColumn(),
+                TextColumn("left"),
                 TextColumn("{task.fields[text]}", markup=False),
             )
             self._progress = Progress(*columns, console=self._console, refresh_per_second=4)
             self._progress.start()
-            self._task = self._progress.add_task(f"{stage:<22}", total=total, text=text)
+            self._task = self._progress.add_task(f"{stage:<14}", total=total, text=text)
         assert self._task is not None
         self._progress.update(self._task, completed=done, total=total, text=text)
 
