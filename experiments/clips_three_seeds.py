@@ -1,6 +1,6 @@
 """The main job on real video, three seeds: does the search end with an accurate network within its budget?
 
-    python experiments/clips_three_seeds.py --manifest ../shared/data/grid/color.csv --out runs/grid
+    python experiments/clips_three_seeds.py --manifest color.csv --out runs/grid
     python experiments/clips_three_seeds.py --summarise runs/grid/seed-*  # summary of runs that are there
 
 Runs ``tvnjax run clips`` once a seed, one after the other, and writes ``experiments/clips_three_seeds.json``: top-1
