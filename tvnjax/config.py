@@ -11,7 +11,8 @@ from tvnjax.data.video_folder import VideoData
 from tvnjax.latency.profile import Profiling
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.evolution import EvolutionConfig
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.shapes import BlockPlan, Plan
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 

@@ -30,7 +30,7 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import COUNTING_RULE
-from tvnjax.space.relaxed import RelaxedPlan, relax
+from tvnjax.space.relaxed import RelaxedPlan, relax_plan
 from tvnjax.space.search_space import SearchSpace, space_at_plan
 from tvnjax.train.trainer import Batch, ChildTrainer, Score
 
@@ -69,7 +69,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
         InvalidInputError: the data or the space break a rule.
     """
     space = space_at_plan(config.plan, config.operators)
-    plan = relax(space)
+    plan = relax_plan(config.plan, config.operators)
     clips = prepare(
         config.data,
         num_frames=plan.num_frames,

@@ -33,7 +33,7 @@ from tvnjax.nn.convolution import default_form
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.supernet import Supernet
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import relax
+from tvnjax.space.relaxed import relax_plan
 from tvnjax.space.search_space import space_at_plan
 from tvnjax.train.objective import cross_entropy
 
@@ -84,7 +84,7 @@ def main() -> None:
 
     config = PRESETS["clips"][1]
     space = space_at_plan(config.plan, config.operators)
-    plan = relax(space)
+    plan = relax_plan(config.plan, config.operators)
     rng = np.random.default_rng(0)
     size = (args.batch, plan.num_frames, plan.image_size, plan.image_size, 3)
     clip = jnp.asarray(rng.standard_normal(size, np.float32))

@@ -22,11 +22,11 @@ from tvnjax.latency.profile import Profiling, covering_genotypes, profile_plan
 from tvnjax.latency.table import LatencyTable, fit_entries
 from tvnjax.latency.timer import Timer
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, relax
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 
 PLAN = Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8), BlockPlan(spatial_stride=1, filters=12)))
-RELAXED = relax(space_at_plan(PLAN, OperatorChoices()))
+RELAXED = relax_plan(PLAN, OperatorChoices())
 
 
 def planted(count):

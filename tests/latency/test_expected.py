@@ -11,8 +11,8 @@ from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_network
 from tvnjax.nn.supernet import one_hot
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, relax
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 
 PLAN = Plan(
     image_size=11,
@@ -23,7 +23,7 @@ PLAN = Plan(
         BlockPlan(spatial_stride=3, filters=8),
     ),
 )
-RELAXED = relax(space_at_plan(PLAN, OperatorChoices(width=(0.5, 1.0), expand=(1, 2, 3))))
+RELAXED = relax_plan(PLAN, OperatorChoices(width=(0.5, 1.0), expand=(1, 2, 3)))
 UNIT_MS, CONSTANT_MS, CLASSES = 0.3, 2.0, 5
 
 

@@ -14,8 +14,8 @@ from tvnjax.nn.layers import Initializer
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, kernel_windows, prefix_mask, subkernel_offset
 from tvnjax.nn.supernet import Supernet, one_hot
 from tvnjax.space.network import Shape
-from tvnjax.space.relaxed import GENES, relax
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 
 # Odd and even sizes, a stride above 1 in space and in time, repeats, and every kind with an even kernel.
 PLAN = Plan(
@@ -35,7 +35,7 @@ OPERATORS = OperatorChoices(
 def supernet():
     """A supernet with statistics, scales and biases away from 0 and 1, and compiled evaluation and training calls."""
     rng = np.random.default_rng(0)
-    model = Supernet(relax(space_at_plan(PLAN, OPERATORS)), 4)
+    model = Supernet(relax_plan(PLAN, OPERATORS), 4)
     for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Not(ArchParam))):
         noise = jnp.asarray(rng.standard_normal(variable.shape), jnp.float32)
         if path[-1] == "var":
@@ -57,7 +57,7 @@ def supernet():
 
 def networks_with_every_value():
     """Networks in which every candidate of every choice of every block occurs."""
-    plan, rng = relax(space_at_plan(PLAN, OPERATORS)), np.random.default_rng(1)
+    plan, rng = relax_plan(PLAN, OPERATORS), np.random.default_rng(1)
     most = max(len(block.candidates(gene)) for block in plan.blocks for gene in GENES)
     columns = [
         {gene: rng.permutation(np.arange(most) % len(block.candidates(gene))) for gene in GENES}
@@ -144,7 +144,7 @@ def test_a_window_of_the_superkernel_is_the_smaller_convolution(size, stride):
 
 
 def test_logits_stand_apart_from_weights_and_only_for_active_choices():
-    model = Supernet(relax(space_at_plan(Plan(num_frames=1, image_size=8), OPERATORS)), 3)
+    model = Supernet(relax_plan(Plan(num_frames=1, image_size=8), OPERATORS), 3)
     alphas = nnx.to_flat_state(nnx.state(model, ArchParam))
     assert {path[-1] for path, _ in alphas} == set(GENES) - {"temporal"}
     assert not any("alphas" in path for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)))

@@ -11,8 +11,9 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import COUNTING_RULE
-from tvnjax.space.relaxed import GENES, IDENTITY, relax
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, SearchSpace, space_at_plan
+from tvnjax.space.relaxed import GENES, IDENTITY, OperatorChoices
+from tvnjax.space.search_space import SearchSpace, space_at_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 
 CLASS_NAMES = ("bounce", "drift left", "drift right", "grow", "shrink", "spin")
 STRATEGIES = ("differentiable", "evolution", "random")
@@ -20,9 +21,13 @@ BUDGET_MS = 6.0
 _SKILL = {"differentiable": 0.05, "evolution": 0.02, "random": -0.02}
 
 
-def search_space(blocks: int = 3) -> SearchSpace:
+def make_plan(blocks: int = 3) -> Plan:
     plans = tuple(BlockPlan(filters=16 * (1 + index), repeats=1 + index % 2) for index in range(blocks))
-    return space_at_plan(Plan(image_size=64, num_frames=8, frame_stride=2, blocks=plans), OperatorChoices())
+    return Plan(image_size=64, num_frames=8, frame_stride=2, blocks=plans)
+
+
+def search_space(blocks: int = 3) -> SearchSpace:
+    return space_at_plan(make_plan(blocks), OperatorChoices())
 
 
 def make_run(
@@ -193,7 +198,7 @@ def _gradient_events(
                 "charged_s": total * 0.9 * step / steps,
             }
         )
-    relaxed = relax(space)
+    relaxed = relax_plan(make_plan(len(space.blocks)), OperatorChoices())
     noise = [{gene: rng.normal(0, 0.6, len(block.candidates(gene))) for gene in GENES} for block in relaxed.blocks]
     target = relaxed.encode(chosen)
     for step in range(0, steps + 1, 20):

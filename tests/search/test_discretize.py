@@ -10,24 +10,22 @@ from tvnjax.latency.expected import ExpectedCost
 from tvnjax.search.discretize import discretize
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, relax
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 
-SMALL = relax(
-    space_at_plan(
-        Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8, repeats=2), BlockPlan(filters=16))),
-        OperatorChoices(
-            spatial_type=("std", "maxpool"),
-            spatial_kernel=(3,),
-            temporal_kernel=(1, 2),
-            temporal_type=("1d",),
-            width=(0.5, 1.0),
-            expand=(1, 2),
-            squeeze=(0.0,),
-            context_gate=(False, True),
-            skip=(False,),
-        ),
-    )
+SMALL = relax_plan(
+    Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8, repeats=2), BlockPlan(filters=16))),
+    OperatorChoices(
+        spatial_type=("std", "maxpool"),
+        spatial_kernel=(3,),
+        temporal_kernel=(1, 2),
+        temporal_type=("1d",),
+        width=(0.5, 1.0),
+        expand=(1, 2),
+        squeeze=(0.0,),
+        context_gate=(False, True),
+        skip=(False,),
+    ),
 )
 EXPECTED = ExpectedCost(SMALL, 3, layer_cost, unit_cost=0.1, constant=1.0)
 

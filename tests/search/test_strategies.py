@@ -12,7 +12,9 @@ from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.search_space import space_at_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 
 SPACE = space_at_plan(Plan(blocks=(BlockPlan(), BlockPlan(filters=64))), OperatorChoices())
 

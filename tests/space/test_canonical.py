@@ -8,7 +8,9 @@ import pytest
 from tvnjax.space.canonical import canonicalize, genotype_id
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import OperatorChoices, Plan, paper_space, space_at_plan
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.search_space import paper_space, space_at_plan
+from tvnjax.space.shapes import Plan
 
 
 def genotype(*blocks, size=32, frames=4, stride=1):

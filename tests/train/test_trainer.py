@@ -11,8 +11,8 @@ from tvnjax.latency.expected import ExpectedCost
 from tvnjax.nn.supernet import one_hot
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import relax
-from tvnjax.space.search_space import BlockPlan, OperatorChoices, Plan, space_at_plan
+from tvnjax.space.relaxed import OperatorChoices, relax_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.supernet_trainer import SupernetTrainer
@@ -23,7 +23,7 @@ GENOTYPE = Genotype(
     num_frames=2,
     blocks=(Block(spatial_kernel=3, spatial_stride=2, temporal_kernel=2, filters=8, context_gate=True, skip=True),),
 )
-PLAN = relax(space_at_plan(Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8),)), OperatorChoices()))
+PLAN = relax_plan(Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8),)), OperatorChoices())
 
 
 def batches(seed, size=16, classes=3):

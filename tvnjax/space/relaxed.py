@@ -1,26 +1,96 @@
-"""The operator genes of one plan as lists of candidates, one list for each choice a supernet makes.
+"""The operator genes as lists of candidates, one list for each choice a supernet makes.
 
 Spatial kind and kernel are one choice, and so are temporal kind and kernel: a kernel of 1 is the identity whatever the
-kind, so it stands once.
+kind, so it stands once. Candidates are the same, in the same order, for every plan of a search, so that all plans share
+their logits; a candidate a plan cannot have (the identity where a block strides, attention over too many positions) is
+illegal there and gets no weight.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.search_space import BlockChoices, SearchSpace
+from tvnjax.space.genotype import POOLS, Activation, Block, Genotype, SpatialType, TemporalType
+from tvnjax.space.shapes import BlockPlan, Plan
 
 IDENTITY = ("identity", 1)
-GENES = ("spatial", "temporal", "filters", "expand", "squeeze", "context_gate", "skip")
+GENES = (
+    "spatial",
+    "temporal",
+    "filters",
+    "expand",
+    "squeeze",
+    "context_gate",
+    "skip",
+    "non_local",
+    "spatial_act",
+    "temporal_act",
+    "act",
+    "inverted_bottleneck",
+)
 """The choices of one block, in the order reports list them."""
 
-_PLAN_GENES = ("spatial_stride", "temporal_stride", "repeats")
-_FIXED_GENES = ("spatial_act", "temporal_act", "act", "non_local", "inverted_bottleneck")
-
 Operator = tuple[str, int]
-"""A kind (``std``, ``depth``, ``1d``, ``maxpool``, ``avgpool``, ``identity``) and its kernel."""
+"""A kind (``std``, ``1std``, ``depth``, ``1d``, ``maxpool``, ``avgpool``, ``identity``) and its kernel."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OperatorChoices:
+    """Values of the operator genes, the same for every block of a plan."""
+
+    spatial_type: tuple[SpatialType, ...] = ("std", "depth", "maxpool", "avgpool")
+    """``1std`` (a convolution without the 1x1 in front) also exists."""
+    spatial_kernel: tuple[int, ...] = (1, 3, 5)
+    """1, the identity, is left out of a block whose plan strides in space."""
+    temporal_type: tuple[TemporalType, ...] = ("1d", "maxpool", "avgpool")
+    temporal_kernel: tuple[int, ...] = (1, 3)
+    """1, the identity, is left out of a block whose plan strides in time."""
+    width: tuple[float, ...] = (0.5, 0.75, 1.0)
+    """Parts of the block's bucket of filters."""
+    expand: tuple[int, ...] = (1, 2)
+    squeeze: tuple[float, ...] = (0.0, 0.25, 0.5)
+    context_gate: tuple[bool, ...] = (False, True)
+    skip: tuple[bool, ...] = (False, True)
+    non_local: tuple[int, ...] = (0,)
+    """Bottleneck channels of a non-local layer, 4 to 1024; 0 is off."""
+    non_local_tokens: int = 1024
+    """Most positions (frames times height times width) a non-local layer may see: its cost grows with their square."""
+    spatial_act: tuple[Activation, ...] = ("relu",)
+    temporal_act: tuple[Activation, ...] = ("relu",)
+    act: tuple[Activation, ...] = ("relu",)
+    inverted_bottleneck: tuple[bool, ...] = (False,)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            values = getattr(self, field.name)
+            if field.name == "non_local_tokens":
+                if values < 1:
+                    raise InvalidInputError(f"non_local_tokens is at least 1; got {values}")
+                continue
+            if not values or len(set(values)) != len(values):
+                raise InvalidInputError(f"{field.name} lists at least one value, each once; got {values!r}")
+            for value in values:
+                if field.name != "width":
+                    Block(**{field.name: value})  # refuses values outside the gene's range
+                elif not 0 < value <= 1:
+                    raise InvalidInputError(f"width lists parts of a bucket in (0, 1]; got {value!r}")
+
+    def filters(self, top: int) -> tuple[int, ...]:
+        """The widths inside a bucket, one for each of ``width``.
+
+        Raises:
+            InvalidInputError: two of them are the same.
+        """
+        widths = tuple(max(1, round(top * part)) for part in self.width)
+        if len(set(widths)) != len(widths):
+            raise InvalidInputError(
+                f"the widths inside a bucket differ; parts {self.width} of {top} filters give {widths}: take fewer "
+                f"parts or more filters"
+            )
+        return widths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +98,7 @@ class RelaxedBlock:
     """Candidates of every choice of one block, and the block's genes that a plan fixes."""
 
     fixed: Block
+    """Its strides and repeats count; its other genes are placeholders."""
     spatial: tuple[Operator, ...]
     temporal: tuple[Operator, ...]
     filters: tuple[int, ...]
@@ -35,27 +106,45 @@ class RelaxedBlock:
     squeeze: tuple[float, ...]
     context_gate: tuple[bool, ...]
     skip: tuple[bool, ...]
-    active: tuple[str, ...]
-    """Choices with several candidates that change the network; the others get no logits and no gradient."""
+    non_local: tuple[int, ...] = (0,)
+    spatial_act: tuple[Activation, ...] = ("relu",)
+    temporal_act: tuple[Activation, ...] = ("relu",)
+    act: tuple[Activation, ...] = ("relu",)
+    inverted_bottleneck: tuple[bool, ...] = (False,)
+    illegal: tuple[tuple[str, int], ...] = ()
+    """Gene and index of every candidate this plan cannot have."""
+    active: tuple[str, ...] = ()
+    """Choices with several legal candidates that change the network; the others get no gradient."""
 
     def candidates(self, gene: str) -> tuple[Any, ...]:
         return getattr(self, gene)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Every width the block can end with, ascending."""
-        return tuple(sorted({f * e for f in self.filters for e in self.expand}))
+    def legal(self, gene: str) -> np.ndarray:
+        """``[candidates]``: whether this plan can have each candidate."""
+        mask = np.ones(len(self.candidates(gene)), bool)
+        for other, index in self.illegal:
+            if other == gene:
+                mask[index] = False
+        return mask
+
+    def default(self, gene: str) -> int:
+        """Index of the first legal candidate: what an inactive choice takes."""
+        return int(self.legal(gene).argmax())
 
     def encode(self, block: Block) -> dict[str, int]:
         """Index of each choice's candidate.
 
         Raises:
-            ValueError: a gene of the block is not among the candidates.
+            ValueError: a gene of the block is not among the legal candidates.
         """
         spatial = IDENTITY if block.spatial_kernel == 1 else (block.spatial_type, block.spatial_kernel)
         temporal = IDENTITY if block.temporal_kernel == 1 else (block.temporal_type, block.temporal_kernel)
         values = {"spatial": spatial, "temporal": temporal}
-        return {gene: self.candidates(gene).index(values.get(gene, getattr(block, gene, None))) for gene in GENES}
+        indices = {gene: self.candidates(gene).index(values.get(gene, getattr(block, gene, None))) for gene in GENES}
+        for gene, index in indices.items():
+            if (gene, index) in self.illegal:
+                raise ValueError(f"{gene} {self.candidates(gene)[index]} is illegal in this plan")
+        return indices
 
     def decode(self, indices: Mapping[str, int]) -> Block:
         """The block that takes candidate ``indices[gene]`` of every choice."""
@@ -70,7 +159,7 @@ class RelaxedBlock:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RelaxedPlan:
-    """A search space of one plan, as candidates: what a supernet is built from."""
+    """The networks of one plan, as candidates: what a supernet is built from."""
 
     image_size: int
     num_frames: int
@@ -78,7 +167,7 @@ class RelaxedPlan:
     blocks: tuple[RelaxedBlock, ...]
 
     def encode(self, genotype: Genotype) -> tuple[dict[str, int], ...]:
-        """Candidate indices of every block; raises ``ValueError`` for a genotype of another space."""
+        """Candidate indices of every block; raises ``ValueError`` for a genotype of another plan."""
         return tuple(relaxed.encode(block) for relaxed, block in zip(self.blocks, genotype.blocks, strict=True))
 
     def decode(self, indices: tuple[Mapping[str, int], ...]) -> Genotype:
@@ -90,80 +179,84 @@ class RelaxedPlan:
         )
 
 
-def relax(space: SearchSpace) -> RelaxedPlan:
-    """The candidates of a space that fixes every shape gene.
+def relax_plan(plan: Plan, operators: OperatorChoices) -> RelaxedPlan:
+    """The candidates of one (canonical) plan.
 
     Raises:
-        InvalidInputError: a shape gene has several values, or a gene that is not relaxed yet is free.
+        InvalidInputError: a block of the plan is left without a candidate for some choice.
     """
-    for gene in ("image_size", "num_frames", "frame_stride", "num_blocks"):
-        _single(gene, getattr(space, gene))
-    frames = space.num_frames[0]
-    blocks = []
-    for index, choices in enumerate(space.blocks):
-        blocks.append(_relax_block(choices, index, frames))
-        if frames > 1:
-            frames = -(-frames // blocks[-1].fixed.temporal_stride)
     return RelaxedPlan(
-        image_size=space.image_size[0],
-        num_frames=space.num_frames[0],
-        frame_stride=space.frame_stride[0],
-        blocks=tuple(blocks),
+        image_size=plan.image_size,
+        num_frames=plan.num_frames,
+        frame_stride=plan.frame_stride,
+        blocks=tuple(
+            _relax_block(block, operators, index, before, behind)
+            for index, (block, before, behind) in enumerate(zip(plan.blocks, plan.sizes(), plan.sizes()[1:]))
+        ),
     )
 
 
-def _relax_block(choices: BlockChoices, index: int, frames: int) -> RelaxedBlock:
-    fixed = {
-        gene: _single(f"{gene} of block {index}", getattr(choices, gene)) for gene in (*_PLAN_GENES, *_FIXED_GENES)
-    }
-    if fixed["non_local"] or fixed["inverted_bottleneck"] or 0 in choices.expand:
-        raise InvalidInputError(
-            "a supernet relaxes plain units that expand; non_local, inverted_bottleneck and expand 0 are searched by "
-            f"evolution alone: take them out of block {index}"
-        )
-    if "1std" in choices.spatial_type:
-        raise InvalidInputError(
-            f"a supernet relaxes std, depth, maxpool and avgpool; block {index} lists 1std: take it out"
-        )
-    spatial = _operators(choices.spatial_type, choices.spatial_kernel)
-    temporal = _operators(choices.temporal_type, choices.temporal_kernel)
-    for axis, operators, stride in (
-        ("spatial", spatial, fixed["spatial_stride"]),
-        ("temporal", temporal, fixed["temporal_stride"]),
+def _relax_block(
+    block: BlockPlan, operators: OperatorChoices, index: int, before: tuple[int, int], behind: tuple[int, int]
+) -> RelaxedBlock:
+    frames, frames_behind = before[0], behind[0]
+    spatial = _operators(operators.spatial_type, operators.spatial_kernel)
+    temporal = _operators(operators.temporal_type, operators.temporal_kernel)
+    illegal: list[tuple[str, int]] = []
+    for axis, candidates, changes in (
+        ("spatial", spatial, before[1] != behind[1]),
+        ("temporal", temporal, frames != frames_behind),
     ):
-        if stride > 1 and IDENTITY in operators:
+        if changes and IDENTITY in candidates:
+            illegal.append((axis, candidates.index(IDENTITY)))
+            if len(candidates) == 1:
+                raise InvalidInputError(
+                    f"a block that strides needs an operator that strides; block {index} has {axis}_stride "
+                    f"{getattr(block, f'{axis}_stride')} and {axis}_kernel (1,): the nearest legal kernel is 2"
+                )
+    tokens = frames_behind * behind[1] ** 2
+    if tokens > operators.non_local_tokens:
+        illegal += [("non_local", i) for i, bottleneck in enumerate(operators.non_local) if bottleneck > 0]
+        if 0 not in operators.non_local:
             raise InvalidInputError(
-                f"one plan has one size behind every block; block {index} has {axis}_stride {stride} and kernel 1, "
-                f"which does not stride: leave kernel 1 out"
+                f"a non-local layer sees at most {operators.non_local_tokens} positions (--operators.non-local-tokens);"
+                f" block {index} has {tokens} and non_local {operators.non_local}: the nearest legal value is 0"
             )
     idle = set()
     if frames == 1:
-        idle.add("temporal")
-    elif fixed["repeats"] == 1 and -(-frames // fixed["temporal_stride"]) != frames:
+        idle |= {"temporal", "temporal_act"}
+    elif block.repeats == 1 and frames_behind != frames:
         idle.add("skip")
+    if all(kind in (*POOLS, "identity") for kind, _ in spatial):
+        idle.add("spatial_act")
+    if all(kind in (*POOLS, "identity") for kind, _ in temporal):
+        idle.add("temporal_act")
     relaxed = RelaxedBlock(
-        fixed=Block(**fixed, spatial_type=choices.spatial_type[0], temporal_type=choices.temporal_type[0]),
-        active=(),
+        fixed=Block(
+            spatial_stride=block.spatial_stride,
+            temporal_stride=block.temporal_stride,
+            repeats=block.repeats,
+            spatial_type=operators.spatial_type[0],
+            temporal_type=operators.temporal_type[0],
+        ),
         spatial=spatial,
         temporal=temporal,
-        filters=choices.filters,
-        expand=choices.expand,
-        squeeze=choices.squeeze,
-        context_gate=choices.context_gate,
-        skip=choices.skip,
+        filters=operators.filters(block.filters),
+        expand=operators.expand,
+        squeeze=operators.squeeze,
+        context_gate=operators.context_gate,
+        skip=operators.skip,
+        non_local=operators.non_local,
+        spatial_act=operators.spatial_act,
+        temporal_act=operators.temporal_act,
+        act=operators.act,
+        inverted_bottleneck=operators.inverted_bottleneck,
+        illegal=tuple(illegal),
     )
-    active = tuple(gene for gene in GENES if len(relaxed.candidates(gene)) > 1 and gene not in idle)
+    active = tuple(gene for gene in GENES if relaxed.legal(gene).sum() > 1 and gene not in idle)
     return dataclasses.replace(relaxed, active=active)
 
 
 def _operators(kinds: tuple[str, ...], kernels: tuple[int, ...]) -> tuple[Operator, ...]:
     identity = (IDENTITY,) if 1 in kernels else ()
     return identity + tuple((kind, k) for kind in kinds for k in sorted(kernels) if k > 1)
-
-
-def _single(name: str, values: tuple[Any, ...]) -> Any:
-    if len(values) != 1:
-        raise InvalidInputError(
-            f"a supernet of one plan fixes its shape genes; {name} has {len(values)} values {values}: keep one"
-        )
-    return values[0]

@@ -1,8 +1,8 @@
 """Which values every gene may take, and how to draw and mutate within them.
 
-A genotype splits in two. *Shape genes* (image size, frames, frame stride, blocks, repeats, strides, the width's bucket)
-decide tensor sizes; one assignment of them is a ``Plan``, and a plan is what gets compiled. *Operator genes* decide
-what happens inside those sizes and are relaxed inside one program.
+A genotype splits in two. *Shape genes* (``tvnjax.space.shapes``) decide tensor sizes; one assignment of them is a
+``Plan``, and a plan is what gets compiled. *Operator genes* (``tvnjax.space.relaxed``) decide what happens inside those
+sizes and are relaxed inside one program. This is their union, as evolution and random search see it.
 """
 
 import dataclasses
@@ -15,49 +15,10 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Activation, Block, Genotype, SpatialType, TemporalType
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.shapes import Plan, ShapeChoices, ShapeSpace
 
 INPUT_GENES = ("image_size", "num_frames", "frame_stride")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockPlan:
-    """The shape genes of one block."""
-
-    spatial_stride: int = 2
-    temporal_stride: int = 1
-    repeats: int = 1
-    filters: int = 32
-    """Top of the width's bucket; the operator gene ``filters`` takes values up to it."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
-    """One assignment of all shape genes: the tensor sizes of a supernet."""
-
-    image_size: int = 32
-    """Height and width of a frame in pixels."""
-    num_frames: int = 8
-    frame_stride: int = 1
-    """Frames of the video from one frame read to the next."""
-    blocks: tuple[BlockPlan, ...] = (BlockPlan(),)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OperatorChoices:
-    """Values of the operator genes, the same for every block of a plan."""
-
-    spatial_type: tuple[SpatialType, ...] = ("std", "depth", "maxpool", "avgpool")
-    spatial_kernel: tuple[int, ...] = (1, 3, 5)
-    """1, the identity, is left out of a block whose plan strides in space."""
-    temporal_type: tuple[TemporalType, ...] = ("1d", "maxpool", "avgpool")
-    temporal_kernel: tuple[int, ...] = (1, 3)
-    """1, the identity, is left out of a block whose plan strides in time."""
-    width: tuple[float, ...] = (0.5, 0.75, 1.0)
-    """Parts of the block's bucket of filters."""
-    expand: tuple[int, ...] = (1, 2)
-    squeeze: tuple[float, ...] = (0.0, 0.25, 0.5)
-    context_gate: tuple[bool, ...] = (False, True)
-    skip: tuple[bool, ...] = (False, True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -200,39 +161,52 @@ class SearchSpace:
         ]
 
 
-def space_at_plan(plan: Plan, operators: OperatorChoices) -> SearchSpace:
-    """The search space of one plan: shape genes fixed, operator genes free.
+def search_space(shapes: ShapeSpace, operators: OperatorChoices) -> SearchSpace:
+    """The networks of all plans, as every strategy searches them; widths are those of all of a block's buckets.
 
     Raises:
-        InvalidInputError: a block that strides has no operator that strides.
+        InvalidInputError: a block that always strides has no operator that strides.
     """
     blocks = []
-    for index, block in enumerate(plan.blocks):
-        spatial = _striding("spatial_kernel", operators.spatial_kernel, block.spatial_stride, index)
-        temporal = _striding("temporal_kernel", operators.temporal_kernel, block.temporal_stride, index)
+    for index, block in enumerate(shapes.choices.blocks):
+        kernels = {
+            axis: _striding(f"{axis}_kernel", getattr(operators, f"{axis}_kernel"), strides, index)
+            for axis, strides in (("spatial", block.spatial_stride), ("temporal", block.temporal_stride))
+        }
         blocks.append(
             BlockChoices(
                 spatial_type=operators.spatial_type,
-                spatial_kernel=spatial,
-                spatial_stride=(block.spatial_stride,),
+                spatial_kernel=kernels["spatial"],
+                spatial_stride=block.spatial_stride,
+                spatial_act=operators.spatial_act,
                 temporal_type=operators.temporal_type,
-                temporal_kernel=temporal,
-                temporal_stride=(block.temporal_stride,),
-                filters=tuple(sorted({max(1, round(block.filters * part)) for part in operators.width})),
+                temporal_kernel=kernels["temporal"],
+                temporal_stride=block.temporal_stride,
+                temporal_act=operators.temporal_act,
+                filters=tuple(sorted({width for top in block.filters for width in operators.filters(top)})),
                 expand=operators.expand,
-                repeats=(block.repeats,),
+                repeats=block.repeats,
                 squeeze=operators.squeeze,
                 context_gate=operators.context_gate,
                 skip=operators.skip,
+                non_local=operators.non_local,
+                act=operators.act,
+                inverted_bottleneck=operators.inverted_bottleneck,
             )
         )
     return SearchSpace(
-        image_size=(plan.image_size,),
-        num_frames=(plan.num_frames,),
-        frame_stride=(plan.frame_stride,),
-        num_blocks=(len(blocks),),
+        image_size=shapes.choices.image_size,
+        num_frames=shapes.choices.num_frames,
+        frame_stride=shapes.choices.frame_stride,
+        num_blocks=shapes.choices.lengths,
         blocks=tuple(blocks),
+        clip_frames=shapes.clip_frames,
     )
+
+
+def space_at_plan(plan: Plan, operators: OperatorChoices) -> SearchSpace:
+    """The search space of one plan: shape genes fixed, operator genes free."""
+    return search_space(ShapeSpace(ShapeChoices.fixed(plan)), operators)
 
 
 def paper_space(*, clip_frames: int = 10**6, mobile: bool = False) -> SearchSpace:
@@ -272,12 +246,13 @@ def paper_space(*, clip_frames: int = 10**6, mobile: bool = False) -> SearchSpac
     )
 
 
-def _striding(gene: str, kernels: tuple[int, ...], stride: int, index: int) -> tuple[int, ...]:
-    kept = tuple(k for k in kernels if stride == 1 or k > 1)
+def _striding(gene: str, kernels: tuple[int, ...], strides: tuple[int, ...], index: int) -> tuple[int, ...]:
+    # Where every plan strides, the identity is in no plan; where one does not, it is a network of that plan.
+    kept = tuple(k for k in kernels if 1 in strides or k > 1)
     if not kept:
         raise InvalidInputError(
-            f"a block that strides needs an operator that strides; block {index} has stride {stride} and {gene} "
-            f"{kernels}: add a kernel above 1"
+            f"a block that strides needs an operator that strides; block {index} has stride {strides} and {gene} "
+            f"{kernels}: the nearest legal kernel is 2"
         )
     return kept
 
