@@ -131,6 +131,13 @@ class RelaxedBlock:
         """Index of the first legal candidate: what an inactive choice takes."""
         return int(self.legal(gene).argmax())
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Every width the block's own layers can end with, ascending. (With ``expand`` 0 a block of pools keeps the
+        width it receives.)"""
+        plain = {max(f * e, f) for f in self.filters for e in self.expand} if False in self.inverted_bottleneck else ()
+        return tuple(sorted({*plain, *(self.filters if True in self.inverted_bottleneck else ())}))
+
     def encode(self, block: Block) -> dict[str, int]:
         """Index of each choice's candidate.
 
