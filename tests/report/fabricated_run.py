@@ -11,7 +11,7 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import COUNTING_RULE
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.relaxed import GENES, IDENTITY, OperatorChoices, relax_plan
 from tvnjax.space.search_space import SearchSpace, space_at_plan
 from tvnjax.space.shapes import BlockPlan, Plan
 

@@ -53,7 +53,7 @@ def test_a_striding_block_leaves_out_the_identity():
     space = space_at_plan(PLAN, OperatorChoices())
     assert 1 not in space.blocks[0].spatial_kernel and 1 in space.blocks[1].spatial_kernel
     assert 1 in space.blocks[0].temporal_kernel and 1 not in space.blocks[1].temporal_kernel
-    with pytest.raises(InvalidInputError, match="add a kernel above 1"):
+    with pytest.raises(InvalidInputError, match="nearest legal kernel is 2"):
         space_at_plan(PLAN, OperatorChoices(spatial_kernel=(1,)))
 
 
