@@ -6,33 +6,50 @@ What the fused mixtures are tested against, and what they are timed against in
 
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
 from tvnjax.nn.convolution import Form, conv
-from tvnjax.nn.mixed import MixedSpatial, MixedTemporal, pad_channels, subkernel_offset
+from tvnjax.nn.masks import fit_channels, subkernel_offset
+from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.pooling import avg_pool, max_pool
 
 Triple = tuple[int, int, int]
 
 
 def naive_spatial(
-    mixed: MixedSpatial, x: Array, weights: Array, keep: Array, *, form: Form = "plain", momentum: float | Array = 0.9
+    mixed: MixedSpatial,
+    x: Array,
+    weights: Array,
+    keep: Array,
+    act: Array | None = None,
+    *,
+    form: Form = "plain",
+    momentum: float | Array = 0.9,
 ) -> Array:
-    """One batch normalisation behind the sum of the convolutions, as in the mixture (in training mode)."""
-    h = mixed.pointwise(x, train=True, momentum=momentum) * keep
+    """One batch normalisation behind the sum of the convolutions, as in the mixture (in training mode).
+
+    ``act``, the weights of activations, is that of relu alone.
+    """
+    h = nnx.relu(mixed.pointwise(x, train=True, momentum=momentum)) * keep
 
     def convolve(kind: str, k: int, stride: Triple) -> Array:
         at = subkernel_offset(x.shape[2], mixed.stride, mixed.kernel_size, k)
-        superkernel: Any = mixed.std_kernel if kind == "std" else mixed.depth_kernel
-        return conv(h, superkernel[...][:, at : at + k, at : at + k], stride, form=form)
+        superkernel: Any = {"std": mixed.std_kernel, "1std": mixed.straight_kernel, "depth": mixed.depth_kernel}[kind]
+        return conv(x if kind == "1std" else h, superkernel[...][:, at : at + k, at : at + k], stride, form=form)
 
     return _sum(mixed, x, weights, keep, lambda k: (1, k, k), (1, mixed.stride, mixed.stride), convolve, form, momentum)
 
 
 def naive_temporal(
-    mixed: MixedTemporal, x: Array, weights: Array, keep: Array, *, form: Form = "plain", momentum: float | Array = 0.9
+    mixed: MixedTemporal,
+    x: Array,
+    weights: Array,
+    keep: Array,
+    act: Array | None = None,
+    *,
+    form: Form = "plain",
+    momentum: float | Array = 0.9,
 ) -> Array:
     def convolve(kind: str, k: int, stride: Triple) -> Array:
         at = subkernel_offset(x.shape[1], mixed.stride, mixed.kernel.shape[0], k)
@@ -42,7 +59,8 @@ def naive_temporal(
 
 
 def _sum(mixed, x, weights, keep, window, stride, convolve, form, momentum) -> Array:
-    bypassed, convolved, amount = 0.0, 0.0, 0.0
+    bypassed: Any = 0.0
+    convolved, amount = 0.0, 0.0
     for weight, (kind, k) in zip(weights, mixed.operators):
         if kind == "identity":
             bypassed += weight * x
@@ -53,4 +71,5 @@ def _sum(mixed, x, weights, keep, window, stride, convolve, form, momentum) -> A
             convolved += weight * convolve(kind, k, stride)
             amount += weight
     y = amount * keep * nnx.relu(mixed.norm(convolved / amount, train=True, momentum=momentum))
-    return pad_channels(jnp.asarray(bypassed), mixed.out_channels) + pad_channels(y, mixed.out_channels)
+    y = fit_channels(y, mixed.out_channels)
+    return y if isinstance(bypassed, float) else fit_channels(bypassed, mixed.out_channels) + y

@@ -61,7 +61,7 @@ def unit_call(graph, index):
     return lambda state, x: nnx.merge(graph, state).units[index](x, train=False)
 
 
-@pytest.mark.parametrize("head", ["mean", "softmax_time"])
+@pytest.mark.parametrize("head", ["mean", "softmax_time", "max_time"])
 def test_dropout_only_with_a_key(head):
     child = Child(
         lower(Genotype(image_size=4, num_frames=2, blocks=(Block(spatial_kernel=3, filters=64),)), 3, head=head)

@@ -5,17 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.train.compilation import no_compilation
 from tvnjax.core.checkpoint import load_state, save_state
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.nn.supernet import one_hot
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockPlan, Plan
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.optim import Optimizer
-from tvnjax.train.supernet_trainer import SupernetTrainer
 from tvnjax.train.trainer import ChildTrainer, Training
 
 GENOTYPE = Genotype(
@@ -23,7 +19,6 @@ GENOTYPE = Genotype(
     num_frames=2,
     blocks=(Block(spatial_kernel=3, spatial_stride=2, temporal_kernel=2, filters=8, context_gate=True, skip=True),),
 )
-PLAN = relax_plan(Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8),)), OperatorChoices())
 
 
 def batches(seed, size=16, classes=3):
@@ -97,106 +92,9 @@ def test_schedules_warm_up_and_fall(schedule):
     assert sizes[0] == 0 and sizes[10] == pytest.approx(1, rel=1e-3) and sizes[-1] < 0.02
 
 
-def no_compilation():
-    """Fails where anything is compiled."""
-
-    class Guard:
-        def __enter__(self):
-            self.counter = jax._src.test_util.count_jit_compilation_cache_miss()  # type: ignore[attr-defined]
-            self.count = self.counter.__enter__()
-
-        def __exit__(self, *raised):
-            self.counter.__exit__(*raised)
-            if raised[0] is None:
-                assert self.count() == 0
-
-    import jax._src.test_util
-
-    return Guard()
-
-
-@pytest.fixture(scope="module")
-def supernet():
-    expected = ExpectedCost(PLAN, 3, lambda layer: 0.1 + layer.macs / 1e5)
-    return SupernetTrainer(
-        PLAN,
-        3,
-        expected,
-        steps=40,
-        learning_rate=0.02,
-        arch_learning_rate=0.1,
-        budget_ms=0.6 * float(expected(uniform())),
-        penalty=1.0,
-        multiplier_rate=0.2,
-        seed=0,
-    )
-
-
-def uniform():
-    return tuple(
-        {
-            gene: jnp.ones(len(block.candidates(gene))) / len(block.candidates(gene))
-            for gene in ("spatial", "temporal", "filters", "expand", "squeeze", "context_gate", "skip")
-        }
-        for block in PLAN.blocks
-    )
-
-
-def test_the_second_search_step_compiles_nothing(supernet):
-    stream = batches(2)
-    state = supernet.init()
-    state, _ = supernet.weight_step(state, next(stream), 1.0)
-    state, _, _ = supernet.arch_step(state, next(stream), 1.0)
-    with no_compilation():
-        state, _ = supernet.weight_step(state, next(stream), 0.9)
-        supernet.arch_step(state, next(stream), 0.8)
-
-
-def test_a_weight_step_moves_weights_and_an_arch_step_logits(supernet):
-    stream = batches(3)
-    start, _ = supernet.weight_step(supernet.init(), next(stream), 1.0)  # the warm-up's first rate is 0
-    after_weights, _ = supernet.weight_step(start, next(stream), 1.0)
-    after_arch, _, _ = supernet.arch_step(after_weights, next(stream), 1.0)
-    assert changed(start.params, after_weights.params) and not changed(start.alphas, after_weights.alphas)
-    assert changed(after_weights.alphas, after_arch.alphas) and not changed(after_weights.params, after_arch.params)
-    assert not changed(after_weights.stats, after_arch.stats)
-
-
-def changed(before, after):
-    return any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after)))
-
-
-def test_the_multiplier_pushes_the_expected_latency_to_the_budget(supernet):
-    stream, state = batches(4), supernet.init()
-    first = None
-    for _ in range(60):
-        state, _, expected_ms = supernet.arch_step(state, next(stream), 1.0)
-        first = first or float(expected_ms)
-    budget = supernet._budget
-    assert first > 1.5 * budget and float(expected_ms) < 1.1 * budget
-
-
-def test_one_program_scores_the_relaxed_network_and_every_single_one(supernet):
-    stream, state = batches(5), supernet.init()
-    for _ in range(30):
-        state, _ = supernet.weight_step(state, next(stream), 1.0)
-    batch = [next(stream)]
-    relaxed = supernet.score(state, supernet.probabilities(state, 1.0), batch)
-    genotype = PLAN.decode((dict.fromkeys(uniform()[0], 0),))
-    weights = one_hot(PLAN, genotype)
-    with no_compilation():
-        single = supernet.score(state, weights, batch)
-    assert relaxed.top1 > 0.9 and single.clips == 16
-    calibrated = supernet.recalibrate(state, weights, [next(stream) for _ in range(3)])
-    assert changed(state.stats, calibrated.stats) and not changed(state.params, calibrated.params)
-    again = supernet.recalibrate(calibrated, weights, batch)
-    twice = supernet.recalibrate(again, weights, batch)
-    assert not changed(again.stats, twice.stats), "recalibrating starts from nothing"
-
-
-def test_a_checkpoint_reads_back_equal(supernet, tmp_path):
-    state = supernet.init()
-    parts = {"params": state.params, "alphas": state.alphas}
+def test_a_checkpoint_reads_back_equal(child, tmp_path):
+    state = child.init()
+    parts = {"params": state.params, "stats": state.stats}
     save_state(tmp_path / "one", parts)
     loaded = load_state(tmp_path / "one", parts)
     for a, b in zip(jax.tree.leaves(parts), jax.tree.leaves(loaded)):
@@ -204,4 +102,4 @@ def test_a_checkpoint_reads_back_equal(supernet, tmp_path):
     with pytest.raises(InvalidInputError, match="none at"):
         load_state(tmp_path / "two", parts)
     with pytest.raises(InvalidInputError, match="fits the network"):
-        load_state(tmp_path / "one", {"params": state.params, "others": state.alphas})
+        load_state(tmp_path / "one", {"params": state.params, "others": state.stats})

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class RunDir:
 
     def __init__(self, path: Path):
         self.path = path
+        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise InvalidInputError(
@@ -90,3 +92,12 @@ class RunDir:
 
     def close(self) -> None:
         self._events.close()
+
+    def discard(self) -> None:
+        """Removes what the run left, and the folders made for it."""
+        self.close()
+        for item in self.path.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        for folder in self._made:
+            if not any(folder.iterdir()):
+                folder.rmdir()

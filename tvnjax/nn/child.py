@@ -33,7 +33,7 @@ class UnitModule(nnx.Module):
 
 
 class HeadModule(nnx.Module):
-    """Mean over time and space, dropout, dense; or the per-frame head (see ``network.Head``)."""
+    """Mean over time and space, dropout, dense; or a per-frame head (see ``network.Head``)."""
 
     def __init__(self, head: network.Head, init: Initializer):
         self.dense = Dense(head.in_shape.c, head.num_classes, init)
@@ -49,6 +49,8 @@ class HeadModule(nnx.Module):
         if self.pool == "softmax_time":
             # The released head divides by the root of the frame count, as scaled attention does.
             logits = (nnx.softmax(logits / np.sqrt(logits.shape[1]), axis=1) * logits).sum(1)
+        elif self.pool == "max_time":
+            logits = logits.max(1)
         return logits
 
 

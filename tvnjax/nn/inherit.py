@@ -10,7 +10,7 @@ from jax import Array
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import Pool
-from tvnjax.nn.mixed import subkernel_offset
+from tvnjax.nn.masks import subkernel_offset
 from tvnjax.nn.supernet import Supernet
 from tvnjax.space.genotype import POOLS, Block, Genotype
 from tvnjax.space.lowering import lower
@@ -19,19 +19,19 @@ from tvnjax.space.lowering import lower
 def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) -> Child:
     """Builds the network of a genotype with weights and running statistics sliced out of the supernet.
 
-    A choice of width, of expansion and of squeeze keeps the first channels; a kernel is a window of the superkernel.
+    A choice of width, of expansion, of squeeze and of a bottleneck keeps the first channels; a kernel is a window of
+    the superkernel.
 
     Raises:
         ValueError: the genotype is not of the supernet's plan.
     """
     supernet.plan.encode(genotype)
-    num_classes = supernet.head.dense.bias.shape[0]
-    child = Child(lower(genotype, num_classes), form=form)
-    lowered = iter(child.units)
-    for block, units in zip(genotype.blocks, supernet.blocks):
-        for unit in units:
-            _copy_unit(next(lowered), unit, block)
-    _copy_prefix(child.head.dense, supernet.head.dense)
+    num_classes = supernet.heads[-1].dense.bias.shape[0]
+    lowered = lower(genotype, num_classes, channels=supernet.channels, head=supernet.head_kind)
+    child = Child(lowered, form=form)
+    for unit, module in zip(lowered.units, child.units):  # the lowering leaves out units that would do nothing
+        _copy_unit(module, supernet.blocks[unit.block][unit.repeat], genotype.blocks[unit.block])
+    _copy_prefix(child.head.dense, supernet.heads[-1].dense)
     return child
 
 
@@ -39,27 +39,36 @@ def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) 
 
 
 def _copy_unit(target: Any, source: Any, block: Block) -> None:
-    # Pools hold no weights, and the lowering leaves out those that would do nothing.
+    # In the order of the lowering. Pools hold no weights, and those that would do nothing are not there.
     layers = iter([layer for layer in target.layers if not isinstance(layer, Pool)])
+    if block.inverted_bottleneck:
+        _copy_prefix(next(layers), source.widen)
     if block.spatial_kernel > 1 and block.spatial_type not in POOLS:
         _copy_spatial(layers, source.spatial, block)
     if source.temporal is not None and block.temporal_kernel > 1 and block.temporal_type not in POOLS:
         _copy_temporal(layers, source.temporal, block)
-    _copy_prefix(next(layers), source.expand)
+    if block.expand > 0 and not block.inverted_bottleneck:
+        _copy_prefix(next(layers), source.expand)
+    if block.non_local > 0:
+        _copy_prefix(next(layers), source.gates.non_local)
     if block.squeeze > 0:
         gate = next(layers)
         _copy_prefix(gate.reduce, source.gates.reduce)
         _copy_prefix(gate.restore, source.gates.restore)
     if block.context_gate:
         _copy_prefix(next(layers).dense, source.gates.gate)
+    if block.inverted_bottleneck:
+        _copy_prefix(next(layers), source.narrow)
     if target.shortcut is not None:
         _copy_prefix(target.shortcut[0], source.shortcut)
 
 
 def _copy_spatial(layers: Iterator[Any], source: Any, block: Block) -> None:
-    _copy_prefix(next(layers), source.pointwise)
+    if block.spatial_type != "1std":
+        _copy_prefix(next(layers), source.pointwise)
     layer = next(layers)
-    superkernel = source.depth_kernel if block.spatial_type == "depth" else source.std_kernel
+    kernels = {"std": source.std_kernel, "1std": source.straight_kernel, "depth": source.depth_kernel}
+    superkernel = kernels[block.spatial_type]
     at = subkernel_offset(source.size, source.stride, source.kernel_size, block.spatial_kernel)
     taps = slice(at, at + block.spatial_kernel)
     layer.kernel[...] = _prefix(superkernel[...][:, taps, taps], layer.kernel.shape)

@@ -141,10 +141,16 @@ class NonLocal(nnx.Module):
         self.out = Dense(k, c, init, gain=0.0)
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        return x + self.attention(x)
+
+    def attention(self, x: Array, keep: Array | None = None) -> Array:
+        """What is added to ``x [B, T, H, W, C]``; ``keep [bottleneck]`` is a mask over the bottleneck's channels."""
         tokens = x.reshape(x.shape[0], -1, x.shape[-1])
-        scores = jnp.einsum("bik,bjk->bij", self.query(tokens), self.key(tokens))
-        mixed = nnx.softmax(scores, axis=-1) @ self.value(tokens)
-        return x + self.out(mixed).reshape(x.shape)
+        query, value = self.query(tokens), self.value(tokens)
+        if keep is not None:
+            query, value = query * keep, value * keep
+        scores = jnp.einsum("bik,bjk->bij", query, self.key(tokens))
+        return self.out(nnx.softmax(scores, axis=-1) @ value).reshape(x.shape)
 
 
 def build_layer(layer: network.Layer, init: Initializer, form: Form) -> nnx.Module:

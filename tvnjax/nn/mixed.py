@@ -2,13 +2,17 @@
 
 A weighted sum of convolutions of one stride is one convolution with the weighted sum of their kernels, so candidates
 that are convolutions are mixed *in kernel space* and a single convolution runs: smaller kernels are windows of one
-superkernel, depthwise kernels are added on its diagonal. Pools and the identity see the unit's own input (a TVN unit
-puts no 1x1 in front of them), so they take paths of their own, which are cheap. Widths are prefix masks.
+superkernel, depthwise kernels are added on its diagonal, and a convolution without the 1x1 in front (``1std``) reads
+further channels of the same input. Pools and the identity see the unit's own input (a TVN unit puts no 1x1 in front of
+them), so they take paths of their own, which are cheap. Widths are prefix masks.
 
 With a one-hot weight on every choice each module equals the lowered unit's layers with the same (sliced) weights.
+
+Called with ``sampled``, for weights that are mostly 0, every path stands behind a condition and is its own convolution:
+the values are the same, and what has no weight is not computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,165 +20,260 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.nn.branches import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
-from tvnjax.nn.layers import BatchNorm, ConvNorm, Initializer, activation
+from tvnjax.nn.layers import BatchNorm, ConvNorm, Initializer
+from tvnjax.nn.masks import fit_channels, kernel_windows, mixed_activation, share
 from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.space import network
 from tvnjax.space.network import Shape
 from tvnjax.space.relaxed import IDENTITY, Operator
 
 POOL_KINDS = ("maxpool", "avgpool")
-
-
-def prefix_mask(sizes: Sequence[int] | np.ndarray, weights: Array, width: int) -> Array:
-    """Expected mask over channels ``[width]``: channel c is kept by every candidate wider than c."""
-    keeps = np.arange(width)[None] < np.asarray(sizes)[:, None]
-    return weights @ keeps.astype(np.float32)
-
-
-def subkernel_offset(size: int, stride: int, kernel: int, sub: int) -> int:
-    """Where a kernel of ``sub`` taps lies in a superkernel of ``kernel`` taps, so that SAME padding centres both
-    alike."""
-
-    def low_padding(taps: int) -> int:
-        count = -(-size // stride)
-        return max((count - 1) * stride + taps - size, 0) // 2
-
-    return low_padding(kernel) - low_padding(sub)
-
-
-def kernel_windows(sizes: Sequence[int], axis_size: int, stride: int, kernel: int) -> np.ndarray:
-    """``[len(sizes), kernel]``: 1 where a candidate's taps lie in the superkernel along one axis."""
-    windows = np.zeros((len(sizes), kernel), np.float32)
-    for row, sub in zip(windows, sizes):
-        start = subkernel_offset(axis_size, stride, kernel, sub)
-        row[start : start + sub] = 1
-    return windows
-
-
-def pad_channels(x: Array, width: int) -> Array:
-    """Zero channels behind ``x`` up to ``width``."""
-    missing = width - x.shape[-1]
-    return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, missing),)) if missing else x
-
-
-def share(weights: Array, indices: Sequence[int] | np.ndarray) -> tuple[Array, Array]:
-    """Total weight of some candidates and their weights within it (uniform where the total is 0, e.g. one-hot
-    elsewhere)."""
-    part = weights[np.asarray(indices)]
-    total = part.sum()
-    safe = jnp.where(total > 0, total, 1.0)
-    return total, jnp.where(total > 0, part / safe, 1.0 / len(indices))
+SPATIAL_CONVOLUTIONS: tuple[str, ...] = ("std", "1std", "depth")
 
 
 class MixedOp(nnx.Module):
-    """What the spatial and the temporal mixture have in common: candidates, and the paths that are no convolution."""
+    """What the spatial and the temporal mixture have in common: candidates, and the paths that are no convolution.
+
+    Args:
+        operators: all candidates; an identity that would have to stride is left out, its weight is 0.
+        in_shape: the widest input.
+        filters: the widest result of a convolution.
+        axis: ``spatial`` or ``temporal``.
+        stride: along that axis.
+        acts: candidates of the activation behind each convolution.
+        form: see ``convolution.Form``.
+    """
 
     def __init__(
-        self, operators: tuple[Operator, ...], in_shape: Shape, filters: int, form: Form, axis: str, stride: int
+        self,
+        operators: tuple[Operator, ...],
+        in_shape: Shape,
+        filters: int,
+        axis: str,
+        stride: int,
+        acts: tuple[str, ...],
+        form: Form,
     ):
-        self.operators, self.axis, self.stride = operators, axis, stride
+        self.operators, self.axis, self.stride, self.acts = operators, axis, stride, acts
         self.form: Form = form
         self.size = in_shape.h if axis == "spatial" else in_shape.t
         kinds = [kind for kind, _ in operators]
         self.convolves = any(kind not in (*POOL_KINDS, "identity") for kind in kinds)
         self.bypasses = any(kind in (*POOL_KINDS, "identity") for kind in kinds)
         self.filters = filters
-        self.out_channels = max(filters if self.convolves else 0, in_shape.c if self.bypasses else 0)
+        # A shorter clip has no temporal mixture and passes on all its channels; the longer one has room for as many.
+        passed = in_shape.c if self.bypasses or axis == "temporal" else 0
+        self.out_channels = max(filters if self.convolves else 0, passed)
 
     def indices(self, *kinds: str) -> list[int]:
-        return [i for i, (kind, _) in enumerate(self.operators) if kind in kinds]
+        return [i for kind in kinds for i, (other, _) in enumerate(self.operators) if other == kind]
 
-    def kernels(self, kind: str) -> list[int]:
-        return [k for other, k in self.operators if other == kind]
+    def kernels(self, *kinds: str) -> list[int]:
+        return [self.operators[i][1] for i in self.indices(*kinds)]
 
-    def bypass(self, x: Array, weights: Array) -> Any:
+    def bypass_amount(self, weights: Array) -> Array:
+        """Weight of all candidates that keep the width of their input."""
+        return weights[np.asarray(self.indices("identity", *POOL_KINDS), int)].sum()
+
+    def bypass(self, x: Array, weights: Array, sampled: bool) -> Any:
         """Weighted sum of the identity and the pools of ``x``; 0 where there are none."""
         total: Any = 0.0
         for index, operator in enumerate(self.operators):
             kind, k = operator
             if operator == IDENTITY:
-                total = total + weights[index] * x
+                if -(-self.size // self.stride) == self.size:
+                    total = total + weights[index] * x
             elif kind in POOL_KINDS:
-                spatial = self.axis == "spatial"
-                window = (1, k, k) if spatial else (k, 1, 1)
-                stride = (1, self.stride, self.stride) if spatial else (self.stride, 1, 1)
-                pool = max_pool if kind == "maxpool" else avg_pool
-                total = total + weights[index] * pool(x, window, stride, form=self.form)
-        return total if isinstance(total, float) else pad_channels(total, self.out_channels)
+                pooled = run_if(weights[index], self._pool(kind, k), x) if sampled else self._pool(kind, k)(x)
+                total = total + weights[index] * pooled
+        return total if isinstance(total, float) else fit_channels(total, self.out_channels)
+
+    def _pool(self, kind: str, k: int) -> Callable[[Array], Array]:
+        spatial, s = self.axis == "spatial", self.stride
+        window, stride = ((1, k, k), (1, s, s)) if spatial else ((k, 1, 1), (s, 1, 1))
+        pool = max_pool if kind == "maxpool" else avg_pool
+        return lambda x: pool(x, window, stride, form=self.form)
+
+    def __call__(
+        self,
+        x: Array,
+        weights: Array,
+        keep: Array,
+        act: Array | None = None,
+        *,
+        train: bool,
+        momentum: float | Array,
+        sampled: bool = False,
+    ) -> Array:
+        """The mixture at one position of the network.
+
+        Args:
+            x: ``[B, T, H, W, C]``.
+            weights: ``[operators]``.
+            keep: ``[filters]``, expected mask over the channels of a convolution.
+            act: ``[acts]``; may be absent for a single activation.
+            train: batch statistics, and the running ones move.
+            momentum: of the running statistics.
+            sampled: paths of weight 0 are not computed.
+
+        Returns:
+            ``[B, T', H', W', out_channels]``.
+        """
+        total = self.bypass(x, weights, sampled)
+        if self.convolves:
+            indices = [i for i, (kind, _) in enumerate(self.operators) if kind not in (*POOL_KINDS, "identity")]
+
+            def convolved(module: Any, *arrays: Any) -> Array:
+                return module.convolved(*arrays, train=train, sampled=sampled)
+
+            alone = len(indices) == len(self.operators)
+            arrays = (x, weights, keep, act, momentum)
+            if sampled and not alone:
+                y = module_if(weights[np.asarray(indices)].sum(), self, convolved, *arrays)
+            else:
+                y = convolved(self, *arrays)
+            total = total + fit_channels(y, self.out_channels)
+        return total
 
 
 class MixedSpatial(MixedOp):
     """Mixture over spatial kinds and kernels.
 
-    ``std`` and ``depth`` share the 1x1 in front, one superkernel each, and one batch normalisation behind.
+    ``std`` and ``depth`` share the 1x1 in front; these two and ``1std`` have one superkernel each, of as many taps, and
+    share the batch normalisation behind.
     """
 
     def __init__(
-        self, operators: tuple[Operator, ...], in_shape: Shape, filters: int, stride: int, init: Initializer, form: Form
+        self,
+        operators: tuple[Operator, ...],
+        in_shape: Shape,
+        filters: int,
+        stride: int,
+        init: Initializer,
+        form: Form,
+        acts: tuple[str, ...] = ("relu",),
     ):
-        super().__init__(operators, in_shape, filters, form, "spatial", stride)
+        super().__init__(operators, in_shape, filters, "spatial", stride, acts, form)
         if not self.convolves:
             return
         inner = in_shape._replace(c=filters)
-        self.pointwise = ConvNorm(network.Conv(in_shape=in_shape, out_shape=inner, act="relu"), init, form)
-        std, depth = self.kernels("std"), self.kernels("depth")
-        self.kernel_size = k = max(std + depth)
+        std, straight, depth = (bool(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS)
+        self.kernel_size = k = max(self.kernels(*SPATIAL_CONVOLUTIONS))
+        self.pointwise = (
+            ConvNorm(network.Conv(in_shape=in_shape, out_shape=inner), init, form) if std or depth else None
+        )
         self.std_kernel = nnx.Param(init.normal((1, k, k, filters, filters), k * k * filters)) if std else None
+        self.straight_kernel = (
+            nnx.Param(init.normal((1, k, k, in_shape.c, filters), k * k * in_shape.c)) if straight else None
+        )
         self.depth_kernel = nnx.Param(init.normal((1, k, k, 1, filters), k * k)) if depth else None
         self.norm = BatchNorm(filters)
 
-    def mixed_kernel(self, std_weights: Array, depth_weights: Array) -> Array:
-        """The one kernel that runs: ``[1, k, k, F, F]``, or ``[1, k, k, 1, F]`` where every candidate is depthwise."""
-        parts = []
-        for kind, param, weights in (
-            ("std", self.std_kernel, std_weights),
-            ("depth", self.depth_kernel, depth_weights),
-        ):
+    def mixed_kernels(self, within: Mapping[str, Array]) -> dict[str, Array]:
+        """For each kind there is its superkernel, every tap times the weight of the candidates that have it."""
+        params = {"std": self.std_kernel, "1std": self.straight_kernel, "depth": self.depth_kernel}
+        mixed = {}
+        for kind, param in params.items():
             if param is not None:
                 windows = kernel_windows(self.kernels(kind), self.size, self.stride, self.kernel_size)
-                taps = jnp.einsum("n,ni,nj->ij", weights, windows, windows)
-                parts.append(param[...] * taps[None, :, :, None, None])
-        if self.std_kernel is not None and self.depth_kernel is not None:
-            return parts[0] + parts[1] * jnp.eye(self.filters)
-        return parts[0]
+                taps = jnp.einsum("n,ni,nj->ij", within[kind], windows, windows)
+                mixed[kind] = param[...] * taps[None, :, :, None, None]
+        return mixed
 
-    def __call__(self, x: Array, weights: Array, keep: Array, *, train: bool, momentum: float | Array) -> Array:
-        """``x [B, T, H, W, C]``, ``weights [operators]``, ``keep [filters]`` to ``[B, T, H', W', out_channels]``."""
-        total = self.bypass(x, weights)
-        if self.convolves:
-            std, depth = self.indices("std"), self.indices("depth")
-            amount, within = share(weights, std + depth)
-            kernel = self.mixed_kernel(within[: len(std)], within[len(std) :])
-            h = self.pointwise(x, train=train, momentum=momentum) * keep
-            y = self.norm(
-                conv(h, kernel, (1, self.stride, self.stride), form=self.form), train=train, momentum=momentum
+    def convolved(
+        self,
+        x: Array,
+        weights: Array,
+        keep: Array,
+        act: Array | None,
+        momentum: float | Array,
+        *,
+        train: bool,
+        sampled: bool,
+    ) -> Array:
+        """Weighted sum of the convolutions behind their normalisation and activation: ``[B, T, H', W', filters]``."""
+        amount, within = share(weights, self.indices(*SPATIAL_CONVOLUTIONS))
+        ends = np.cumsum([len(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS])
+        parts = dict(zip(SPATIAL_CONVOLUTIONS, jnp.split(within, ends[:-1])))
+        kernels = self.mixed_kernels(parts)
+        behind = None
+        if self.pointwise is not None:
+
+            def pointwise(module: Any, x: Array, keep: Array, act: Array | None, momentum: float | Array) -> Array:
+                return keep * mixed_activation(self.acts, module(x, train=train, momentum=momentum), act)
+
+            arrays = (x, keep, act, momentum)
+            if sampled and "1std" in kernels:
+                behind = module_if(parts["std"].sum() + parts["depth"].sum(), self.pointwise, pointwise, *arrays)
+            else:
+                behind = pointwise(self.pointwise, *arrays)
+        inputs = {"std": behind, "1std": x, "depth": behind}
+        stride = (1, self.stride, self.stride)
+        if sampled:
+            y: Any = sum(
+                run_if(parts[kind].sum(), lambda a, k: branch_conv(a, k, stride, form=self.form), inputs[kind], kernel)
+                for kind, kernel in kernels.items()
             )
-            total = total + pad_channels(amount * keep * activation("relu")(y), self.out_channels)
-        return total
+        else:
+            y = self._fused(inputs, kernels, stride)
+        y = self.norm(y, train=train, momentum=momentum)
+        return amount * keep * mixed_activation(self.acts, y, act)
+
+    def _fused(self, inputs: Mapping[str, Any], kernels: dict[str, Array], stride: tuple[int, int, int]) -> Array:
+        if "std" in kernels and "depth" in kernels:
+            kernels = {**kernels, "std": kernels["std"] + kernels["depth"] * jnp.eye(self.filters)}
+            del kernels["depth"]
+        dense = [kind for kind in kernels if kind != "depth"]
+        if len(dense) == 2:
+            x, kernel = (
+                jnp.concatenate([inputs[kind] for kind in dense], axis=-1),
+                jnp.concatenate([kernels[kind] for kind in dense], axis=3),
+            )
+            return conv(x, kernel, stride, form=self.form)
+        return sum(
+            (conv(inputs[kind], kernel, stride, form=self.form) for kind, kernel in kernels.items()),
+            start=jnp.zeros(()),
+        )
 
 
 class MixedTemporal(MixedOp):
     """Mixture over temporal kinds and kernels; convolutions share one superkernel and one batch normalisation."""
 
     def __init__(
-        self, operators: tuple[Operator, ...], in_shape: Shape, filters: int, stride: int, init: Initializer, form: Form
+        self,
+        operators: tuple[Operator, ...],
+        in_shape: Shape,
+        filters: int,
+        stride: int,
+        init: Initializer,
+        form: Form,
+        acts: tuple[str, ...] = ("relu",),
     ):
-        super().__init__(operators, in_shape, filters, form, "temporal", stride)
+        super().__init__(operators, in_shape, filters, "temporal", stride, acts, form)
         if not self.convolves:
             return
-        sizes = self.kernels("1d")
-        k = max(sizes)
+        k = max(self.kernels("1d"))
         self.kernel = nnx.Param(init.normal((k, 1, 1, in_shape.c, filters), k * in_shape.c))
         self.norm = BatchNorm(filters)
 
-    def __call__(self, x: Array, weights: Array, keep: Array, *, train: bool, momentum: float | Array) -> Array:
-        """``x [B, T, H, W, C]``, ``weights [operators]``, ``keep [filters]`` to ``[B, T', H, W, out_channels]``."""
-        total = self.bypass(x, weights)
-        if self.convolves:
-            amount, within = share(weights, self.indices("1d"))
-            windows = kernel_windows(self.kernels("1d"), self.size, self.stride, self.kernel.shape[0])
-            kernel = self.kernel[...] * (within @ windows)[:, None, None, None, None]
-            y = self.norm(conv(x, kernel, (self.stride, 1, 1), form=self.form), train=train, momentum=momentum)
-            total = total + pad_channels(amount * keep * activation("relu")(y), self.out_channels)
-        return total
+    def convolved(
+        self,
+        x: Array,
+        weights: Array,
+        keep: Array,
+        act: Array | None,
+        momentum: float | Array,
+        *,
+        train: bool,
+        sampled: bool,
+    ) -> Array:
+        """Weighted sum of the convolutions behind their normalisation and activation: ``[B, T', H, W, filters]``."""
+        amount, within = share(weights, self.indices("1d"))
+        windows = kernel_windows(self.kernels("1d"), self.size, self.stride, self.kernel.shape[0])
+        kernel = self.kernel[...] * (within @ windows)[:, None, None, None, None]
+        convolve = branch_conv if sampled else conv
+        y = convolve(x, kernel, (self.stride, 1, 1), form=self.form)
+        y = self.norm(y, train=train, momentum=momentum)
+        return amount * keep * mixed_activation(self.acts, y, act)

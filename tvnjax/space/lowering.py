@@ -5,13 +5,13 @@ expected cost of a relaxed network is a sum over these parts (see ``tvnjax.laten
 """
 
 from functools import lru_cache
-from typing import Literal
 
 from tvnjax.space.genotype import POOLS, Block, Genotype
 from tvnjax.space.network import (
     ContextGate,
     Conv,
     Head,
+    HeadKind,
     Layer,
     Network,
     NonLocal,
@@ -27,7 +27,11 @@ SQUEEZE_MIN_HIDDEN = 8
 
 
 def lower(
-    genotype: Genotype, num_classes: int, *, channels: int = 3, head: Literal["mean", "softmax_time"] = "mean"
+    genotype: Genotype,
+    num_classes: int,
+    *,
+    channels: int = 3,
+    head: HeadKind = "mean",
 ) -> Network:
     """Lowers a genotype to a network of primitive layers with every shape known.
 

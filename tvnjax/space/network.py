@@ -18,6 +18,9 @@ COUNTING_RULE = (
 
 Triple = tuple[int, int, int]
 
+HeadKind = Literal["mean", "softmax_time", "max_time"]
+"""How a network's scores are pooled; see ``Head``."""
+
 
 class Shape(NamedTuple):
     """Size of one clip's activations: frames, height, width, channels."""
@@ -197,12 +200,12 @@ class Head:
 
     ``mean``: mean over time and space, dropout, dense. ``softmax_time``: mean over space, dropout, dense a frame,
     and the scores of the frames averaged with weights ``softmax(scores / sqrt(frames))`` over time (the released
-    multi-label head).
+    multi-label head). ``max_time``: the same scores of the frames, and the largest of each class over time.
     """
 
     in_shape: Shape
     num_classes: int
-    pool: Literal["mean", "softmax_time"] = "mean"
+    pool: HeadKind = "mean"
     dropout: float = 0.5
 
     @property
@@ -211,7 +214,7 @@ class Head:
 
     @property
     def macs(self) -> int:
-        return self.in_shape.c * self.num_classes * (self.in_shape.t if self.pool == "softmax_time" else 1)
+        return self.in_shape.c * self.num_classes * (1 if self.pool == "mean" else self.in_shape.t)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import Plan, ShapeChoices, ShapeSpace
 
 INPUT_GENES = ("image_size", "num_frames", "frame_stride")
+_RANGES = ("spatial_kernel", "spatial_stride", "temporal_kernel", "temporal_stride", "expand", "repeats")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,6 +202,42 @@ def search_space(shapes: ShapeSpace, operators: OperatorChoices) -> SearchSpace:
         num_blocks=shapes.choices.lengths,
         blocks=tuple(blocks),
         clip_frames=shapes.clip_frames,
+    )
+
+
+def refine(space: SearchSpace) -> SearchSpace:
+    """The same ranges with the values a grid leaves out: every kernel, stride, repeat and expansion between the least
+    and the greatest, widths in eighths of the greatest, squeeze ratios in eighths, every frame count between."""
+
+    def between(values: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(range(min(values), max(values) + 1))
+
+    def widths(values: tuple[int, ...]) -> tuple[int, ...]:
+        step = max(1, max(values) // 8)
+        return tuple(sorted({*values, *range(step * -(-min(values) // step), max(values) + 1, step)}))
+
+    def ratios(values: tuple[float, ...]) -> tuple[float, ...]:
+        on = [ratio for ratio in values if ratio > 0]
+        if not on:
+            return values
+        ticks = (tick / 8 for tick in range(1, 8))
+        return tuple(sorted({*values, *(tick for tick in ticks if min(on) <= tick <= max(on))}))
+
+    blocks = tuple(
+        dataclasses.replace(
+            choices,
+            **{gene: between(getattr(choices, gene)) for gene in _RANGES},
+            filters=widths(choices.filters),
+            squeeze=ratios(choices.squeeze),
+        )
+        for choices in space.blocks
+    )
+    return dataclasses.replace(
+        space,
+        num_frames=between(space.num_frames),
+        frame_stride=between(space.frame_stride),
+        num_blocks=between(space.num_blocks),
+        blocks=blocks,
     )
 
 

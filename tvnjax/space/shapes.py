@@ -7,6 +7,7 @@ equivalent, so that a gene that does nothing in a plan gets no log-probability t
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -246,32 +247,6 @@ class ShapeSpace:
         """Equal probabilities for the values of every gene."""
         return {key: np.full(len(self.values(key)), 1 / len(self.values(key))) for key in self.keys}
 
-    def plan_of(self, genotype: Genotype, width: int | None = None) -> Plan:
-        """The canonical plan a genotype belongs to: of the buckets that could hold its widths, the smallest.
-
-        Args:
-            width: unused channels above a block's filters do not matter; ``None`` takes each block's own bucket.
-        """
-        blocks = []
-        for index, block in enumerate(genotype.blocks):
-            tops = [top for top in self.values(ShapeKey("filters", index)) if top >= block.filters]
-            blocks.append(
-                BlockPlan(
-                    spatial_stride=block.spatial_stride,
-                    temporal_stride=block.temporal_stride,
-                    repeats=block.repeats,
-                    filters=min(tops, default=block.filters) if width is None else width,
-                )
-            )
-        return self.canonical(
-            Plan(
-                image_size=genotype.image_size,
-                num_frames=genotype.num_frames,
-                frame_stride=genotype.frame_stride,
-                blocks=tuple(blocks),
-            )
-        )
-
     def largest(self) -> Plan:
         """The plan whose supernet holds the weights of every other: widest, longest, and striding least."""
         choices = self.choices
@@ -287,10 +262,11 @@ class ShapeSpace:
     def _check_ranges(self) -> None:
         for key in self.keys:
             for value in self.values(key):
+                gene: dict[str, Any] = {key.gene: value}
                 if key.block is not None:
-                    Block(**{key.gene: value})
+                    Block(**gene)
                 elif key.gene != "num_blocks":
-                    Genotype(**{"image_size": 32, "num_frames": 1, "blocks": (Block(),)} | {key.gene: value})
+                    Genotype(**{"image_size": 32, "num_frames": 1, "blocks": (Block(),), **gene})
         if max(self.choices.lengths) != len(self.choices.blocks) or not min(self.choices.lengths) >= 1:
             raise InvalidInputError(
                 f"blocks lists values for as many blocks as num_blocks has at most, and at least one; got "
@@ -330,8 +306,6 @@ class ShapeSpace:
 
     def plans(self) -> Iterator[Plan]:
         """Every plan once; only for spaces of few assignments."""
-        import itertools
-
         seen = set()
         for length in self.choices.lengths:
             keys = [key for key in self.keys if key.block is None or key.block < length]

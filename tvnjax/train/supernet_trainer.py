@@ -1,179 +1,435 @@
-"""Steps of a supernet: weights on one batch, architecture logits on another, one compiled gradient for both.
+"""Steps of a supernet over many plans: weights on one batch, architecture logits on another.
 
-The gradient of the loss for weights *and* logits is one program, called for either step: a logit's gradient needs
-the same backward pass, and a second program would double the compilation.
+All plans share one set of weights and one set of operator logits; each has compiled programs of its own (see
+``plan_programs``), and what does not depend on sizes (optimizers, softmax, latency term) is compiled once for all. The
+gradient for weights *and* gene weights is one program, called for either step: a logit's gradient needs the same
+backward pass, and a second program would double the compilation.
 """
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
-from tvnjax.nn.layers import BN_MOMENTUM, normalize
-from tvnjax.nn.supernet import GeneWeights, Supernet, softmax_weights
-from tvnjax.space.relaxed import RelaxedPlan
-from tvnjax.train.objective import count_correct, cross_entropy
+from tvnjax.nn.supernet import GeneWeights, Supernet
+from tvnjax.space.network import HeadKind
+from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
+from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.optim import Optimizer
-from tvnjax.train.trainer import Batch, Score, sum_score
+from tvnjax.train.plan_programs import PlanPrograms, View
+from tvnjax.train.trainer import Score, sum_score
+
+Bilevel = Literal["first", "second", "one-level"]
+Mode = Literal["mixture", "sampled"]
+ArchSchedule = Literal["temperature", "constant", "cosine"]
+Constraint = Callable[[GeneWeights, Any], Array]
+"""Expected costs under gene and shape weights, each as a part of its budget: ``[constraints]``."""
 
 
 class SupernetState(NamedTuple):
     """Everything a search step changes."""
 
     params: nnx.State
-    stats: nnx.State
+    """Weights of the largest plan; every other plan's are slices."""
     alphas: nnx.State
+    """Operator logits of every block."""
+    shapes: Any
+    """Shape logits by ``ShapeKey``."""
     opt: optax.OptState
     arch_opt: optax.OptState
-    multiplier: Array
-    """Of the latency constraint; non-negative."""
+    multipliers: Array
+    """One for each constraint; non-negative."""
     step: Array
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SupernetTraining:
+    """How weights and logits are trained.
+
+    Sources: bilevel steps and the second-order term as in DARTS (Liu et al. 2019, equations 7 and 8); one-level steps,
+    a step schedule for the weights and the log-sum-exp penalty on logits as in PV-NAS (Wang et al. 2020).
+    """
+
+    steps: int
+    learning_rate: float
+    schedule: Literal["step", "cosine"]
+    arch_learning_rate: float
+    arch_schedule: ArchSchedule
+    bilevel: Bilevel
+    mode: Mode
+    logit_penalty: float
+    latency_weight: float
+    penalty: float
+    multiplier_rate: float
+
+
 class SupernetTrainer:
-    """Trains a supernet's weights and logits.
+    """Trains the shared weights and all logits.
 
     Args:
-        plan: what the supernet relaxes.
-        expected: expected milliseconds under gene weights.
-        steps: weight steps of the whole search, for the learning rate's schedule.
-        budget_ms: where the expected latency is pushed to.
-        penalty: weight of the quadratic term of the augmented Lagrangian.
-        multiplier_rate: how fast the multiplier follows ``log(expected / budget)``.
+        shapes: the plans.
+        operators: what is relaxed inside each.
+        view_of: cuts a plan's clips out of stored ones.
+        constraint: expected costs as parts of their budgets; the first is the latency.
     """
 
     def __init__(
         self,
-        plan: RelaxedPlan,
+        shapes: ShapeSpace,
+        operators: OperatorChoices,
         num_classes: int,
-        expected: Callable[[GeneWeights], Array],
+        view_of: Callable[[Plan], View],
+        constraint: Constraint,
+        constraints: int,
+        training: SupernetTraining,
         *,
-        steps: int,
-        learning_rate: float,
-        arch_learning_rate: float,
-        budget_ms: float,
-        penalty: float,
-        multiplier_rate: float,
         seed: int,
+        head: HeadKind = "mean",
     ):
-        self._plan = plan
-        self._expected, self._budget, self._penalty, self._rate = expected, budget_ms, penalty, multiplier_rate
-        # A step schedule: under a cosine one differentiable video search is known to collapse onto skips and pools.
-        self._tx = Optimizer(learning_rate=learning_rate, schedule="step").build(steps)
-        self._arch_tx = optax.adam(arch_learning_rate, b1=0.5)
-        self._graph, *self._fresh = nnx.split(Supernet(plan, num_classes, seed), ArchParam, nnx.Param, ...)
+        self.shapes, self.operators, self.training = shapes, operators, training
+        self._num_classes, self._view_of, self._head = num_classes, view_of, head
+        self._constraint, self._constraints = constraint, constraints
+        optimizer = Optimizer(learning_rate=training.learning_rate, schedule=training.schedule)
+        self._tx = optimizer.build(training.steps)
+        self._arch_tx = optax.scale_by_adam(b1=0.5)
+        # Without the cap on attention: its logits are needed as soon as one plan may have it.
+        self.largest = relax_plan(shapes.largest(), dataclasses.replace(operators, non_local_tokens=10**9))
+        model = Supernet(self.largest, num_classes, seed, head=head)
+        _, self._alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
+        self._free = tuple(
+            {gene: np.ones(len(block.candidates(gene)), bool) for gene in GENES} for block in self.largest.blocks
+        )
+        self._plans: dict[Plan, PlanPrograms] = {}
         self._compiled: dict[str, Any] = {}
-        self.compile_seconds = 0.0
+        self._rng = np.random.default_rng([seed, 5])
+        self._compile_seconds = 0.0
+
+    @property
+    def compile_seconds(self) -> float:
+        """Of all programs so far; those compiled side by side count once."""
+        return self._compile_seconds
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
+        shapes = {key: jnp.zeros(len(self.shapes.values(key))) for key in self.shapes.searched}
+        opt, arch_opt = self._call("init", self._init, self._params, self._alphas)
+        multipliers = jnp.zeros(self._constraints)
+        return SupernetState(self._params, self._alphas, shapes, opt, arch_opt, multipliers, jnp.int32(0))
 
-        alphas, params, stats = self._fresh
-        opt, arch_opt = self._call("init", lambda p, a: (self._tx.init(p), self._arch_tx.init(a)), params, alphas)
-        return SupernetState(params, stats, alphas, opt, arch_opt, jnp.float32(0), jnp.int32(0))
+    def programs(self, plan: Plan) -> PlanPrograms:
+        """The programs of a plan, made on first use."""
+        if plan not in self._plans:
+            self._plans[plan] = PlanPrograms(
+                relax_plan(plan, self.operators),
+                self._num_classes,
+                self._view_of(plan),
+                sampled=self.training.mode == "sampled",
+                head=self._head,
+            )
+        return self._plans[plan]
 
-    def weight_step(self, state: SupernetState, batch: Batch, temperature: float) -> tuple[SupernetState, Array]:
-        """One step of the weights; returns the training loss."""
-        loss, stats, grads, _ = self._gradients(state, batch, temperature)
+    def compile(
+        self,
+        plans: Sequence[Plan],
+        state: SupernetState,
+        batch: Callable[[Plan], Mapping[str, Any]],
+        scoring: Callable[[Plan], Mapping[str, Any]],
+    ) -> None:
+        """Compiles what a search needs of some plans, two at a time (XLA lets go of the interpreter)."""
+        start = time.monotonic()
+        made = [self.programs(plan) for plan in plans]
+        first = [
+            (programs, self.weights(programs.plan, state, 1.0), batch(plan), scoring(plan))
+            for plan, programs in zip(plans, made)
+        ]
+
+        def work(item: tuple[PlanPrograms, GeneWeights, Mapping[str, Any], Mapping[str, Any]]) -> None:
+            programs, weights, clips, more = item
+            programs.gradients(state.params, weights, clips)
+            if self.shapes.searched:
+                programs.loss(state.params, weights, more)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, first))
+        self._compile_seconds += time.monotonic() - start
+
+    def weight_step(
+        self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float
+    ) -> tuple[SupernetState, Array, GeneWeights]:
+        """One step of the weights on one plan; returns the training loss and its gradient for the gene weights."""
+        masks = self._masks(plan, state, temperature, paths=1)
+        weights = self._weights(plan, state, masks, temperature)
+        programs = self.programs(plan)
+        loss, grads, by_gene = self._timed(programs, "gradients", state.params, weights, batch)
         params, opt = self._call("update", self._update, grads, state.opt, state.params)
-        return state._replace(params=params, stats=stats, opt=opt, step=state.step + 1), loss
+        return state._replace(params=params, opt=opt, step=state.step + 1), loss, by_gene
 
-    def arch_step(self, state: SupernetState, batch: Batch, temperature: float) -> tuple[SupernetState, Array, Array]:
-        """One step of the logits and of the multiplier; returns the validation loss and the expected milliseconds."""
-        loss, _, _, grads = self._gradients(state, batch, temperature)
-        arguments = (grads, state.arch_opt, state.alphas, state.multiplier, jnp.float32(temperature))
-        alphas, arch_opt, multiplier, expected_ms = self._call("arch_update", self._arch_update, *arguments)
-        return state._replace(alphas=alphas, arch_opt=arch_opt, multiplier=multiplier), loss, expected_ms
+    def arch_step(
+        self,
+        state: SupernetState,
+        plan: Plan,
+        train: Mapping[str, Any],
+        val: Mapping[str, Any],
+        temperature: float,
+        progress: float,
+    ) -> tuple[SupernetState, Array, Array]:
+        """One step of the operator logits on one plan; returns the loss and the expected costs as parts of their
+        budgets.
 
-    def probabilities(self, state: SupernetState, temperature: float) -> GeneWeights:
-        """Softmax of the logits."""
-        return self._call("probabilities", self._probabilities, state.alphas, jnp.float32(temperature))
-
-    def score(self, state: SupernetState, weights: GeneWeights, batches: Iterable[Batch]) -> Score:
-        """Accuracy under given gene weights (relaxed or one-hot) in evaluation mode; the same program for all."""
-        return sum_score(
-            self._call("score", self._score, _model_state(state), weights, b["clip"], b["label"], b["weight"])
-            for b in batches
+        ``bilevel`` says on which clips: validation clips at the present weights (``first``), at the weights after a
+        look-ahead step (``second``), or the training clips themselves (``one-level``).
+        """
+        masks = self._masks(plan, state, temperature, paths=2)
+        weights = self._weights(plan, state, masks, temperature)
+        programs, bilevel = self.programs(plan), self.training.bilevel
+        clips = train if bilevel == "one-level" else val
+        params = self._look_ahead(state, programs, weights, train) if bilevel == "second" else state.params
+        loss, at_val, by_gene = self._timed(programs, "gradients", params, weights, clips)
+        if bilevel == "second":
+            by_gene = self._second_order(state, programs, weights, train, at_val, by_gene)
+        arguments = (
+            self._filled(by_gene),
+            masks,
+            state.arch_opt,
+            state.alphas,
+            state.shapes,
+            state.multipliers,
+            jnp.float32(temperature),
+            jnp.float32(progress),
         )
+        alphas, arch_opt, multipliers, parts = self._call("arch_update", self._arch_update, *arguments)
+        return state._replace(alphas=alphas, arch_opt=arch_opt, multipliers=multipliers), loss, parts
 
-    def recalibrate(self, state: SupernetState, weights: GeneWeights, batches: Sequence[Batch]) -> SupernetState:
-        """The running statistics of one network: reset, then the plain mean over the batches."""
+    def shape_step(
+        self, state: SupernetState, losses: Any, members: Any, temperature: float, rate: float, decay: float
+    ) -> SupernetState:
+        """One step of the shape logits: the exact gradient of the expected loss over the working set, and of the
+        expected costs over all plans.
+
+        Args:
+            losses: ``[K]``, of every plan of the working set on the same clips.
+            members: what ``ShapePolicy.members`` says of the working set.
+        """
+        arguments = (state.shapes, state.alphas, state.multipliers, losses, members, jnp.float32(temperature))
+        grads = self._call(f"shape_gradient {len(losses)}", self._shape_gradient, *arguments)
+        shapes = {
+            key: logits - rate * grads[key] - decay * (logits - logits.mean()) for key, logits in state.shapes.items()
+        }
+        return state._replace(shapes=shapes)
+
+    def plan_loss(self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float) -> Array:
+        """Validation loss of one plan under the relaxed choices."""
+        weights = self.weights(self.programs(plan).plan, state, temperature)
+        return self._timed(self.programs(plan), "loss", state.params, weights, batch)
+
+    def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
+        """Softmax of the logits over what a plan can have."""
+        masks = plan_masks(plan, len(self.shapes.choices.blocks))
+        weights = self._call("weights", self._softmax, state.alphas, masks, jnp.float32(temperature))
+        return weights[: len(plan.blocks)]
+
+    def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
+        """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
+        weights = self._call("weights", self._softmax, state.alphas, self._free, jnp.float32(temperature))
+        return weights, self.shape_weights(state.shapes)
+
+    def parts(self, state: SupernetState, temperature: float) -> Array:
+        """Expected costs as parts of their budgets."""
+        arguments = (state.alphas, state.shapes, state.multipliers, jnp.float32(temperature))
+        return self._call("cost", self._cost_term, *arguments)[1]
+
+    def shape_weights(self, shapes: Any) -> Any:
+        """Probabilities of every shape gene's values; genes of one value included."""
+        return {key: jax.nn.softmax(shapes[key]) if key in shapes else jnp.ones(1) for key in self.shapes.keys}
+
+    def score(
+        self, state: SupernetState, plan: Plan, stats: nnx.State, weights: GeneWeights, batches: Iterable[Any]
+    ) -> Score:
+        """Accuracy under given gene weights (relaxed or one-hot) in evaluation mode."""
+        programs = self.programs(plan)
+        return sum_score(self._timed(programs, "score", state.params, stats, weights, batch) for batch in batches)
+
+    def recalibrate(
+        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Mapping[str, Any]]
+    ) -> nnx.State:
+        """The running statistics of one network: the plain mean over the batches."""
+        programs = self.programs(plan)
+        stats = programs.fresh_stats
         for number, batch in enumerate(batches):
-            momentum = jnp.float32(number / (number + 1))
-            stats = self._call("statistics", self._statistics, _model_state(state), weights, batch["clip"], momentum)
-            state = state._replace(stats=stats)
-        return state
+            momentum = number / (number + 1)
+            stats = self._timed(programs, "statistics", state.params, stats, weights, batch, momentum)
+        return stats
 
-    def _gradients(
-        self, state: SupernetState, batch: Batch, temperature: float
-    ) -> tuple[Array, nnx.State, nnx.State, nnx.State]:
-        arguments = (state.params, state.alphas, state.stats, batch["clip"], batch["label"], jnp.float32(temperature))
-        return self._call("gradients", self._loss_gradients, *arguments)
+    def _init(self, params: nnx.State, alphas: nnx.State) -> tuple[Any, Any]:
+        return self._tx.init(params), self._arch_tx.init(alphas)
 
-    def _loss_gradients(
-        self, params: nnx.State, alphas: nnx.State, stats: nnx.State, clip: Array, label: Array, temperature: Array
-    ) -> tuple[Array, nnx.State, nnx.State, nnx.State]:
-        def loss_fn(params: nnx.State, alphas: nnx.State) -> tuple[Array, nnx.State]:
-            model = nnx.merge(self._graph, alphas, params, stats, copy=True)
-            logits = model(normalize(clip), model.probabilities(temperature), train=True, momentum=BN_MOMENTUM)
-            return cross_entropy(logits, label), nnx.state(model, nnx.BatchStat)
+    def _look_ahead(
+        self, state: SupernetState, programs: PlanPrograms, weights: GeneWeights, train: Mapping[str, Any]
+    ) -> nnx.State:
+        _, grads, _ = self._timed(programs, "gradients", state.params, weights, train)
+        rate = jnp.float32(self.training.learning_rate)
+        return self._call("axpy", _axpy, state.params, grads, -rate)
 
-        (loss, stats), grads = jax.value_and_grad(loss_fn, argnums=(0, 1), has_aux=True)(params, alphas)
-        return loss, stats, *grads
+    def _second_order(
+        self,
+        state: SupernetState,
+        programs: PlanPrograms,
+        weights: GeneWeights,
+        train: Mapping[str, Any],
+        at_val: nnx.State,
+        by_gene: GeneWeights,
+    ) -> GeneWeights:
+        """Subtracts the learning rate times a Hessian-vector product, by central differences (DARTS, equation 8)."""
+        norm = self._call("norm", optax.tree.norm, at_val)
+        step = jnp.float32(0.01) / jnp.maximum(norm, 1e-8)
+        sides = []
+        for sign in (1.0, -1.0):
+            moved = self._call("axpy", _axpy, state.params, at_val, sign * step)
+            sides.append(self._timed(programs, "gradients", moved, weights, train)[2])
+        scale = self.training.learning_rate / (2 * step)
+        return jax.tree.map(lambda g, up, down: g - scale * (up - down), by_gene, *sides)
 
     def _update(self, grads: nnx.State, opt: optax.OptState, params: nnx.State) -> tuple[Any, optax.OptState]:
         updates, opt = self._tx.update(grads, opt, params)
         return optax.apply_updates(params, updates), opt
 
     def _arch_update(
-        self, grads: nnx.State, opt: optax.OptState, alphas: nnx.State, multiplier: Array, temperature: Array
+        self,
+        by_gene: GeneWeights,
+        masks: Any,
+        opt: optax.OptState,
+        alphas: nnx.State,
+        shapes: Any,
+        multipliers: Array,
+        temperature: Array,
+        progress: Array,
     ) -> tuple[Any, optax.OptState, Array, Array]:
-        def constraint(alphas: nnx.State) -> tuple[Array, tuple[Array, Array]]:
-            expected_ms = self._expected(self._probabilities(alphas, temperature))
-            excess = jnp.log(expected_ms / self._budget)
-            # Augmented Lagrangian of an inequality: no pull once the network is well within the budget.
-            pull = jnp.maximum(multiplier + self._penalty * excess, 0)
-            return jnp.square(pull) / (2 * self._penalty), (expected_ms, excess)
+        _, pull_back = jax.vjp(lambda a: self._softmax(a, masks, temperature), alphas)
+        (grads,) = pull_back(by_gene)
 
-        (_, (expected_ms, excess)), pulls = jax.value_and_grad(constraint, has_aux=True)(alphas)
+        def rest(alphas: nnx.State) -> tuple[Array, Array]:
+            value, parts = self._cost_term(alphas, shapes, multipliers, temperature)
+            leaves = jax.tree.leaves(alphas)
+            flatten = sum(jax.nn.logsumexp(leaf) for leaf in leaves) / max(len(leaves), 1)
+            return value + self.training.logit_penalty * progress * flatten, parts
+
+        (_, parts), pulls = jax.value_and_grad(rest, has_aux=True)(alphas)
         updates, opt = self._arch_tx.update(jax.tree.map(jnp.add, grads, pulls), opt, alphas)
-        return (
-            optax.apply_updates(alphas, updates),
-            opt,
-            jnp.maximum(multiplier + self._rate * excess, 0),
-            expected_ms,
-        )
+        # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
+        falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}
+        rate = -self.training.arch_learning_rate * falls[self.training.arch_schedule]
+        alphas = jax.tree.map(lambda a, u: a + rate * u, alphas, updates)
+        excess = jnp.log(parts)
+        multipliers = jnp.maximum(multipliers + self.training.multiplier_rate * excess, 0)
+        return alphas, opt, multipliers, parts
 
-    def _probabilities(self, alphas: nnx.State, temperature: Array) -> GeneWeights:
-        blocks = alphas.get("alphas", {})
-        return softmax_weights(self._plan, [blocks.get(i, {}) for i in range(len(self._plan.blocks))], temperature)
+    def _cost_term(self, alphas: nnx.State, shapes: Any, multipliers: Array, temperature: Array) -> tuple[Array, Array]:
+        """Augmented Lagrangian of ``log(part) <= 0`` (no pull once a cost is well within its budget), plus the weight
+        of the latency itself."""
+        parts = self._constraint(self._softmax(alphas, self._free, temperature), self.shape_weights(shapes))
+        excess = jnp.log(parts)
+        pull = jnp.maximum(multipliers + self.training.penalty * excess, 0)
+        value = (jnp.square(pull) / (2 * self.training.penalty)).sum()
+        return value + self.training.latency_weight * excess[0], parts
 
-    def _score(
-        self, model_state: tuple[nnx.State, ...], weights: GeneWeights, clip: Array, label: Array, weight: Array
-    ) -> dict[str, Array]:
-        model = nnx.merge(self._graph, *model_state, copy=True)
-        return count_correct(model(normalize(clip), weights), label, weight)
+    def _shape_gradient(
+        self, shapes: Any, alphas: nnx.State, multipliers: Array, losses: Array, members: Any, temperature: Array
+    ) -> Any:
+        def objective(shapes: Any) -> Array:
+            logs = jnp.zeros(len(losses))
+            for key, logits in shapes.items():
+                made, legal = members[key]
+                p = jax.nn.softmax(logits)
+                logs += jnp.log(jnp.maximum((made * p).sum(-1), 1e-12))
+                logs -= jnp.log(jnp.maximum((legal * p).sum(-1), 1e-12))
+            expected_loss = (jax.nn.softmax(logs) * losses).sum()
+            return expected_loss + self._cost_term(alphas, shapes, multipliers, temperature)[0]
 
-    def _statistics(
-        self, model_state: tuple[nnx.State, ...], weights: GeneWeights, clip: Array, momentum: Array
-    ) -> nnx.State:
-        model = nnx.merge(self._graph, *model_state, copy=True)
-        model(normalize(clip), weights, train=True, momentum=momentum)
-        return nnx.state(model, nnx.BatchStat)
+        return jax.grad(objective)(shapes)
+
+    def _softmax(self, alphas: nnx.State, masks: Any, temperature: Array) -> GeneWeights:
+        logits = alphas.get("alphas", {})
+        weights = []
+        for index, block in enumerate(masks):
+            own = logits.get(index, {})
+            row: dict[str, Array] = {}
+            for gene in GENES:
+                mask = jnp.asarray(block[gene])
+                if gene in own:
+                    row[gene] = jax.nn.softmax(own[gene][...] / temperature, where=mask)
+                else:
+                    row[gene] = mask.astype(jnp.float32)
+            weights.append(row)
+        return tuple(weights)
+
+    def _masks(self, plan: Plan, state: SupernetState, temperature: float, paths: int) -> Any:
+        """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene, drawn without
+        replacement from its probabilities (the Gumbel top-k)."""
+        relaxed = self.programs(plan).plan
+        masks = plan_masks(relaxed, len(self.shapes.choices.blocks))
+        if self.training.mode == "mixture":
+            return masks
+        weights = jax.device_get(self.weights(relaxed, state, temperature))
+        narrow = []
+        for index, block in enumerate(masks):
+            row = dict(block)
+            for gene, mask in block.items() if index < len(weights) else ():
+                if mask.sum() > paths:
+                    log_p = np.where(mask, np.log(np.maximum(weights[index][gene], 1e-12)), -np.inf)
+                    chosen = np.argsort(-(log_p + self._rng.gumbel(size=len(mask))))[:paths]
+                    row[gene] = np.isin(np.arange(len(mask)), chosen)
+            narrow.append(row)
+        return tuple(narrow)
+
+    def _weights(self, plan: Plan, state: SupernetState, masks: Any, temperature: float) -> GeneWeights:
+        weights = self._call("weights", self._softmax, state.alphas, masks, jnp.float32(temperature))
+        return weights[: len(plan.blocks)]
+
+    def _filled(self, by_gene: GeneWeights) -> GeneWeights:
+        """Gradients of the gene weights of every block; zero for those the plan has not."""
+        blocks = self.largest.blocks[len(by_gene) :]
+        zeros = tuple({gene: jnp.zeros(len(block.candidates(gene))) for gene in GENES} for block in blocks)
+        return (*by_gene, *zeros)
+
+    def _timed(self, programs: PlanPrograms, name: str, *args: Any) -> Any:
+        before = programs.compile_seconds
+        result = getattr(programs, name)(*args)
+        self._compile_seconds += programs.compile_seconds - before
+        return result
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:
         if name not in self._compiled:
             start = time.monotonic()
             self._compiled[name] = jax.jit(function).lower(*args).compile()
-            self.compile_seconds += time.monotonic() - start
+            self._compile_seconds += time.monotonic() - start
         return self._compiled[name](*args)
 
 
-def _model_state(state: SupernetState) -> tuple[nnx.State, nnx.State, nnx.State]:
-    return state.alphas, state.params, state.stats
+def plan_masks(plan: RelaxedPlan, blocks: int) -> tuple[dict[str, np.ndarray], ...]:
+    """Which candidates each block of a plan can have: the legal ones; of an inactive gene its default alone.
+
+    Blocks the plan has not are padded with its last block's masks, so that every plan's masks have one structure.
+    """
+    masks = []
+    for block in plan.blocks:
+        row = {}
+        for gene in GENES:
+            mask = block.legal(gene)
+            if gene not in block.active:
+                mask = np.arange(len(mask)) == block.default(gene)
+            row[gene] = mask
+        masks.append(row)
+    return tuple(masks + [masks[-1]] * (blocks - len(masks)))
+
+
+def _axpy(x: nnx.State, y: nnx.State, scale: Array) -> Any:
+    return jax.tree.map(lambda a, b: a + scale * b, x, y)

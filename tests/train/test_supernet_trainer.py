@@ -1,0 +1,284 @@
+"""Steps of a supernet over several plans: what moves, what does not, and by how much."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.train.compilation import no_compilation
+from tvnjax.nn.supernet import one_hot
+from tvnjax.space.relaxed import GENES, OperatorChoices
+from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.train.supernet_trainer import SupernetTrainer, SupernetTraining
+
+SHAPES = ShapeSpace(
+    ShapeChoices(
+        image_size=(4, 8),
+        num_frames=(1, 2),
+        frame_stride=(1, 2),
+        num_blocks=(1, 2),
+        blocks=(BlockShapes(spatial_stride=(2,), filters=(8,)), BlockShapes(spatial_stride=(1, 2), filters=(8,))),
+    ),
+    clip_frames=4,
+)
+OPERATORS = OperatorChoices(
+    spatial_kernel=(3,),
+    spatial_type=("std", "maxpool"),
+    temporal_type=("1d",),
+    width=(0.5, 1.0),
+    expand=(1,),
+    squeeze=(0.0, 0.5),
+    context_gate=(False,),
+)
+SMALL = Plan(image_size=4, num_frames=1, blocks=(BlockPlan(filters=8),))
+LARGE = Plan(
+    image_size=8, num_frames=2, frame_stride=2, blocks=(BlockPlan(filters=8), BlockPlan(spatial_stride=1, filters=8))
+)
+FRAMES = ShapeKey("num_frames")
+TRAINING = SupernetTraining(
+    steps=40,
+    learning_rate=0.02,
+    schedule="step",
+    arch_learning_rate=0.1,
+    arch_schedule="temperature",
+    bilevel="first",
+    mode="mixture",
+    logit_penalty=0.0,
+    latency_weight=0.0,
+    penalty=1.0,
+    multiplier_rate=0.2,
+)
+
+
+def view_of(plan):
+    step = 8 // plan.image_size
+    frames = slice(0, plan.window, plan.frame_stride)
+    return lambda clip, starts: clip[:, frames, ::step, ::step].astype(jnp.float32)
+
+
+def nothing(weights, shapes):
+    """Costs that depend on nothing, well within the budget."""
+    return jnp.full(1, 0.5)
+
+
+def wide_and_long(weights, shapes):
+    """Wide first blocks and two frames cost; the budget is a part of both."""
+    return jnp.stack([(0.1 + weights[0]["filters"][1] + shapes[FRAMES][1]) / 0.6])
+
+
+def make(constraint=nothing, shapes=SHAPES, **changes):
+    training = SupernetTraining(**{**vars(TRAINING), **changes})
+    return SupernetTrainer(shapes, OPERATORS, 3, view_of, constraint, 1, training, seed=0)
+
+
+def batches(seed, size=8):
+    """Brightness tells the class."""
+    rng = np.random.default_rng(seed)
+    while True:
+        label = rng.integers(0, 3, size).astype(np.int32)
+        clip = rng.integers(0, 40, (size, 4, 8, 8, 3)) + 80 * label[:, None, None, None, None]
+        yield {
+            "clip": clip.astype(np.uint8),
+            "label": label,
+            "starts": np.zeros(size, np.int32),
+            "weight": np.ones(size, np.float32),
+        }
+
+
+def changed(before, after):
+    return any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after)))
+
+
+def logits(state, block, gene):
+    return np.asarray(state.alphas["alphas"][block][gene][...])
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return make()
+
+
+def test_every_step_of_every_plan_compiles_once(trainer):
+    stream, state = batches(2), trainer.init()
+
+    def steps(state):
+        for plan in (SMALL, LARGE):
+            state, _, _ = trainer.weight_step(state, plan, next(stream), 1.0)
+            state, _, _ = trainer.arch_step(state, plan, next(stream), next(stream), 0.9, 0.1)
+        return state
+
+    state = steps(state)
+    with no_compilation():
+        steps(state)
+    assert trainer.compile_seconds > 0
+
+
+def test_weight_steps_move_weights_and_arch_steps_logits(trainer):
+    stream = batches(3)
+    start, _, _ = trainer.weight_step(trainer.init(), LARGE, next(stream), 1.0)  # the warm-up's first rate is 0
+    after_weights, _, _ = trainer.weight_step(start, LARGE, next(stream), 1.0)
+    batch = next(stream)
+    after_arch, _, _ = trainer.arch_step(after_weights, LARGE, batch, batch, 1.0, 0.0)
+    assert changed(start.params, after_weights.params) and not changed(start.alphas, after_weights.alphas)
+    assert changed(after_weights.alphas, after_arch.alphas) and not changed(after_weights.params, after_arch.params)
+    assert not changed(after_weights.shapes, after_arch.shapes)
+
+
+def test_genes_that_do_nothing_in_a_plan_get_no_gradient(trainer):
+    stream, state = batches(4), trainer.init()
+    batch = next(stream)
+    after, _, _ = trainer.arch_step(state, SMALL, batch, batch, 1.0, 0.0)
+    assert not logits(after, 0, "temporal").any(), "one frame: no temporal layer"
+    assert not any(logits(after, 1, gene).any() for gene in after.alphas["alphas"][1]), "the plan has no second block"
+    assert logits(after, 0, "spatial").any() and logits(after, 0, "filters").any()
+
+
+def masks(*plans):
+    made = [SHAPES.equivalent(plan) for plan in plans]
+    return {
+        key: (
+            np.stack([m[key] for m in made]).astype(np.float32),
+            np.ones((len(plans), len(SHAPES.values(key))), np.float32),
+        )
+        for key in SHAPES.searched
+    }
+
+
+def test_shape_genes_that_do_nothing_get_no_gradient(trainer):
+    """Between plans of one frame nothing is learned of the frame stride, nor of blocks they do not have."""
+    other = Plan(image_size=8, num_frames=1, blocks=SMALL.blocks)
+    state = trainer.init()
+    after = trainer.shape_step(state, np.array([0.2, 0.9], np.float32), masks(SMALL, other), 1.0, 1.0, 0.0)
+    moved = {key: bool(np.abs(after.shapes[key]).max() > 1e-7) for key in SHAPES.searched}
+    assert moved == {key: key.gene == "image_size" for key in SHAPES.searched}
+    assert after.shapes[ShapeKey("image_size")][0] > after.shapes[ShapeKey("image_size")][1]
+
+
+def test_the_policy_gradient_is_that_of_the_expected_loss_over_the_set(trainer):
+    plans, losses = (SMALL, LARGE), np.array([0.3, 1.1], np.float32)
+    state = trainer.init()
+    rng = np.random.default_rng(0)
+    shapes = {key: jnp.asarray(rng.standard_normal(len(SHAPES.values(key))), jnp.float32) for key in SHAPES.searched}
+    state = state._replace(shapes=shapes)
+    after = trainer.shape_step(state, losses, masks(*plans), 1.0, 1.0, 0.0)
+
+    def expected_loss(shapes):
+        weights = jax.device_get(trainer.shape_weights(shapes))
+        p = np.array([SHAPES.probability(plan, weights) for plan in plans])
+        return float((p / p.sum()) @ losses)
+
+    for key in SHAPES.searched:
+        for index in range(len(shapes[key])):
+            step = jnp.zeros(len(shapes[key])).at[index].set(0.02)
+            sides = [expected_loss({**shapes, key: shapes[key] + sign * step}) for sign in (1, -1)]
+            slope = (sides[0] - sides[1]) / 0.04
+            assert float(shapes[key][index] - after.shapes[key][index]) == pytest.approx(slope, abs=2e-3)
+
+
+def test_the_multiplier_pushes_operators_and_shapes_to_the_budget():
+    trainer, stream = make(wide_and_long), batches(5)
+    state = trainer.init()
+    before = float(trainer.parts(state, 1.0)[0])
+    equal = np.zeros(2, np.float32)
+    for _ in range(40):
+        batch = next(stream)
+        state, _, parts = trainer.arch_step(state, SMALL, batch, batch, 1.0, 0.0)
+        state = trainer.shape_step(state, equal, masks(SMALL, LARGE), 1.0, 1.0, 0.0)
+    assert before > 1.5 and float(parts[0]) < 1.1
+    assert logits(state, 0, "filters")[1] < 0 and state.shapes[FRAMES][1] < 0
+
+
+def test_second_order_agrees_with_exact_differentiation():
+    """The finite difference against reverse-over-reverse through the look-ahead step."""
+    one = ShapeSpace(ShapeChoices.fixed(SMALL))
+    trainer, stream = make(bilevel="second", shapes=one), batches(6)
+    state = trainer.init()
+    for _ in range(3):
+        state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+    train, val = next(stream), next(stream)
+    programs = trainer.programs(SMALL)
+    weights = trainer.weights(programs.plan, state, 1.0)
+    loss = programs._loss
+    rate = trainer.training.learning_rate
+
+    @jax.jit
+    def exact(weights):
+        def behind_a_step(weights):
+            grads = jax.grad(loss)(state.params, weights, train["clip"], train["starts"], train["label"])
+            moved = jax.tree.map(lambda p, g: p - rate * g, state.params, grads)
+            return loss(moved, weights, val["clip"], val["starts"], val["label"])
+
+        return jax.grad(behind_a_step)(weights)
+
+    theirs = exact(weights)
+    ahead = trainer._look_ahead(state, programs, weights, train)
+    _, at_val, first = programs.gradients(ahead, weights, val)
+    ours = trainer._second_order(state, programs, weights, train, at_val, first)
+    size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(theirs))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        np.testing.assert_allclose(a, b, atol=0.02 * size)
+
+
+def test_one_level_steps_read_the_training_clips():
+    stream = batches(7)
+    train, val = next(stream), next(stream)
+    one = ShapeSpace(ShapeChoices.fixed(SMALL))
+    losses = {}
+    for bilevel in ("first", "one-level"):
+        trainer = make(bilevel=bilevel, shapes=one)
+        _, losses[bilevel], _ = trainer.arch_step(trainer.init(), SMALL, train, val, 1.0, 0.0)
+        _, on_train, _ = trainer.arch_step(trainer.init(), SMALL, train, train, 1.0, 0.0)
+    assert losses["one-level"] == on_train and losses["first"] != on_train
+
+
+def test_sampled_steps_take_one_path_for_weights_and_two_for_logits():
+    trainer, stream = make(mode="sampled"), batches(8)
+    state = trainer.init()
+    for paths in (1, 2):
+        narrow = trainer._masks(LARGE, state, 1.0, paths)
+        assert {int(mask.sum()) for mask in narrow[0].values()} <= {1, paths}
+        assert narrow[0]["spatial"].sum() == min(paths, 2)
+    batch = next(stream)
+    state, loss, _ = trainer.weight_step(state, LARGE, batch, 1.0)
+    state, val_loss, _ = trainer.arch_step(state, LARGE, batch, batch, 1.0, 0.0)
+    assert np.isfinite([float(loss), float(val_loss)]).all()
+    drawn = [tuple(np.flatnonzero(trainer._masks(LARGE, state, 1.0, 1)[0]["spatial"])) for _ in range(200)]
+    share = np.mean([path == (0,) for path in drawn])
+    p = float(trainer.weights(trainer.programs(LARGE).plan, state, 1.0)[0]["spatial"][0])
+    assert abs(share - p) < 4 * np.sqrt(p * (1 - p) / 200)
+
+
+def test_relaxed_and_single_networks_are_scored_by_one_program(trainer):
+    stream, state = batches(9), trainer.init()
+    for _ in range(30):
+        state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+    plan, batch = trainer.programs(SMALL).plan, [next(stream)]
+    relaxed = trainer.weights(plan, state, 1.0)
+    train = [next(stream) for _ in range(3)]
+    stats = trainer.recalibrate(state, SMALL, relaxed, train)
+    assert trainer.score(state, SMALL, stats, relaxed, batch).top1 > 0.9
+    single = one_hot(
+        plan,
+        plan.decode(
+            tuple({gene: block.default(gene) for gene in weights} for block, weights in zip(plan.blocks, relaxed))
+        ),
+    )
+    with no_compilation():
+        stats = trainer.recalibrate(state, SMALL, single, train)
+        assert trainer.score(state, SMALL, stats, single, batch).clips == 8
+        again = trainer.recalibrate(state, SMALL, single, train)
+    assert not changed(stats, again), "recalibrating starts from nothing"
+
+
+def test_plans_share_their_weights(trainer):
+    """A step on the small plan moves what the large one runs on, and leaves alone what the small one has not."""
+    stream, state = batches(10), trainer.init()
+    state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+    batch = next(stream)
+    before = trainer.plan_loss(state, LARGE, batch, 1.0)
+    after_state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+    assert before != trainer.plan_loss(after_state, LARGE, batch, 1.0)
+    _, grads, _ = trainer.programs(SMALL).gradients(
+        state.params, trainer.weights(trainer.programs(SMALL).plan, state, 1.0), batch
+    )
+    assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads["blocks"][1]))

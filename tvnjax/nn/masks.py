@@ -1,0 +1,84 @@
+"""Expected masks and weights: how a distribution over widths, kernels or activations acts on arrays.
+
+For a one-hot distribution each is exactly the one candidate.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from tvnjax.nn.layers import activation
+
+
+def prefix_mask(sizes: Sequence[int] | np.ndarray, weights: Array, width: int) -> Array:
+    """Expected mask over channels ``[width]``: channel c is kept by every candidate wider than c."""
+    keeps = np.arange(width)[None] < np.asarray(sizes)[:, None]
+    return weights @ keeps.astype(np.float32)
+
+
+class Widths(NamedTuple):
+    """How likely each width is that an array may have."""
+
+    sizes: tuple[int, ...]
+    probabilities: Array
+    """``[len(sizes)]``."""
+
+    @staticmethod
+    def joined(*parts: tuple[Sequence[int], Array]) -> "Widths":
+        """Sizes and probabilities of several parts, each size once, ascending."""
+        every = np.concatenate([np.asarray(sizes, int) for sizes, _ in parts])
+        unique, place = np.unique(every, return_inverse=True)
+        where = place[:, None] == np.arange(len(unique))
+        together = jnp.concatenate([probabilities for _, probabilities in parts])
+        return Widths(tuple(int(size) for size in unique), together @ where.astype(np.float32))
+
+    def mask(self, width: int) -> Array:
+        """Expected mask over channels ``[width]``."""
+        return prefix_mask(self.sizes, self.probabilities, width)
+
+
+def subkernel_offset(size: int, stride: int, kernel: int, sub: int) -> int:
+    """Where a kernel of ``sub`` taps lies in a superkernel of ``kernel`` taps, so that SAME padding centres both
+    alike."""
+
+    def low_padding(taps: int) -> int:
+        count = -(-size // stride)
+        return max((count - 1) * stride + taps - size, 0) // 2
+
+    return low_padding(kernel) - low_padding(sub)
+
+
+def kernel_windows(sizes: Sequence[int], axis_size: int, stride: int, kernel: int) -> np.ndarray:
+    """``[len(sizes), kernel]``: 1 where a candidate's taps lie in the superkernel along one axis."""
+    windows = np.zeros((len(sizes), kernel), np.float32)
+    for row, sub in zip(windows, sizes):
+        start = subkernel_offset(axis_size, stride, kernel, sub)
+        row[start : start + sub] = 1
+    return windows
+
+
+def fit_channels(x: Array, width: int) -> Array:
+    """The first ``width`` channels of ``x``, with zeros behind where it has fewer."""
+    missing = width - x.shape[-1]
+    if missing < 0:
+        return x[..., :width]
+    return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, missing),)) if missing else x
+
+
+def share(weights: Array, indices: Sequence[int] | np.ndarray) -> tuple[Array, Array]:
+    """Total weight of some candidates and their weights within it (uniform where the total is 0, e.g. one-hot
+    elsewhere)."""
+    part = weights[np.asarray(indices)]
+    total = part.sum()
+    safe = jnp.where(total > 0, total, 1.0)
+    return total, jnp.where(total > 0, part / safe, 1.0 / len(indices))
+
+
+def mixed_activation(names: Sequence[str], x: Array, weights: Array | None) -> Array:
+    """Weighted sum of activations; a single one needs no weights."""
+    if len(names) == 1 or weights is None:
+        return activation(names[0])(x)
+    return sum((weight * activation(name)(x) for name, weight in zip(names, weights)), start=jnp.zeros((), x.dtype))

@@ -1,0 +1,118 @@
+"""The compiled programs of one plan: a supernet of its sizes that runs on slices of the weights all plans share.
+
+A convolution's weights depend neither on resolution nor on frames or strides, and a narrower block's are the leading
+channels of a wider one's. So the weights of the largest plan hold those of every other, by path, as leading slices.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from tvnjax.core.variables import ArchParam
+from tvnjax.nn.layers import BN_MOMENTUM, normalize
+from tvnjax.nn.supernet import GeneWeights, Supernet
+from tvnjax.space.network import HeadKind
+from tvnjax.space.relaxed import RelaxedPlan
+from tvnjax.train.objective import count_correct, cross_entropy
+
+View = Callable[[Array, Array], Array]
+"""Cuts a plan's frames and pixels out of stored clips: ``(clip uint8 [B, F, S, S, 3], starts [B])`` to pixels
+``[B, T, H, W, 3]``."""
+
+
+class PlanPrograms:
+    """Compiles each program on its first call and counts the seconds.
+
+    Args:
+        plan: what the supernet relaxes.
+        view: cuts the plan's clips out of stored ones.
+        sampled: whether gene weights hold zeros whose paths are then left out.
+    """
+
+    def __init__(self, plan: RelaxedPlan, num_classes: int, view: View, *, sampled: bool, head: HeadKind = "mean"):
+        self.plan, self._view, self._sampled = plan, view, sampled
+        self._graph, params, self._alphas, self.fresh_stats = nnx.split(
+            Supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
+        )
+        self._shapes = {path: leaf.shape for path, leaf in nnx.to_flat_state(params)}
+        self._compiled: dict[str, Any] = {}
+        self.compile_seconds = 0.0
+
+    def slices(self, shared: nnx.State) -> nnx.State:
+        """This plan's weights: the leading part of every shared array it has."""
+        whole = dict(nnx.to_flat_state(shared))
+        parts = []
+        for path, shape in self._shapes.items():
+            leaf = whole[path]
+            part = leaf[...][tuple(slice(size) for size in shape)]
+            parts.append((path, leaf.replace(part)))
+        return nnx.from_flat_state(parts)
+
+    def gradients(
+        self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]
+    ) -> tuple[Array, nnx.State, GeneWeights]:
+        """Loss on a batch (batch statistics), its gradients for the shared weights and for the gene weights."""
+        return self._call("gradients", self._gradients, shared, weights, batch["clip"], batch["starts"], batch["label"])
+
+    def loss(self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Array:
+        """Mean cross-entropy on a batch, with the batch's own statistics."""
+        return self._call("loss", self._loss, shared, weights, batch["clip"], batch["starts"], batch["label"])
+
+    def score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
+        """``count_correct`` of a batch in evaluation mode."""
+        arguments = (shared, stats, weights, batch["clip"], batch["starts"], batch["label"], batch["weight"])
+        return self._call("score", self._score, *arguments)
+
+    def statistics(
+        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any], momentum: float
+    ) -> nnx.State:
+        """Running statistics after one more batch."""
+        arguments = (shared, stats, weights, batch["clip"], batch["starts"], jnp.float32(momentum))
+        return self._call("statistics", self._statistics, *arguments)
+
+    def _model(self, shared: nnx.State, stats: nnx.State) -> Supernet:
+        return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
+
+    def _loss(self, shared: nnx.State, weights: GeneWeights, clip: Array, starts: Array, label: Array) -> Array:
+        model = self._model(shared, self.fresh_stats)
+        pixels = normalize(self._view(clip, starts))
+        logits = model(pixels, weights, train=True, momentum=BN_MOMENTUM, sampled=self._sampled)
+        return cross_entropy(logits, label)
+
+    def _gradients(
+        self, shared: nnx.State, weights: GeneWeights, clip: Array, starts: Array, label: Array
+    ) -> tuple[Array, nnx.State, GeneWeights]:
+        loss, grads = jax.value_and_grad(self._loss, argnums=(0, 1))(shared, weights, clip, starts, label)
+        return loss, *grads
+
+    def _score(
+        self,
+        shared: nnx.State,
+        stats: nnx.State,
+        weights: GeneWeights,
+        clip: Array,
+        starts: Array,
+        label: Array,
+        weight: Array,
+    ) -> dict[str, Array]:
+        model = self._model(shared, stats)
+        return count_correct(model(normalize(self._view(clip, starts)), weights), label, weight)
+
+    def _statistics(
+        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, clip: Array, starts: Array, momentum: Array
+    ) -> nnx.State:
+        model = self._model(shared, stats)
+        model(normalize(self._view(clip, starts)), weights, train=True, momentum=momentum)
+        return nnx.state(model, nnx.BatchStat)
+
+    def _call(self, name: str, function: Callable, *args: Any) -> Any:
+        if name not in self._compiled:
+            start = time.monotonic()
+            self._compiled[name] = jax.jit(function).lower(*args).compile()
+            self.compile_seconds += time.monotonic() - start
+        return self._compiled[name](*args)
