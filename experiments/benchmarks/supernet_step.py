@@ -1,4 +1,4 @@
-"""What a softmax mixture costs: one training step of the fused supernet, of the naive one and of single children.
+"""What relaxing costs: a training step of the supernet, mixed and sampled, of the naive mixture and of single children.
 
     python -m experiments.benchmarks.supernet_step --json experiments/benchmarks/supernet_step.json
 
@@ -6,7 +6,8 @@ A step is the loss and its gradient (for weights and logits in a supernet, for w
 programs are timed in turns in one run, so that a slow moment of the machine meets them all; quoted are medians and
 ratios of medians, and the memory XLA sets aside for temporaries. The naive mixture runs every candidate by itself (the
 form the tests compare with): once each in the form that is fastest on this backend, once as XLA's own operations, which
-is what a plain implementation would run. Takes about 3 minutes on two CPU cores.
+is what a plain implementation would run. Sampled steps draw new paths every time: one a gene for a step of the weights,
+two a gene for a step of the logits. Takes about 5 minutes on two CPU cores.
 """
 
 import argparse
@@ -33,25 +34,62 @@ from tvnjax.nn.convolution import default_form
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.supernet import Supernet
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import relax_plan
+from tvnjax.space.relaxed import GENES, relax_plan
 from tvnjax.space.search_space import space_at_plan
+from tvnjax.space.shapes import BlockPlan, Plan
 from tvnjax.train.objective import cross_entropy
 
 CLASSES = 4
+PLAN = Plan(
+    image_size=32,
+    num_frames=8,
+    blocks=(
+        BlockPlan(filters=16),
+        BlockPlan(filters=32),
+        BlockPlan(spatial_stride=1, temporal_stride=2, filters=48),
+        BlockPlan(filters=64),
+    ),
+)
+"""Of the ``clips`` preset."""
 
 
-def supernet_step(plan, clip, label):
+def supernet_step(plan, clip, label, paths=None):
+    """Loss and gradients of weights and gene weights; ``paths`` candidates a gene are drawn, or all are mixed."""
     graph, alphas, params, stats = nnx.split(Supernet(plan, CLASSES), ArchParam, nnx.Param, ...)
 
-    def loss(params, alphas, clip, label):
+    def loss(params, weights, clip, label):
         model = nnx.merge(graph, alphas, params, stats, copy=True)
-        return cross_entropy(model(clip, model.probabilities(), train=True), label)
+        return cross_entropy(model(clip, weights, train=True, sampled=paths is not None), label)
 
-    return compiled(jax.value_and_grad(loss, argnums=(0, 1)), params, alphas, clip, label)
+    weights = nnx.merge(graph, alphas, params, stats).probabilities()
+    if paths is None:
+        return compiled(jax.value_and_grad(loss, argnums=(0, 1)), params, weights, clip, label)
+    rng = np.random.default_rng(paths)
+
+    def draw():
+        rows = []
+        for block in plan.blocks:
+            row = {}
+            for gene in GENES:
+                legal = np.flatnonzero(block.legal(gene)) if gene in block.active else [block.default(gene)]
+                chosen = rng.choice(legal, size=min(paths, len(legal)), replace=False)
+                row[gene] = jnp.asarray(
+                    np.isin(np.arange(len(block.candidates(gene))), chosen) / len(chosen), jnp.float32
+                )
+            rows.append(row)
+        return tuple(rows)
+
+    program = compiled(jax.value_and_grad(loss, argnums=(0, 1)), params, weights, clip, label)
+    run = program["program"]
+    program["prepare"] = draw
+    program["call"] = lambda weights: jax.block_until_ready(run(params, weights, clip, label))
+    return program
 
 
 def partial_naive(naive, form):
-    return lambda self, *args, train, momentum: naive(self, *args, form=form, momentum=momentum)
+    return lambda self, *args, train, momentum, sampled, **more: naive(
+        self, *args, form=form, momentum=momentum, **more
+    )
 
 
 def child_step(network, clip, label):
@@ -68,7 +106,9 @@ def compiled(function, *args):
     program = jax.jit(function).lower(*args).compile()
     seconds = time.monotonic() - start
     return {
-        "call": lambda: jax.block_until_ready(program(*args)),
+        "program": program,
+        "prepare": lambda: None,
+        "call": lambda _: jax.block_until_ready(program(*args)),
         "compile_s": seconds,
         "temporaries_mib": program.memory_analysis().temp_size_in_bytes / 2**20,
     }
@@ -82,17 +122,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results here")
     args = parser.parse_args()
 
-    config = PRESETS["clips"][1]
-    space = space_at_plan(config.plan, config.operators)
-    plan = relax_plan(config.plan, config.operators)
+    operators = PRESETS["clips"][1].operators
+    space = space_at_plan(PLAN, operators)
+    plan = relax_plan(PLAN, operators)
     rng = np.random.default_rng(0)
     size = (args.batch, plan.num_frames, plan.image_size, plan.image_size, 3)
     clip = jnp.asarray(rng.standard_normal(size, np.float32))
     label = jnp.asarray(rng.integers(0, CLASSES, args.batch))
 
-    macs = ExpectedCost(plan, CLASSES, lambda layer: float(layer.macs))
-    programs = {"fused mixture": supernet_step(plan, clip, label)}
-    programs["largest child"] = child_step(lower(extreme_network(macs, "dearest"), CLASSES), clip, label)
+    macs = ExpectedCost.of_plan(PLAN, operators, CLASSES, lambda layer: float(layer.macs))
+    programs = {"mixture": supernet_step(plan, clip, label)}
+    programs["sampled, 1 path"] = supernet_step(plan, clip, label, paths=1)
+    programs["sampled, 2 paths"] = supernet_step(plan, clip, label, paths=2)
+    programs["largest child"] = child_step(lower(extreme_network(macs, PLAN, "dearest"), CLASSES), clip, label)
     for index in range(args.children):
         programs[f"child {index}"] = child_step(lower(space.sample(rng), CLASSES), clip, label)
     fused = MixedSpatial.__call__, MixedTemporal.__call__
@@ -105,11 +147,12 @@ def main() -> None:
     samples = {name: [] for name in programs}
     for _ in range(2):
         for program in programs.values():
-            program["call"]()
+            program["call"](program["prepare"]())
     for _ in range(args.repeats):
         for name, program in programs.items():
+            drawn = program["prepare"]()
             start = time.perf_counter()
-            program["call"]()
+            program["call"](drawn)
             samples[name].append(1e3 * (time.perf_counter() - start))
 
     rows = {
@@ -124,14 +167,14 @@ def main() -> None:
     children = [row for name, row in rows.items() if name.startswith("child ")]
     rows = {name: row for name, row in rows.items() if not name.startswith("child ")}
     rows["mean child"] = {key: statistics.fmean(row[key] for row in children) for key in children[0]}
-    fused_row = rows["fused mixture"]
-    print(f"{'':16}{'step ms':>9}{'fused is':>10}{'MiB':>8}{'fused is':>10}{'compile s':>11}")
+    mean = rows["mean child"]
+    largest = rows["largest child"]
+    print(f"{'':18}{'step ms':>9}{'x mean child':>14}{'x largest':>11}{'MiB':>8}{'x largest':>11}{'compile s':>11}")
     for name, row in rows.items():
-        time_ratio = fused_row["step_ms"] / row["step_ms"]
-        memory_ratio = fused_row["temporaries_mib"] / row["temporaries_mib"]
         print(
-            f"{name:16}{row['step_ms']:9.1f}{time_ratio:9.2f}x{row['temporaries_mib']:8.0f}{memory_ratio:9.2f}x"
-            f"{row['compile_s']:11.1f}"
+            f"{name:18}{row['step_ms']:9.1f}{row['step_ms'] / mean['step_ms']:14.2f}"
+            f"{row['step_ms'] / largest['step_ms']:11.2f}{row['temporaries_mib']:8.0f}"
+            f"{row['temporaries_mib'] / largest['temporaries_mib']:11.2f}{row['compile_s']:11.1f}"
         )
     if args.json:
         result = {

@@ -1,5 +1,6 @@
 """Writes run directories with made-up but plausible numbers, so that a report can be tested without a search."""
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,22 +8,33 @@ from typing import Any
 
 import numpy as np
 
+from tests.report.fabricated_search import BUDGET_MS, draw_likely, gradient_events, make_shapes
+from tvnjax.search.diagnostics import parametric_layers
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import COUNTING_RULE
-from tvnjax.space.relaxed import GENES, IDENTITY, OperatorChoices, relax_plan
+from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import SearchSpace, space_at_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.space.search_space import search_space as whole_space
+from tvnjax.space.shapes import BlockPlan, Plan, ShapeSpace
 
 CLASS_NAMES = ("bounce", "drift left", "drift right", "grow", "shrink", "spin")
 STRATEGIES = ("differentiable", "evolution", "random")
-BUDGET_MS = 6.0
-_SKILL = {"differentiable": 0.05, "evolution": 0.02, "random": -0.02}
+BUDGETS = {"ms": BUDGET_MS, "params": 400_000, "memory_mb": 24.0}
+_SKILL = {"differentiable": 0.05, "hybrid": 0.06, "evolution": 0.02, "random": -0.02}
+_NEW_FIELDS = {
+    "search_step": ("entropy", "shape_entropy", "parameter_free", "costs"),
+    "marginals": ("shapes",),
+}
 
 
 def make_plan(blocks: int = 3) -> Plan:
-    plans = tuple(BlockPlan(filters=16 * (1 + index), repeats=1 + index % 2) for index in range(blocks))
+    plans = tuple(
+        # Later blocks have next to nothing left to stride over.
+        BlockPlan(filters=16 * (1 + index), repeats=1 + index % 2, spatial_stride=2 if index < 4 else 1)
+        for index in range(blocks)
+    )
     return Plan(image_size=64, num_frames=8, frame_stride=2, blocks=plans)
 
 
@@ -38,24 +50,55 @@ def make_run(
     blocks: int = 3,
     candidates: int = 60,
     events: bool = True,
+    collapsed: bool = False,
 ) -> Path:
-    """Writes ``config.json``, ``results.json`` and ``events.jsonl``; the same arguments write the same files."""
+    """Writes ``config.json``, ``results.json`` and ``events.jsonl``; the same arguments write the same files.
+
+    Args:
+        collapsed: the gradient search ends with pools and identities alone.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
-    space = search_space(blocks)
+    shapes = make_shapes(blocks)
+    space = whole_space(shapes, OperatorChoices())
     log: list[dict[str, Any]] = [_profile(space, rng)]
     results = []
     for name in strategies:
         for seed in seeds:
-            result, more = _search(name, seed, space, candidates, rng)
+            result, more = _search(name, seed, shapes, space, candidates, collapsed, rng)
             results.append(result)
             log += more
     (directory / "config.json").write_text(json.dumps(_config(), indent=2), encoding="utf-8")
-    (directory / "results.json").write_text(json.dumps(_results(results, space), indent=2), encoding="utf-8")
+    (directory / "results.json").write_text(json.dumps(_results(results, shapes, space), indent=2), encoding="utf-8")
     if events:
         lines = (json.dumps({**entry, "elapsed": round(3.1 * index, 2)}) for index, entry in enumerate(log))
         (directory / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return directory
+
+
+def read_events(directory: Path, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind."""
+    lines = (directory / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["event"] == kind]
+
+
+def make_old(directory: Path) -> None:
+    """Takes away what runs of before there were shape genes do not have."""
+    path = directory / "events.jsonl"
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for entry in entries:
+        for field in _NEW_FIELDS.get(entry["event"], ()):
+            entry.pop(field, None)
+    kept = [entry for entry in entries if entry["event"] not in ("plan", "derived")]
+    path.write_text("".join(f"{json.dumps(entry)}\n" for entry in kept), encoding="utf-8")
+    path = directory / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    del results["budget"]
+    plan = {"image_size": 64, "num_frames": 8, "frame_stride": 2, "blocks": 3}
+    results["space"] = {"log10_size": results["space"]["log10_size"], "plan": plan}
+    for row in results["strategies"]:
+        del row["memory_mb"]
+    path.write_text(json.dumps(results), encoding="utf-8")
 
 
 def edit_results(directory: Path, **changes: Any) -> dict[str, Any]:
@@ -107,16 +150,23 @@ def _profile(space: SearchSpace, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _search(
-    name: str, seed: int, space: SearchSpace, candidates: int, rng: np.random.Generator
+    name: str,
+    seed: int,
+    shapes: ShapeSpace,
+    space: SearchSpace,
+    candidates: int,
+    collapsed: bool,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     where = {"strategy": name, "seed": seed}
     total = 410.0
     log: list[dict[str, Any]] = []
     best: tuple[float, Genotype, float, float] | None = None
+    trained: list[Genotype] = []
     gradient = name == "differentiable"
     number = 8 if gradient else candidates
     for index in range(number):
-        genotype = space.sample(rng)
+        genotype = draw_likely(shapes, collapsed, rng) if gradient else space.sample(rng)
         predicted, measured = _latency(genotype, rng)
         feasible = measured <= BUDGET_MS
         top1 = _top1(genotype, _SKILL.get(name, 0) + (0.05 * index / number if name == "evolution" else 0), rng)
@@ -138,12 +188,22 @@ def _search(
                 "fitness": top1 + top5 if feasible else None,
             }
         )
+        trained += [genotype] if feasible else []
         if feasible and (best is None or top1 > best[0]):
             best = (top1, genotype, predicted, measured)
     assert best is not None, "no feasible candidate: draw more"
     top1, genotype, predicted, measured = best
     if gradient:
-        log = _gradient_events(where, space, genotype, total, rng) + log
+        log = gradient_events(where, shapes, genotype, total, rng) + log
+        log += [
+            {
+                "event": "derived",
+                "strategy": name,
+                "id": genotype_id(finalist),
+                "parametric": parametric_layers(lower(finalist, 2)),
+            }
+            for finalist in trained
+        ]
     test = round((top1 + 0.14) * 360) / 360
     history = [
         {
@@ -165,6 +225,7 @@ def _search(
         "budget_ms": BUDGET_MS,
         "params": network.params,
         "macs": network.macs,
+        "memory_mb": network.params * 4 / 2**20 + 1.5,
         "seconds": total + float(rng.normal(0, 4)),
         "compile_seconds": 61.5 if gradient else 148.0,
         "retrain_seconds": 52.3,
@@ -175,64 +236,7 @@ def _search(
     }, log
 
 
-def _gradient_events(
-    where: dict[str, Any], space: SearchSpace, chosen: Genotype, total: float, rng: np.random.Generator
-) -> list[dict[str, Any]]:
-    log: list[dict[str, Any]] = []
-    steps, warmup = 600, 120
-    for step in range(0, steps + 1, 10):
-        done = max(step - warmup, 0) / (steps - warmup)
-        log.append(
-            {
-                "event": "search_step",
-                **where,
-                "step": step,
-                "steps": steps,
-                "phase": "warmup" if step < warmup else "search",
-                "loss": 1.8 - 0.9 * step / steps + float(rng.normal(0, 0.05)),
-                "val_loss": None if step % 50 else 1.85 - 0.75 * step / steps + float(rng.normal(0, 0.03)),
-                "expected_ms": 9.0 - 3.2 * float(np.sqrt(done)) + float(rng.normal(0, 0.05)),
-                "budget_ms": BUDGET_MS,
-                "multiplier": 0.4 * done * float(np.exp(-1.2 * done)),
-                "temperature": 5.0 * 0.1**done,
-                "charged_s": total * 0.9 * step / steps,
-            }
-        )
-    relaxed = relax_plan(make_plan(len(space.blocks)), OperatorChoices())
-    noise = [{gene: rng.normal(0, 0.6, len(block.candidates(gene))) for gene in GENES} for block in relaxed.blocks]
-    target = relaxed.encode(chosen)
-    for step in range(0, steps + 1, 20):
-        done = max(step - warmup, 0) / (steps - warmup)
-        blocks = []
-        for block, bumps, indices in zip(relaxed.blocks, noise, target):
-            genes = {}
-            for gene in GENES:
-                logits = done * bumps[gene]
-                logits[indices[gene]] += 4 * done
-                shares = np.exp(logits) / np.exp(logits).sum()
-                names = map(_candidate_name, block.candidates(gene))
-                genes[gene] = dict(zip(names, map(float, shares)))
-            blocks.append(genes)
-        log.append({"event": "marginals", **where, "step": step, "blocks": blocks})
-    rows = [
-        {"stage": "soft", "top1": 0.612, "latency_ms": 5.83, "note": "the mixture, expected latency"},
-        {"stage": "one-hot", "top1": 0.311, "latency_ms": 5.71, "note": None},
-        {"stage": "recalibrated", "top1": 0.542, "latency_ms": 5.71, "note": "batch statistics of 20 batches"},
-        {"stage": "fine-tuned", "top1": 0.598, "latency_ms": 5.71, "note": None},
-        {"stage": "from scratch", "top1": 0.641, "latency_ms": 5.71, "note": "short training"},
-    ]
-    return [*log, {"event": "ledger", **where, "rows": rows}]
-
-
-def _candidate_name(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "identity" if value == IDENTITY else f"{value[0]} {value[1]}"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "off" if value == 0 else str(value)
-
-
-def _results(strategies: list[dict[str, Any]], space: SearchSpace) -> dict[str, Any]:
+def _results(strategies: list[dict[str, Any]], shapes: ShapeSpace, space: SearchSpace) -> dict[str, Any]:
     return {
         "strategies": strategies,
         "reference": {"largest_ms": 14.31, "smallest_ms": 1.92, "budget_rule": "0.42 of the largest network's latency"},
@@ -247,10 +251,8 @@ def _results(strategies: list[dict[str, Any]], space: SearchSpace) -> dict[str, 
             "held": 0,
             "majority_share": 0.1667,
         },
-        "space": {
-            "log10_size": space.log10_size,
-            "plan": {"image_size": 64, "num_frames": 8, "frame_stride": 2, "blocks": len(space.blocks)},
-        },
+        "budget": BUDGETS,
+        "space": {"log10_size": space.log10_size, "shapes": dataclasses.asdict(shapes.choices)},
         "environment": {"device": "cpu", "cores": 2, "jax": "0.10.2", "flax": "0.12.8", "python": "3.11.9"},
     }
 

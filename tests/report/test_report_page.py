@@ -28,6 +28,10 @@ FIGURES = (
     "accuracy-latency",
     "best-so-far",
     "search-trace",
+    "mean-entropy",
+    "parameter-free",
+    "costs",
+    "shapes",
     "marginals",
     "entropy",
     "predicted-measured",
@@ -102,6 +106,7 @@ def test_the_table_has_the_numbers_of_the_results(finished: Path) -> None:
         ("budget (ms)", "budget_ms", 1, 2),
         ("parameters", "params", 1, 0),
         ("multiply-adds (millions)", "macs", 1e-6, 2),
+        ("peak memory (MiB)", "memory_mb", 1, 2),
         ("search (s)", "seconds", 1, 0),
         ("networks evaluated", "evaluations", 1, 0),
         ("infeasible candidates", "infeasible", 1, 0),
@@ -195,14 +200,14 @@ def test_two_seeds_show_mean_and_deviation(tmp_path: Path) -> None:
     assert "One seed only" not in markdown
 
 
-@pytest.mark.parametrize("kept", ["profile", "search_step", "marginals", "candidate", "ledger", "retrained"])
+@pytest.mark.parametrize("kept", ["profile", "search_step", "marginals", "candidate", "ledger", "retrained", "plan"])
 def test_missing_events_leave_their_part_out(tmp_path: Path, kept: str) -> None:
     directory = make_run(tmp_path / "run", strategies=("differentiable",), blocks=1)
     keep_events(directory, [kept])
     write_report(directory)
     lines = (directory / "report.md").read_text(encoding="utf-8").replace("\\_", "_").splitlines()
     left_out = [line for line in lines if line.startswith("Left out")]
-    for event in ("profile", "search_step", "marginals", "candidate", "ledger", "retrained"):
+    for event in ("profile", "search_step", "marginals", "candidate", "ledger", "retrained", "plan"):
         assert any(f"'{event}' event" in line for line in left_out) != (event == kept)
 
 
@@ -239,9 +244,11 @@ def test_a_missing_result_is_an_error_in_one_line(tmp_path: Path) -> None:
 def test_the_marginals_mark_what_the_network_has(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text(encoding="utf-8"))
     text = (finished / "report.html").read_text(encoding="utf-8")
+    drawing = text[text.index('id="figure-marginals"') : text.index('id="figure-entropy"')]
+    marked = re.findall(r">▸ ([^<]+)</text>", drawing)
     blocks = results["strategies"][0]["genotype"]["blocks"]
-    # Seven genes a block: spatial, temporal, filters, expand, squeeze, context gate, skip.
-    assert len(re.findall(r">▸ [^<]+</text>", text)) == 7 * len(blocks)
+    # Seven genes a block: spatial, temporal, filters (which several buckets may reach), expand, squeeze, context gate,
+    # skip.
+    assert len([mark for mark in marked if not mark.isdigit() or int(mark) < 8]) == 6 * len(blocks)
     for block in blocks:
-        assert f"▸ {block['spatial_type']} {block['spatial_kernel']}<" in text
-        assert f"▸ {block['filters']}<" in text
+        assert f"{block['spatial_type']} {block['spatial_kernel']}" in marked

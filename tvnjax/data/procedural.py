@@ -7,9 +7,9 @@ direction, nor 25 % on ``motion_shape``.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -63,39 +63,90 @@ class ProceduralData:
         names = itertools.product(*(_FACTORS[factor] for factor in self.task.split("_")))
         return tuple(" ".join(parts) for parts in names)
 
+    @property
+    def clip_frames(self) -> int | None:
+        """Frames every clip has."""
+        return self.num_frames
+
     def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
         """Returns how to draw the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
-        window = window_length(num_frames, frame_stride)
-        if window > self.num_frames:
-            raise InvalidInputError(
-                f"{num_frames} frames {frame_stride} apart span {window} frames, but the clips are drawn with "
-                f"{self.num_frames}; set --data.num-frames to {window} or more"
-            )
-        if check_integer("image_size", image_size, 1) > self.size:
-            raise InvalidInputError(
-                f"image_size {image_size} is larger than the drawn frames of {self.size} pixels; "
-                f"set --data.size to {image_size} or more"
-            )
-        return Recipe(
-            name=self.task,
-            class_names=self.class_names,
-            fingerprint=fingerprint({"procedural": asdict(self)}),
-            frames=self.num_frames,
-            window=self.num_frames,
-            size=self.size,
-            shift=0,
-            flip=False,  # mirroring turns left into right; shapes drift, so nothing is gained elsewhere
-            planned=dict(zip(SPLITS, (self.train_clips, self.val_clips, self.test_clips))),
-            read=self._read,
+        return drawn_recipe(
+            self, "procedural", draw_clip, num_frames=num_frames, frame_stride=frame_stride, image_size=image_size
         )
 
-    def _read(self, split: str) -> Iterator[Clip]:
-        clips = {"train": self.train_clips, "val": self.val_clips, "test": self.test_clips}[split]
-        whole = (0, self.num_frames)
-        for i in range(clips):
-            label = i % len(self.class_names)
-            pixels = draw_clip(self, split, i)
-            yield Clip(pixels=pixels, label=label, name=f"{split}/{i}", span=whole, valid=whole)
+
+class DrawnConfig(Protocol):
+    """What configurations of drawn clips share; they are dataclasses."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def train_clips(self) -> int: ...
+    @property
+    def val_clips(self) -> int: ...
+    @property
+    def test_clips(self) -> int: ...
+    @property
+    def num_frames(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
+Config = TypeVar("Config", bound=DrawnConfig)
+
+
+def drawn_recipe(
+    config: Config,
+    kind: str,
+    draw: Callable[[Config, str, int], np.ndarray],
+    *,
+    num_frames: int,
+    frame_stride: int,
+    image_size: int,
+) -> Recipe:
+    """Returns the recipe of clips that ``draw(config, split, index)`` draws; labels go round with the index.
+
+    Args:
+      kind: keeps fingerprints of configurations with the same fields apart.
+
+    Raises:
+      InvalidInputError: more frames or pixels are asked for than are drawn.
+    """
+    window = window_length(num_frames, frame_stride)
+    if window > config.num_frames:
+        raise InvalidInputError(
+            f"{num_frames} frames {frame_stride} apart span {window} frames, but the clips are drawn with "
+            f"{config.num_frames}; set --data.num-frames to {window} or more"
+        )
+    if check_integer("image_size", image_size, 1) > config.size:
+        raise InvalidInputError(
+            f"image_size {image_size} is larger than the drawn frames of {config.size} pixels; "
+            f"set --data.size to {image_size} or more"
+        )
+    planned: dict[str, int] = dict(zip(SPLITS, (config.train_clips, config.val_clips, config.test_clips)))
+    whole = (0, config.num_frames)
+
+    def read(split: str) -> Iterator[Clip]:
+        for i in range(planned[split]):
+            label = i % len(config.class_names)
+            yield Clip(pixels=draw(config, split, i), label=label, name=f"{split}/{i}", span=whole, valid=whole)
+
+    return Recipe(
+        name=config.task,
+        class_names=config.class_names,
+        fingerprint=fingerprint({kind: asdict(config)}),
+        frames=config.num_frames,
+        window=config.num_frames,
+        size=config.size,
+        shift=0,
+        flip=False,  # mirroring turns left into right; shapes drift, so nothing is gained elsewhere
+        planned=planned,
+        read=read,
+    )
 
 
 def draw_clip(config: ProceduralData, split: str, index: int) -> np.ndarray:

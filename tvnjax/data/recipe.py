@@ -70,6 +70,11 @@ class Recipe:
 class ClipSource(Protocol):
     """A configuration that clips can be made from."""
 
+    @property
+    def clip_frames(self) -> int | None:
+        """Frames every clip is known to have; None where windows are made as long as asked for."""
+        ...
+
     def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
         """Returns how to build clips for windows of ``num_frames`` frames, ``frame_stride`` apart.
 

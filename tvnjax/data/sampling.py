@@ -93,14 +93,14 @@ def area_resize(images: np.ndarray, size: int) -> np.ndarray:
     side = images.shape[-2]
     if size == side:
         return images
-    weights = _area_weights(side, size)
+    weights = area_weights(side, size)
     rows = weights @ images.reshape(-1, side, side * 3).astype(np.float32)  # [n, size, side * 3]
     pixels = weights @ rows.reshape(-1, side, 3)  # [n * size, size, 3]
     return np.rint(pixels).astype(np.uint8).reshape(*images.shape[:-3], size, size, 3)
 
 
 @functools.lru_cache
-def _area_weights(side: int, size: int) -> np.ndarray:
+def area_weights(side: int, size: int) -> np.ndarray:
     """Returns float32 [size, side]: the share of each old pixel in each new one; rows sum to 1."""
     edges = np.arange(size + 1) * side / size
     old = np.arange(side)

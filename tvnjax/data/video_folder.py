@@ -60,6 +60,11 @@ class VideoData:
         for name in ("split_seed", "temporal_jitter", "shift"):
             check_integer(name, getattr(self, name), 0)
 
+    @property
+    def clip_frames(self) -> int | None:
+        """None: a clip is cut as long as it is asked for."""
+        return None
+
     def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
         """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
         if (self.manifest is None) == (self.folder is None):

@@ -28,6 +28,8 @@ _RULE = 22.0
 _KIND, _KERNEL, _STRIDE, _OUT, _ACT = 42.0, 106.0, 147.0, 246.0, 250.0
 """Columns of a layer's row; the width is aligned to its right edge."""
 
+_HEADS = {"mean": "mean over time and space", "softmax_time": "softmax over time", "max_time": "largest over time"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stretch:
@@ -61,8 +63,8 @@ def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, _WIDTH), ylim=(height, 0))
     axes.axis("off")
-    t, h, w, _ = network.input_shape
-    reads = f"{h} × {w} px × {t} frame{'s' * (t > 1)}, stride {network.frame_stride}"
+    _, h, w, _ = network.input_shape
+    reads = f"{h} × {w} px × {_frames(network)}"
     y = _end_box(axes, 4, "clip", reads, accent)
     block = -1
     for stretch in stretches:
@@ -71,15 +73,14 @@ def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
             y = _block_rule(axes, y, block)
         y = _draw_stretch(axes, y, stretch)
     y = _edge(axes, y, network.head.in_shape)
-    how = "mean over time and space" if network.head.pool == "mean" else "softmax over time"
-    _end_box(axes, y, "head", f"{how} → {network.head.num_classes} classes", accent)
+    _end_box(axes, y, "head", f"{_HEADS[network.head.pool]} → {network.head.num_classes} classes", accent)
     return figure
 
 
 def describe_network(network: Network) -> str:
     """The drawing in words: input, every unit with its layers, classes."""
-    t, h, w, _ = network.input_shape
-    parts = [f"{h} by {w} pixels, {t} frames, stride {network.frame_stride}"]
+    _, h, w, _ = network.input_shape
+    parts = [f"{h} by {w} pixels, {_frames(network)}"]
     for stretch in collapse(network.units):
         for unit in stretch.units:
             layers = ", ".join(" ".join(filter(None, layer_words(layer))) for layer in unit.layers) or "identity"
@@ -107,6 +108,11 @@ def layer_words(layer: Layer) -> tuple[str, str, str, str, str]:
 def size(lengths: Triple | Shape) -> str:
     """Lengths with a multiplication sign between them."""
     return "×".join(map(str, lengths))
+
+
+def _frames(network: Network) -> str:
+    frames = network.input_shape.t
+    return f"{frames} frames, stride {network.frame_stride}" if frames > 1 else "1 frame"
 
 
 def _times(units: Sequence[Unit], start: int, period: int) -> int:

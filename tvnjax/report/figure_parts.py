@@ -9,12 +9,19 @@ from tvnjax.report.document import Gallery, Paragraph, Part, Picture, Subtitle
 from tvnjax.report.drawing import describe_network, draw_network
 from tvnjax.report.figures.canvas import strategy_looks, to_png, to_svg
 from tvnjax.report.figures.latency import predicted_measured, profile_points
-from tvnjax.report.figures.marginals import draw_entropy, draw_marginals, final_entropy, read_marginals
+from tvnjax.report.figures.marginals import (
+    Marginals,
+    draw_entropy,
+    draw_marginals,
+    final_entropy,
+    read_marginals,
+)
 from tvnjax.report.figures.search import accuracy_latency, best_so_far
 from tvnjax.report.figures.trace import search_trace
 from tvnjax.report.figures.training import retraining
 from tvnjax.report.quantities import count, milliseconds, optional, percent
 from tvnjax.report.record import RunRecord, best_of, number
+from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 
 
@@ -28,7 +35,7 @@ def network_gallery(record: RunRecord) -> list[Part]:
         if best is None or best.genotype is None:
             missing.append(Paragraph(text=f"Left out: a drawing for {name}, which has no genotype in this run."))
             continue
-        network = lower(best.genotype, max(len(record.class_names), 1))
+        network = lower(best.genotype, max(len(record.class_names), 1), head=record.head)
         caption = (
             f"{name}, seed {best.seed}: {optional(best.top1, percent)} % top-1, "
             f"{optional(best.latency_ms, milliseconds)} ms, {optional(best.params, count)} parameters. "
@@ -53,7 +60,7 @@ def search_figures(record: RunRecord) -> list[Part]:
     several = any(len(record.of(name)) > 1 for name in record.strategies)
     return [
         Subtitle(text="Accuracy against measured latency"),
-        *_drawn(
+        *drawn(
             "accuracy-latency",
             accuracy_latency(record),
             "Left, candidates on the validation split during the search; right, the networks found on the test split "
@@ -69,7 +76,7 @@ def search_figures(record: RunRecord) -> list[Part]:
             "no network of this run has both an accuracy and a measured latency",
         ),
         Subtitle(text="Best so far"),
-        *_drawn(
+        *drawn(
             "best-so-far",
             best_so_far(record),
             "Best fitness among the feasible candidates against the seconds charged to the strategy, compilation "
@@ -79,7 +86,7 @@ def search_figures(record: RunRecord) -> list[Part]:
             "this run has no 'candidate' events with a fitness",
         ),
         Subtitle(text="Trace of the gradient search"),
-        *_drawn(
+        *drawn(
             "search-trace",
             search_trace(record),
             "Loss, expected latency against the budget, the multiplier that presses it down, and the temperature of "
@@ -93,27 +100,28 @@ def search_figures(record: RunRecord) -> list[Part]:
 def marginal_figures(record: RunRecord) -> list[Part]:
     """Marginals over time and their entropy."""
     marginals = read_marginals(record)
-    title = Subtitle(text="Marginals over time")
+    title = Subtitle(text="Operator genes: probability of every candidate over time")
     if marginals is None or not any(marginals.blocks):
         return [title, Paragraph(text="Left out: this run has no 'marginals' events.")]
-    found = next((r for r in record.of(marginals.strategy) if r.seed == marginals.seed), None)
-    chosen = found.genotype.blocks if found and found.genotype else ()
+    chosen = chosen_network(record, marginals)
     where = f"{marginals.strategy}, seed {marginals.seed}"
     undecided = final_entropy(marginals)
+    inside = " Widths are named as they are in the widest bucket." if marginals.searches_width else ""
     at_end = "" if undecided is None else f" At the last step the mean over all genes is {undecided:.2f}."
     return [
         title,
-        *_drawn(
+        *drawn(
             "marginals",
             draw_marginals(marginals, chosen),
-            f"Probability of every candidate of every gene over the search ({where}); darker is more probable.",
+            f"Probability of every candidate of every operator gene over the search ({where}); darker is more "
+            f"probable.{inside}",
             lambda: (
                 f"Heat strips of the candidates' probabilities over time, {len(marginals.blocks)} blocks ({where})."
             ),
             "",
         ),
         Subtitle(text="Entropy of every gene"),
-        *_drawn(
+        *drawn(
             "entropy",
             draw_entropy(marginals),
             "Entropy of a gene's probabilities over the most it can be: 1 undecided, 0 decided. Thin: blocks; thick: "
@@ -124,12 +132,18 @@ def marginal_figures(record: RunRecord) -> list[Part]:
     ]
 
 
+def chosen_network(record: RunRecord, marginals: Marginals) -> Genotype | None:
+    """The network that the search of these marginals found."""
+    found = next((r for r in record.of(marginals.strategy) if r.seed == marginals.seed), None)
+    return found.genotype if found else None
+
+
 def latency_figures(record: RunRecord) -> list[Part]:
     """Predicted against measured latency with the numbers of the fit."""
     points = profile_points(record)
     parts: list[Part] = [
         Subtitle(text="Predicted against measured latency"),
-        *_drawn(
+        *drawn(
             "predicted-measured",
             predicted_measured(record),
             "The dashed line is a perfect prediction, the band ±10 %.",
@@ -163,7 +177,7 @@ def retraining_figures(record: RunRecord) -> list[Part]:
     """Curves of retraining."""
     return [
         Subtitle(text="Retraining"),
-        *_drawn(
+        *drawn(
             "retraining",
             retraining(record),
             "The networks found, trained from scratch.",
@@ -179,7 +193,10 @@ def picture(name: str, figure: Figure, caption: str, alt: str, title: str = "") 
     return Picture(name=name, caption=caption, alt=alt, svg=svg, png=to_png(figure))
 
 
-def _drawn(name: str, figure: Figure | None, caption: str, alt: Callable[[], str], missing: str) -> list[Part]:
+def drawn(
+    name: str, figure: Figure | None, caption: str, alt: Callable[[], str], missing: str, title: str = ""
+) -> list[Part]:
+    """A figure as a picture, or a line that says what the run lacks."""
     if figure is None:
         return [Paragraph(text=f"Left out: {missing}.")]
-    return [picture(name, figure, caption, alt())]
+    return [picture(name, figure, caption, alt(), title)]

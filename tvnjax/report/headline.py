@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tvnjax.report.document import Callout, Paragraph, Part
 from tvnjax.report.quantities import listing, mean_sd, milliseconds, percent, standard_error
 from tvnjax.report.record import RunRecord, StrategyResult, number
+from tvnjax.report.search_tables import derived_layers
 
 FEW_EVALUATIONS = 100
 """Networks below which a search by evaluation is called short; the paper's evolution trained about 700."""
@@ -22,6 +23,7 @@ def headline(record: RunRecord) -> list[Part]:
         Paragraph(text=_finding(record), strong=True),
         *([Paragraph(text=others)] if (others := _others(record)) else []),
         *_budget_lines(record),
+        *([Callout(level="alert", lines=tuple(lost))] if (lost := _collapsed(record)) else []),
         *([Callout(lines=tuple(cautions))] if (cautions := _cautions(record)) else []),
     ]
 
@@ -87,8 +89,9 @@ def _budget_lines(record: RunRecord) -> list[Part]:
         f"{milliseconds(r.latency_ms or 0)} ms measured, {milliseconds(r.budget_ms or 0)} ms allowed "
         f"({percent(r.budget_share or 0)} % of the budget)."
         for r in record.results
-        if r.over_budget
+        if "ms" in r.broken
     ]
+    alerts += [text for r in record.results for text in _counted(r)]
     unmeasured = [f"{r.name}, seed {r.seed}" for r in record.results if r.budget_share is None]
     if unmeasured:
         alerts.append(f"Not held against a budget by measurement: {'; '.join(unmeasured)}.")
@@ -97,6 +100,41 @@ def _budget_lines(record: RunRecord) -> list[Part]:
         if r.top1 is None:
             alerts.append(f"No accuracy for {r.name}, seed {r.seed}: {r.error or 'no reason is recorded'}")
     return [*fine, *([Callout(level="alert", lines=tuple(alerts))] if alerts else [])]
+
+
+def _counted(result: StrategyResult) -> list[str]:
+    """What a network takes over the budgets that are counted."""
+    costs = {"params": ("{:,.0f} parameters", result.params), "memory_mb": ("{:.3g} MiB at its peak", result.memory_mb)}
+    return [
+        f"Over budget: the network of {result.name}, seed {result.seed} ({result.genotype_id or 'no id'}) has "
+        f"{words.format(cost)}, {result.allowed[name]:,.6g} allowed."
+        for name, (words, cost) in costs.items()
+        if name in result.broken and cost is not None
+    ]
+
+
+def _collapsed(record: RunRecord) -> list[str]:
+    """A sentence for every network found, and one for each strategy's finalists, that only pools and identities are
+    left of."""
+    what = "no spatial or temporal layer with parameters, only pools and identities"
+    reported = {(r.name, r.genotype_id): r.seed for r in record.results}
+    derived = derived_layers(record)
+    texts = [
+        f"Collapsed: the network of {name}, seed {reported[name, identity]} ({identity or 'no id'}) has {what}: it "
+        "mixes channels, but learns nothing of space or time."
+        for name, identity, layers in derived
+        if layers <= 0 and (name, identity) in reported
+    ]
+    others: dict[str, list[int]] = {}
+    for name, identity, layers in derived:
+        if (name, identity) not in reported:
+            others.setdefault(name, []).append(layers)
+    texts += [
+        f"Collapsed: of the {len(layers)} other finalists of {name}, {flat} with {what}."
+        for name, layers in others.items()
+        if (flat := sum(count <= 0 for count in layers))
+    ]
+    return texts
 
 
 def _cautions(record: RunRecord) -> list[str]:
@@ -110,8 +148,9 @@ def _cautions(record: RunRecord) -> list[str]:
     short: dict[str, float] = {}
     for name in record.strategies:
         known = [r.evaluations for r in record.of(name) if r.evaluations is not None]
-        # A gradient search evaluates only what it discretises: its effort is not counted in networks.
-        if name != "differentiable" and known and max(known) < FEW_EVALUATIONS:
+        # A gradient search evaluates only what it discretises: its effort is not counted in networks. Nor is that of
+        # evolution that starts from what it found.
+        if name not in ("differentiable", "hybrid") and known and max(known) < FEW_EVALUATIONS:
             short[name] = max(known)
     if short:
         counts = listing([f"{name} trained {evaluations:.0f}" for name, evaluations in short.items()])
@@ -175,5 +214,10 @@ def _uneven(record: RunRecord) -> list[str]:
 
 
 def _name(strategy: str) -> str:
-    known = {"differentiable": "Differentiable search", "random": "Random search", "evolution": "Evolution"}
+    known = {
+        "differentiable": "Differentiable search",
+        "random": "Random search",
+        "evolution": "Evolution",
+        "hybrid": "Evolution seeded by the gradient search",
+    }
     return known.get(strategy, strategy)

@@ -9,13 +9,14 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.space.genotype import Genotype, genotype_from_json
+from tvnjax.space.network import HeadKind
 
 _NUMBERS = (
-    *("top1", "top5", "latency_ms", "latency_iqr_ms", "predicted_ms", "budget_ms", "params", "macs"),
+    *("top1", "top5", "latency_ms", "latency_iqr_ms", "predicted_ms", "budget_ms", "params", "macs", "memory_mb"),
     *("seconds", "compile_seconds", "retrain_seconds", "evaluations", "infeasible"),
 )
 _SHARES = ("top1", "top5")
@@ -37,6 +38,8 @@ class StrategyResult:
     budget_ms: float | None = None
     params: float | None = None
     macs: float | None = None
+    memory_mb: float | None = None
+    """MiB at the peak of one clip, counted from the network's layers."""
     seconds: float | None = None
     """Of the search, compilation included."""
     compile_seconds: float | None = None
@@ -46,6 +49,8 @@ class StrategyResult:
     genotype_id: str = ""
     genotype: Genotype | None = None
     error: str = ""
+    allowed: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """The run's budgets on what is counted: ``params``, ``memory_mb``; one that is absent does not hold."""
 
     @property
     def budget_share(self) -> float | None:
@@ -55,8 +60,16 @@ class StrategyResult:
         return self.latency_ms / self.budget_ms
 
     @property
+    def broken(self) -> tuple[str, ...]:
+        """Names of the budgets the network is over: ``ms`` as measured, ``params`` and ``memory_mb`` as counted."""
+        names = ["ms"] if self.budget_share is not None and self.budget_share > 1 else []
+        costs = {"params": self.params, "memory_mb": self.memory_mb}
+        names += [name for name, limit in self.allowed.items() if (cost := costs.get(name)) and cost > limit]
+        return tuple(names)
+
+    @property
     def over_budget(self) -> bool:
-        return self.budget_share is not None and self.budget_share > 1
+        return bool(self.broken)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +94,13 @@ class RunRecord:
     def class_names(self) -> tuple[str, ...]:
         names = self.mapping("data").get("class_names")
         return tuple(map(str, names)) if isinstance(names, list) else ()
+
+    @property
+    def head(self) -> HeadKind:
+        """How the networks pool their scores, as the run was asked to; the mean where it does not say."""
+        options = (self.config or {}).get("config")
+        kind = options.get("head") if isinstance(options, dict) else None
+        return next((known for known in get_args(HeadKind) if known == kind), "mean")
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """A part of ``results.json`` that is an object; an empty one where there is none."""
@@ -138,9 +158,10 @@ def read_run(run_dir: Path) -> RunRecord:
         raise InvalidInputError(f"{path} lists at least one strategy under 'strategies'; got {entries!r:.60}")
     config = run_dir / "config.json"
     events, unread = _read_events(run_dir / "events.jsonl")
+    allowed = _read_allowed(details.get("budget"))
     return RunRecord(
         name=run_dir.resolve().name,
-        results=tuple(_read_result(entry, f"{path}, strategy {index}") for index, entry in enumerate(entries)),
+        results=tuple(_read_result(entry, allowed, f"{path}, strategy {i}") for i, entry in enumerate(entries)),
         config=_read_object(config) if config.is_file() else None,
         details=details,
         events=events,
@@ -148,7 +169,13 @@ def read_run(run_dir: Path) -> RunRecord:
     )
 
 
-def _read_result(entry: Any, where: str) -> StrategyResult:
+def _read_allowed(budget: Any) -> dict[str, float]:
+    """The budgets on what is counted; a run of before there were any has none."""
+    limits = {key: number(budget, key) for key in ("params", "memory_mb")} if isinstance(budget, dict) else {}
+    return {key: limit for key, limit in limits.items() if limit is not None}
+
+
+def _read_result(entry: Any, allowed: Mapping[str, float], where: str) -> StrategyResult:
     if not isinstance(entry, dict):
         raise InvalidInputError(f"a strategy's result is a JSON object; {where} is {entry!r:.60}")
     name, seed = entry.get("name"), entry.get("seed")
@@ -168,6 +195,7 @@ def _read_result(entry: Any, where: str) -> StrategyResult:
         genotype_id=str(entry.get("genotype_id") or ""),
         genotype=genotype,
         error=str(entry.get("error") or ""),
+        allowed=allowed,
         **numbers,
     )
 

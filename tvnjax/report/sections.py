@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Any
 
-from tvnjax.report import figure_parts, tables
+from tvnjax.report import figure_parts, search_parts, search_tables, tables
 from tvnjax.report.document import Callout, Code, Details, Document, Paragraph, Part, Section, Subtitle
 from tvnjax.report.drawing import AXES_NOTE
 from tvnjax.report.headline import headline
@@ -46,7 +46,9 @@ def _strategies(record: RunRecord) -> list[Part]:
     parts: list[Part] = [tables.comparison(record)]
     if len(record.results) > len(record.strategies):
         parts.append(Details(summary="Every seed", blocks=(tables.every_seed(record),)))
-    return parts
+    budgets = search_tables.budgets(record)
+    missing = Paragraph(text="Left out: results.json does not list the budgets; that of the latency is in the table.")
+    return [*parts, Subtitle(text="Budgets"), missing if budgets is None else budgets]
 
 
 def _networks(record: RunRecord) -> list[Part]:
@@ -68,6 +70,9 @@ def _networks(record: RunRecord) -> list[Part]:
 def _figures(record: RunRecord) -> list[Part]:
     return [
         *figure_parts.search_figures(record),
+        *search_parts.tendency_figures(record),
+        *search_parts.shape_figures(record),
+        *search_parts.plan_list(record),
         *figure_parts.marginal_figures(record),
         *figure_parts.latency_figures(record),
         *figure_parts.retraining_figures(record),
@@ -138,6 +143,9 @@ def _notes(record: RunRecord) -> list[Part]:
         parts.append(
             Details(summary="The plan: sizes that every network shares", blocks=(Code(text=_json(space["plan"])),))
         )
+    if isinstance(shapes := space.get("shapes"), dict):
+        table = search_tables.shape_values(shapes)
+        parts.append(Details(summary="Shape genes and the values they could take", blocks=(table,)))
     parts.append(
         Paragraph(
             text="Accuracies of candidates are on the validation split, those of the networks found on the test split."

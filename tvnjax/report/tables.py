@@ -42,6 +42,8 @@ class Measure:
     value: Callable[[StrategyResult], float | None]
     style: Style
     note: str = ""
+    budget: str = ""
+    """The budget that the quantity is held against: over it, the cell is marked."""
 
 
 def measures(record: RunRecord) -> list[Measure]:
@@ -52,26 +54,48 @@ def measures(record: RunRecord) -> list[Measure]:
     classes = len(record.class_names)
     easy = f"of {classes} classes: always 100 %" if 0 < classes <= _SHORT_CLASSES else ""
     majority = number(record.mapping("data"), "majority_share")
+    memory = Measure(
+        label="peak memory (MiB)",
+        value=lambda r: r.memory_mb,
+        style=milliseconds,
+        note="counted: parameters and the largest layer's tensors",
+        budget="memory_mb",
+    )
     return [
         Measure(label="top-1, test (%)", value=lambda r: r.top1, style=percent),
         Measure(label="top-5, test (%)", value=lambda r: r.top5, style=percent, note=easy),
         Measure(
             label="most frequent class (%)", value=lambda _: majority, style=percent, note="what a constant answer gets"
         ),
-        Measure(label="measured latency (ms)", value=lambda r: r.latency_ms, style=milliseconds, note="median"),
+        Measure(
+            label="measured latency (ms)", value=lambda r: r.latency_ms, style=milliseconds, note="median", budget="ms"
+        ),
         Measure(
             label="its spread (ms)", value=lambda r: r.latency_iqr_ms, style=milliseconds, note="interquartile range"
         ),
         Measure(label="budget (ms)", value=lambda r: r.budget_ms, style=milliseconds),
-        Measure(label="measured / budget (%)", value=lambda r: r.budget_share, style=percent, note="above 100 is over"),
+        Measure(
+            label="measured / budget (%)",
+            value=lambda r: r.budget_share,
+            style=percent,
+            note="above 100 is over",
+            budget="ms",
+        ),
         Measure(label="predicted latency (ms)", value=lambda r: r.predicted_ms, style=milliseconds),
-        Measure(label="parameters", value=lambda r: r.params, style=count, note=counted.get("parameters", "")),
+        Measure(
+            label="parameters",
+            value=lambda r: r.params,
+            style=count,
+            note=counted.get("parameters", ""),
+            budget="params",
+        ),
         Measure(
             label="multiply-adds (millions)",
             value=lambda r: r.macs,
             style=millions,
             note=counted.get("multiply-adds", rule),
         ),
+        *([memory] if any(r.memory_mb is not None for r in record.results) else []),
         Measure(label="search (s)", value=lambda r: r.seconds, style=seconds, note="compilation included"),
         Measure(label="of it compilation (s)", value=lambda r: r.compile_seconds, style=seconds),
         Measure(label="retraining (s)", value=lambda r: r.retrain_seconds, style=seconds),
@@ -87,7 +111,7 @@ def comparison(record: RunRecord) -> Table:
     for measure in measures(record):
         row = [Cell(text=measure.label, note=measure.note)]
         for group in groups:
-            over = sum(result.over_budget for result in group) if measure.label.startswith("measured") else 0
+            over = sum(measure.budget in result.broken for result in group)
             note = f"{over} of {len(group)} over" if over and len(group) > 1 else ""
             row.append(Cell(text=mean_sd([measure.value(r) for r in group], measure.style), note=note, alert=over > 0))
         rows.append(tuple(row))
@@ -111,7 +135,7 @@ def every_seed(record: RunRecord) -> Table:
             *(
                 Cell(
                     text=optional(measure.value(result), measure.style),
-                    alert=measure.label.startswith("measured") and result.over_budget,
+                    alert=measure.budget in result.broken,
                 )
                 for measure in columns
             ),
@@ -124,17 +148,18 @@ def every_seed(record: RunRecord) -> Table:
 def genes(result: StrategyResult) -> Table:
     """The genes of a network, a row a block."""
     genotype = result.genotype
-    header = ("block", "spatial", "temporal", "filters", "expand", "repeats", "squeeze", "gates", "skip")
+    header = ("block", "spatial", "temporal", "filters", "expand", "repeats", "squeeze", "gates", "skip", "activation")
     if genotype is None:
         return Table(header=header, rows=())
-    reads = f"{genotype.image_size} px × {genotype.num_frames} frames, stride {genotype.frame_stride}"
+    several = genotype.num_frames > 1
+    apart = f", stride {genotype.frame_stride}" if several else ""
+    reads = f"{genotype.image_size} px × {genotype.num_frames} frame{'s' * several}{apart}"
     names = f"{result.name}, seed {result.seed}", result.genotype_id, reads
-    return Table(
-        header=header,
-        rows=tuple(cells(str(index + 1), *_block_words(block)) for index, block in enumerate(genotype.blocks)),
-        caption=" · ".join(filter(None, names)),
-        numeric=False,
-    )
+    rows, frames = [], genotype.num_frames
+    for index, block in enumerate(genotype.blocks):
+        rows.append(cells(str(index + 1), *_block_words(block, frames)))
+        frames = -(-frames // block.temporal_stride) if block.temporal_kernel > 1 else frames
+    return Table(header=header, rows=tuple(rows), caption=" · ".join(filter(None, names)), numeric=False)
 
 
 def ledger(rows: Any) -> Table:
@@ -190,7 +215,9 @@ def facts(values: Mapping[str, Any]) -> Table:
     return Table(header=("", ""), rows=rows, numeric=False)
 
 
-def _block_words(block: Block) -> tuple[str, ...]:
+def _block_words(block: Block, frames: int) -> tuple[str, ...]:
+    """The genes of a block that ``frames`` frames reach."""
+
     def operator(axis: str) -> str:
         kind, kernel, stride = (getattr(block, f"{axis}_{gene}") for gene in ("type", "kernel", "stride"))
         strides = f", stride{_SPACE}{stride}" if stride > 1 else ""
@@ -198,15 +225,19 @@ def _block_words(block: Block) -> tuple[str, ...]:
 
     gates = [f"non-local {block.non_local}"] if block.non_local else []
     gates += ["context gate"] if block.context_gate else []
+    acts = {"spatial": block.spatial_act, "temporal": block.temporal_act, "unit": block.act}
+    unlike = [f"{part} {act}" for part, act in acts.items() if act != "relu"]
     return (
         operator("spatial"),
-        operator("temporal"),
+        # A gene of time has nothing to act on where one frame is left.
+        operator("temporal") if frames > 1 else "none: one frame",
         str(block.filters) + (" (inverted)" if block.inverted_bottleneck else ""),
-        str(block.expand),
+        str(block.expand) + (" (no layer)" if block.expand == 0 and not block.inverted_bottleneck else ""),
         str(block.repeats),
         f"{block.squeeze:g}" if block.squeeze else MISSING,
         ", ".join(gates) or MISSING,
         "yes" if block.skip else MISSING,
+        "hswish" if set(acts.values()) == {"hswish"} else ", ".join(unlike) or "relu",
     )
 
 

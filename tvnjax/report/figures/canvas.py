@@ -78,9 +78,9 @@ _KNOWN = {
     "differentiable": Look(colour="#0072b2", marker="o", dashes="solid"),
     "evolution": Look(colour="#d55e00", marker="s", dashes=(0, (6, 2))),
     "random": Look(colour="#009e73", marker="^", dashes=(0, (2, 1.5))),
+    "hybrid": Look(colour="#cc79a7", marker="D", dashes=(0, (6, 2, 1.5, 2))),
 }
 _SPARE = (
-    Look(colour="#cc79a7", marker="D", dashes=(0, (6, 2, 1.5, 2))),
     Look(colour="#e69f00", marker="v", dashes=(0, (4, 1))),
     Look(colour="#56b4e9", marker="P", dashes=(0, (1, 1))),
     Look(colour="#5c4b8a", marker="X", dashes=(0, (8, 2, 1, 2, 1, 2))),
