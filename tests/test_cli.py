@@ -11,11 +11,12 @@ import pytest
 from tvnjax.cli import main
 
 TINY = [
-    "--plan.image-size 16 --plan.num-frames 4 --plan.blocks.0.filters 4 --plan.blocks.1.filters 8",
-    "--plan.blocks.2.filters 8 --operators.spatial-kernel 3 --operators.spatial-type std maxpool",
+    "--shapes.image-size 8 16 --shapes.num-frames 1 4 --shapes.num-blocks 3 --shapes.blocks.0.filters 4",
+    "--shapes.blocks.1.filters 8 --shapes.blocks.2.filters 8 --operators.spatial-kernel 3 --operators.spatial-type std maxpool",
     "--operators.temporal-type 1d --operators.squeeze 0.0 --operators.width 0.5 1.0 --operators.expand 1",
     "--profile.units 10 --profile.networks 3 --profile.repeats 30 --search.steps 6 --search.batch-size 8",
-    "--search.top-k 2 --search.finalists 1 --search.recalibration-batches 2 --evolution.population 2",
+    "--search.projection.top-k 2 --search.projection.finalists 1 --search.projection.recalibration-batches 2",
+    "--search.working-set 2 --search.score-clips 16 --search.score-every 1 --shapes.frame-stride 1 --evolution.population 2",
     "--proxy.steps 3 --proxy.batch-size 8 --retrain.steps 4 --retrain.batch-size 8 --baseline-seconds 1",
 ]
 TINY_OPTIONS = " ".join(TINY).split()
@@ -41,7 +42,7 @@ def error_line(capsys, *argv):
         (["run", "quick", "--search.steps", "0"], ["steps", "0"]),
         (["run", "quick", "--data.manifest", "x.csv"], ["--data.manifest"]),
         (["run", "quick", "--strategies", "evolution"], ["--baseline-seconds"]),
-        (["run", "quick", "--budget-ms", "-1"], ["budget_ms", "-1"]),
+        (["run", "quick", "--budget.ms", "-1"], ["budget.ms", "-1"]),
         (["run", "clips"], ["--data.manifest", "--data.folder"]),
         (["run", "clips", "--data.manifest", "no/such.csv"], ["no/such.csv"]),
         (["run", "clips", "--data.folder", "no/such"], ["no/such"]),
@@ -73,8 +74,8 @@ def test_a_directory_that_holds_a_run_is_left_alone(capsys, tmp_path):
 
 def test_a_budget_no_network_meets_names_the_smallest_possible(capsys, tmp_path):
     out = tmp_path / "run"
-    line = error_line(capsys, "run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget-ms", "0.000001", "--out", out)
-    assert "smallest possible" in line and "--budget-ms" in line
+    line = error_line(capsys, "run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "0.000001", "--out", out)
+    assert "smallest possible" in line and "--budget.ms" in line
     assert not out.exists(), "a run that could not begin leaves nothing behind"
 
 
@@ -82,7 +83,7 @@ def test_a_budget_no_network_meets_names_the_smallest_possible(capsys, tmp_path)
 def quick_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "quick"
     # A budget everything meets: which network a short search ends with is not the question here.
-    assert main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget-ms", "1000", "--out", str(out)]) == 0
+    assert main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000", "--out", str(out)]) == 0
     return out
 
 
@@ -142,7 +143,15 @@ def test_a_folder_of_videos_is_searched_and_a_broken_one_is_named(tmp_path, caps
         for index in range(8):
             write_video(tmp_path / "videos" / label / f"{index}.mp4", brightness + index)
     (tmp_path / "videos" / "dark" / "broken.mp4").write_bytes(b"no video")
-    options = [*TINY_OPTIONS, "--plan.blocks.3.filters", "8", "--strategies", "differentiable"]
+    options = [
+        *TINY_OPTIONS,
+        "--shapes.num-blocks",
+        "4",
+        "--shapes.blocks.3.filters",
+        "8",
+        "--strategies",
+        "differentiable",
+    ]
     assert (
         main(["run", "clips", "--data.folder", str(tmp_path / "videos"), *options, "--out", str(tmp_path / "run")]) == 0
     )

@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Literal
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.video_folder import VideoData
 from tvnjax.latency.profile import Profiling
+from tvnjax.search.budget import Budget
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.evolution import EvolutionConfig
+from tvnjax.search.projection import ProjectionConfig
+from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.space.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 
-StrategyName = Literal["differentiable", "evolution", "random"]
+StrategyName = Literal["differentiable", "hybrid", "evolution", "random"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,15 +31,19 @@ class RunConfig:
     """Directory to leave the run in; it must be empty. Default: runs/PRESET-DATE-TIME."""
     seed: int = 0
     """Of the strategies, the initial weights and the order of the clips."""
-    budget_ms: float | None = None
-    """Latency a network may take on this device, measured. Default: half the largest network's."""
-    data: ProceduralData | VideoData = field(default_factory=ProceduralData)
-    plan: Plan = field(default_factory=Plan)
-    """Sizes and strides; fixed during the search."""
+    budget: Budget = field(default_factory=Budget)
+    """What a network may cost."""
+    data: ProceduralData | PlantedData | VideoData = field(default_factory=ProceduralData)
+    shapes: ShapeChoices = field(default_factory=ShapeChoices)
+    """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""
     operators: OperatorChoices = field(default_factory=OperatorChoices)
-    """Values of the genes that are searched."""
+    """Values of the genes that decide what happens inside those sizes."""
+    head: HeadKind = "mean"
+    """How a clip's scores are pooled: mean over everything; or per frame, then a softmax-weighted mean over time
+    (multi-label sets, the released code) or the maximum over time."""
     strategies: tuple[StrategyName, ...] = ("differentiable", "evolution", "random")
-    """Which to run; the baselines get the seconds the differentiable search took."""
+    """Which to run; the baselines get the seconds the differentiable search took. ``hybrid`` is evolution that starts
+    from what the differentiable search found, for as long again."""
     baseline_seconds: float | None = None
     """Seconds of evolution and random search each. Default: those of the differentiable search of this run."""
     profile: Profiling = field(default_factory=Profiling)
@@ -51,13 +59,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
-        if self.budget_ms is not None and not self.budget_ms > 0:
-            raise InvalidInputError(f"budget_ms is above 0; got {self.budget_ms}")
         if not self.strategies or len(set(self.strategies)) != len(self.strategies):
             raise InvalidInputError(f"strategies names at least one, each once; got {self.strategies}")
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:
             raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
-        if self.baseline_seconds is None and "differentiable" not in self.strategies:
+        if self.baseline_seconds is None and not {"differentiable", "hybrid"} & set(self.strategies):
             raise InvalidInputError(
                 f"baselines get the differentiable search's seconds; strategies {self.strategies} leave it out: give "
                 "--baseline-seconds"
@@ -69,17 +75,25 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         "Search on procedurally made clips that need no download: minutes on two CPU cores.",
         RunConfig(
             data=ProceduralData(task="motion", train_clips=1024, val_clips=256, test_clips=512, size=24),
-            plan=Plan(
-                image_size=24,
-                num_frames=8,
+            shapes=ShapeChoices(
+                image_size=(16, 24),
+                num_frames=(2, 4, 8),
+                frame_stride=(1, 2),
+                num_blocks=(2, 3),
                 blocks=(
-                    BlockPlan(spatial_stride=2, filters=16),
-                    BlockPlan(spatial_stride=2, filters=32),
-                    BlockPlan(spatial_stride=2, temporal_stride=2, filters=48),
+                    BlockShapes(filters=(16,)),
+                    BlockShapes(filters=(16, 32)),
+                    BlockShapes(temporal_stride=(1, 2), filters=(48,)),
                 ),
             ),
             profile=Profiling(units=30, networks=8, repeats=30),
-            search=DifferentiableConfig(steps=200, batch_size=16, top_k=6, finalists=2, recalibration_batches=6),
+            search=DifferentiableConfig(
+                steps=240,
+                batch_size=16,
+                working_set=4,
+                redraws=1,
+                projection=ProjectionConfig(top_k=4, finalists=2, recalibration_batches=6),
+            ),
             evolution=EvolutionConfig(population=4, tournament=2),
             proxy=Training(steps=100, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
             retrain=Training(steps=300, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
@@ -89,21 +103,55 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         "Search on your own video: --data.manifest FILE.csv or --data.folder DIR.",
         RunConfig(
             data=VideoData(shift=3),
-            plan=Plan(
-                image_size=32,
-                num_frames=8,
+            shapes=ShapeChoices(
+                image_size=(32,),
+                num_frames=(8,),
                 blocks=(
-                    BlockPlan(spatial_stride=2, filters=16),
-                    BlockPlan(spatial_stride=2, filters=32),
-                    BlockPlan(spatial_stride=1, temporal_stride=2, filters=48),
-                    BlockPlan(spatial_stride=2, filters=64),
+                    BlockShapes(filters=(16,)),
+                    BlockShapes(filters=(32,)),
+                    BlockShapes(spatial_stride=(1,), temporal_stride=(2,), filters=(48,)),
+                    BlockShapes(filters=(64,)),
                 ),
             ),
             profile=Profiling(units=48, networks=10, repeats=30),
-            search=DifferentiableConfig(steps=160, batch_size=16, top_k=6, finalists=2),
+            search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(top_k=6, finalists=2)),
             evolution=EvolutionConfig(population=4, tournament=2),
             proxy=Training(steps=80, batch_size=32),
             retrain=Training(steps=350, batch_size=32),
+        ),
+    ),
+    "planted": (
+        "Search on a procedural set whose best answer is known: --data.task motion_direction, fine_texture, ...",
+        RunConfig(
+            data=PlantedData(task="motion_direction"),
+            shapes=ShapeChoices(
+                image_size=(8, 16, 32),
+                num_frames=(1, 2, 4, 8),
+                frame_stride=(1, 2, 4, 8),
+                num_blocks=(1, 2, 3),
+                blocks=(
+                    BlockShapes(spatial_stride=(2,), filters=(16,)),
+                    BlockShapes(spatial_stride=(2,), filters=(24,)),
+                    BlockShapes(spatial_stride=(1,), filters=(24,)),
+                ),
+            ),
+            operators=OperatorChoices(
+                spatial_kernel=(1, 3), temporal_type=("1d", "maxpool"), width=(0.5, 1.0), squeeze=(0.0, 0.5)
+            ),
+            strategies=("differentiable",),
+            profile=Profiling(units=60, networks=16, repeats=30),
+            search=DifferentiableConfig(
+                steps=900,
+                batch_size=16,
+                learning_rate=6e-3,
+                working_set=10,
+                redraws=3,
+                score_every=8,
+                latency_weight=0.1,
+                projection=ProjectionConfig(top_k=4, finalists=1, recalibration_batches=6),
+            ),
+            proxy=Training(steps=100, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
+            retrain=Training(steps=200, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
         ),
     ),
 }

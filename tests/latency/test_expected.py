@@ -1,18 +1,116 @@
-"""Expected cost against the lowering, against sampling, and its gradient."""
-
-import zlib
+"""Expected costs against the lowering, against sampling, and their gradient; extremes; memory."""
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.latency.generated_spaces import (
+    CLASSES,
+    draw_network,
+    every_network,
+    layer_cost,
+    one_hot,
+    random_probabilities,
+    random_space,
+)
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency import expected as expected_module
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import extreme_network
-from tvnjax.nn.supernet import one_hot
+from tvnjax.latency.extremes import extreme_genotype, extreme_network
+from tvnjax.latency.memory import ExpectedMemory, memory_mb, peak_activation_bytes
+from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.space.relaxed import IDENTITY, OperatorChoices, relax_plan
+from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
+
+SEEDS = (1, 3, 10)
+"""Together these have every gene free: repeats of three, idle units, inverted and open blocks, single frames."""
+UNIT, CONSTANT = 3.0, 2.0
+
+
+def network_cost(genotype) -> float:
+    network = lower(genotype, CLASSES)
+    layers = sum(layer_cost(layer) for layer in network.layers())
+    return CONSTANT + UNIT * len(network.units) + layers + layer_cost(network.head)
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def space(request):
+    """A generated space, its expected cost, the cost as a compiled function, and a source of chance."""
+    rng = np.random.default_rng(request.param)
+    shapes, operators = random_space(rng)
+    expected = ExpectedCost(shapes, operators, CLASSES, layer_cost, unit_cost=UNIT, constant=CONSTANT)
+    return expected, jax.jit(expected), rng
+
+
+def test_at_one_hot_it_is_the_network_s_own_cost_and_memory(space):
+    expected, call, rng = space
+    memory = jax.jit(ExpectedMemory(expected.shapes, expected.operators, CLASSES))
+    for _ in range(40):
+        plan, chosen, genotype = draw_network(expected, random_probabilities(expected, rng, 0.5), rng)
+        only = one_hot(expected, plan, chosen)
+        assert float(call(*only)) == pytest.approx(network_cost(genotype), rel=1e-5)
+        assert expected.of_genotype(genotype) == pytest.approx(network_cost(genotype))
+        assert float(memory(*only)) == pytest.approx(memory_mb(lower(genotype, CLASSES)), rel=1e-5)
+
+
+def test_it_is_the_mean_over_sampled_networks_between_the_extremes(space):
+    expected, call, rng = space
+    p = random_probabilities(expected, rng)
+    costs = [expected.of_genotype(draw_network(expected, p, rng)[2]) for _ in range(2000)]
+    error = np.std(costs) / np.sqrt(len(costs))
+    assert abs(float(call(*p)) - np.mean(costs)) < 3 * error + 1e-3
+    low, high = (network_cost(extreme_genotype(expected, which)) for which in ("cheapest", "dearest"))
+    assert low - 1e-9 <= min(costs) and max(costs) <= high + 1e-9
+
+
+def test_its_gradient_in_every_logit_matches_finite_differences():
+    rng = np.random.default_rng(4)
+    expected = ExpectedCost(*random_space(rng), CLASSES, layer_cost, unit_cost=UNIT, constant=CONSTANT)
+    with jax.enable_x64():
+        logits = jax.tree.map(lambda p: jnp.log(jnp.asarray(p)), random_probabilities(expected, rng))
+        flat, unravel = jax.flatten_util.ravel_pytree(logits)
+        call = jax.jit(jax.value_and_grad(lambda v: expected(*jax.tree.map(jax.nn.softmax, unravel(v)))))
+        step = 1e-5
+        slopes = [
+            (call(flat.at[i].add(step))[0] - call(flat.at[i].add(-step))[0]) / (2 * step) for i in range(len(flat))
+        ]
+        np.testing.assert_allclose(call(flat)[1], slopes, rtol=1e-4, atol=1e-5)
+
+
+def test_extremes_equal_trying_everything_in_a_tiny_space():
+    shapes = ShapeSpace(
+        ShapeChoices(
+            image_size=(2, 3),
+            num_frames=(1, 2),
+            num_blocks=(1, 2),
+            blocks=(
+                BlockShapes(spatial_stride=(1, 2), repeats=(1, 2), filters=(8,)),
+                BlockShapes(spatial_stride=(1,), temporal_stride=(1, 2), filters=(4, 12)),
+            ),
+        )
+    )
+    operators = OperatorChoices(
+        spatial_type=("std", "maxpool"),
+        spatial_kernel=(1, 2),
+        temporal_type=("1d",),
+        temporal_kernel=(1, 2),
+        width=(1.0,),
+        expand=(0, 1),
+        squeeze=(0.0,),
+        context_gate=(False,),
+        skip=(False,),
+        act=("relu", "hswish"),
+    )
+    expected = ExpectedCost(shapes, operators, CLASSES, layer_cost, unit_cost=UNIT, constant=CONSTANT)
+    costs = {plan: [network_cost(g) for g in every_network(relax_plan(plan, operators))] for plan in shapes.plans()}
+    for which, best in (("cheapest", min), ("dearest", max)):
+        for plan, each in costs.items():
+            assert network_cost(extreme_network(expected, plan, which)) == pytest.approx(best(each))
+        assert network_cost(extreme_genotype(expected, which)) == pytest.approx(best(map(best, costs.values())))
+
 
 PLAN = Plan(
     image_size=11,
@@ -20,101 +118,73 @@ PLAN = Plan(
     blocks=(
         BlockPlan(spatial_stride=2, filters=12, repeats=2),
         BlockPlan(spatial_stride=1, temporal_stride=2, filters=16, repeats=3),
-        BlockPlan(spatial_stride=3, filters=8),
     ),
 )
-RELAXED = relax_plan(PLAN, OperatorChoices(width=(0.5, 1.0), expand=(1, 2, 3)))
-UNIT_MS, CONSTANT_MS, CLASSES = 0.3, 2.0, 5
 
 
-def layer_cost(layer) -> float:
-    """A cost of no structure at all: any two layers that differ in anything cost differently."""
-    return zlib.crc32(repr(layer).encode()) % 1000 / 100
-
-
-def network_cost(genotype) -> float:
-    network = lower(genotype, CLASSES)
-    layers = sum(layer_cost(layer) for layer in network.layers())
-    return CONSTANT_MS + UNIT_MS * len(network.units) + layers + layer_cost(network.head)
-
-
-@pytest.fixture(scope="module")
-def expected():
-    return ExpectedCost(RELAXED, CLASSES, layer_cost, unit_cost=UNIT_MS, constant=CONSTANT_MS)
-
-
-def random_logits(seed):
-    rng = np.random.default_rng(seed)
-    return tuple(
-        {gene: jnp.asarray(rng.standard_normal(len(block.candidates(gene))), jnp.float32) for gene in GENES}
-        for block in RELAXED.blocks
-    )
-
-
-def softmax(logits):
-    return jax.tree.map(jax.nn.softmax, logits)
-
-
-def draw(p, rng):
-    chosen = tuple(
-        {
-            gene: int(rng.choice(len(q), p=np.asarray(q, float) / np.asarray(q, float).sum()))
-            for gene, q in block.items()
-        }
-        for block in p
-    )
-    return RELAXED.decode(chosen)
-
-
-def test_at_one_hot_it_is_the_network_s_own_cost(expected):
-    rng, p, call = np.random.default_rng(0), softmax(random_logits(0)), jax.jit(lambda w: expected(w))
-    for _ in range(25):
-        genotype = draw(p, rng)
-        assert float(call(one_hot(RELAXED, genotype))) == pytest.approx(network_cost(genotype), rel=1e-5)
-
-
-def test_it_is_the_mean_over_sampled_networks(expected):
-    rng, p = np.random.default_rng(1), softmax(random_logits(1))
-    costs = [network_cost(draw(p, rng)) for _ in range(2000)]
-    error = np.std(costs) / np.sqrt(len(costs))
-    assert abs(float(expected(p)) - np.mean(costs)) < 3 * error
-
-
-def test_its_gradient_matches_finite_differences(expected):
-    logits = random_logits(2)
-    flat, unravel = jax.flatten_util.ravel_pytree(logits)
-    with jax.enable_x64():
-        call = jax.jit(lambda v: expected(softmax(unravel(v.astype(jnp.float32)))))
-        gradient = jax.grad(call)(flat)
-        rng = np.random.default_rng(2)
-        for _ in range(5):
-            direction = jnp.asarray(rng.standard_normal(flat.shape), jnp.float32)
-            step = 0.02
-            slope = (float(call(flat + step * direction)) - float(call(flat - step * direction))) / (2 * step)
-            assert slope == pytest.approx(float(gradient @ direction), rel=0.02, abs=0.02)
-
-
-def test_block_options_sum_to_the_network_s_cost(expected):
-    rng, p = np.random.default_rng(3), softmax(random_logits(3))
-    for _ in range(10):
-        genotype = draw(p, rng)
-        total, width = expected.constant, 3
-        for index, (chosen, block) in enumerate(zip(RELAXED.encode(genotype), genotype.blocks)):
-            total += expected.block_options(index, width)[tuple(chosen[gene] for gene in GENES)]
-            width = block.filters * block.expand
-        total += expected.head[RELAXED.blocks[-1].widths.index(width)]
-        assert total == pytest.approx(network_cost(genotype))
-
-
-def test_no_sampled_network_is_beyond_the_extremes(expected):
-    low, high = (network_cost(extreme_network(expected, which)) for which in ("cheapest", "dearest"))
-    rng, p = np.random.default_rng(4), softmax(random_logits(4))
-    assert all(low <= network_cost(draw(p, rng)) <= high for _ in range(300))
+def test_one_plan_needs_no_shape_probabilities():
+    expected = ExpectedCost.of_plan(PLAN, OperatorChoices(), CLASSES, layer_cost)
+    operators, shapes = random_probabilities(expected, np.random.default_rng(0))
+    call = jax.jit(expected)
+    assert float(call(operators)) == pytest.approx(float(call(operators, shapes)))
 
 
 def test_parameters_and_multiply_adds_are_expected_the_same_way():
-    p, rng = softmax(random_logits(5)), np.random.default_rng(5)
     for name in ("params", "macs"):
-        mean = float(ExpectedCost(RELAXED, CLASSES, lambda layer, name=name: float(getattr(layer, name)))(p))
-        counts = [getattr(lower(draw(p, rng), CLASSES), name) for _ in range(600)]
-        assert abs(mean - np.mean(counts)) < 4 * np.std(counts) / np.sqrt(600)
+        expected = ExpectedCost.of_plan(
+            PLAN, OperatorChoices(), CLASSES, lambda layer, name=name: float(getattr(layer, name))
+        )
+        rng = np.random.default_rng(5)
+        p = random_probabilities(expected, rng)
+        counts = [getattr(lower(draw_network(expected, p, rng)[2], CLASSES), name) for _ in range(600)]
+        assert abs(float(jax.jit(expected)(*p)) - np.mean(counts)) < 4 * np.std(counts) / np.sqrt(600)
+
+
+def test_an_illegal_candidate_gets_no_weight_even_where_it_has_all_of_it():
+    expected = ExpectedCost.of_plan(PLAN, OperatorChoices(), CLASSES, layer_cost)
+    operators, _ = random_probabilities(expected, np.random.default_rng(1))
+    kinds = expected.blocks[0].sites.relaxed.spatial
+    operators[0]["spatial"] = np.eye(len(kinds))[kinds.index(IDENTITY)]
+    rest = np.array([kind != IDENTITY for kind in kinds])
+    uniform = ({**operators[0], "spatial": rest / rest.sum()}, operators[1])
+    call = jax.jit(expected)
+    assert float(call(operators)) == pytest.approx(float(call(uniform)))
+
+
+def test_expected_memory_is_below_the_mean_and_has_a_gradient():
+    space = ShapeSpace(ShapeChoices(image_size=(8, 16), num_frames=(2, 4), blocks=(BlockShapes(),)))
+    memory = ExpectedMemory(space, OperatorChoices(), CLASSES)
+    expected = ExpectedCost(space, OperatorChoices(), CLASSES, layer_cost)
+    rng = np.random.default_rng(2)
+    p = random_probabilities(expected, rng)
+    sampled = [memory_mb(lower(draw_network(expected, p, rng)[2], CLASSES)) for _ in range(500)]
+    memory_of = jax.jit(memory)
+    assert 0 < float(memory_of(*p)) < np.mean(sampled) + 3 * np.std(sampled) / np.sqrt(500)
+    slope = jax.jit(jax.grad(lambda shapes: memory(p[0], shapes)))(jax.tree.map(jnp.asarray, p[1]))
+    assert float(slope[ShapeKey("image_size")][1]) > float(slope[ShapeKey("image_size")][0])
+
+
+def test_peak_memory_by_hand():
+    block = Block(spatial_type="std", spatial_kernel=3, filters=4, skip=True)
+    network = lower(Genotype(image_size=6, num_frames=1, blocks=(block,)), 2)
+    # 1x1 of 3 to 4, conv of 4 to 4, expanding 1x1 of 4 to 4 channels, the last two beside the 3 of the input.
+    assert peak_activation_bytes(network) == 4 * 36 * (4 + 4 + 3)
+    assert memory_mb(network) == (4 * network.params + peak_activation_bytes(network)) / 2**20
+
+
+def test_a_space_too_large_to_tabulate_is_refused_with_what_to_shorten(monkeypatch):
+    monkeypatch.setattr(expected_module, "MOST_NUMBERS", 100)
+    with pytest.raises(InvalidInputError, match=r"at most 100 costs of layers.*: shorten "):
+        ExpectedCost.of_plan(PLAN, OperatorChoices(), CLASSES, layer_cost)
+
+
+def test_wrong_numbers_of_probabilities_and_foreign_plans_are_refused():
+    expected = ExpectedCost.of_plan(PLAN, OperatorChoices(), CLASSES, layer_cost)
+    operators, _ = random_probabilities(expected, np.random.default_rng(1))
+    with pytest.raises(InvalidInputError, match="every block of the space, 2; got 1"):
+        expected(operators[:1])
+    with pytest.raises(InvalidInputError, match="plans of its own space"):
+        extreme_network(expected, Plan(image_size=7, num_frames=4, blocks=PLAN.blocks), "cheapest")
+    shapes = ShapeSpace(ShapeChoices(image_size=(8, 16)))
+    with pytest.raises(InvalidInputError, match="none were given for image_size"):
+        ExpectedCost(shapes, OperatorChoices(), CLASSES, layer_cost)(operators[:1])

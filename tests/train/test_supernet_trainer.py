@@ -52,8 +52,7 @@ TRAINING = SupernetTraining(
 
 def view_of(plan):
     step = 8 // plan.image_size
-    frames = slice(0, plan.window, plan.frame_stride)
-    return lambda clip, starts: clip[:, frames, ::step, ::step].astype(jnp.float32)
+    return lambda clip, times: clip[:, : plan.num_frames, ::step, ::step].astype(jnp.float32)
 
 
 def nothing(weights, shapes):
@@ -80,7 +79,7 @@ def batches(seed, size=8):
         yield {
             "clip": clip.astype(np.uint8),
             "label": label,
-            "starts": np.zeros(size, np.int32),
+            "times": np.zeros((size, 1), np.int32),
             "weight": np.ones(size, np.float32),
         }
 
@@ -204,9 +203,9 @@ def test_second_order_agrees_with_exact_differentiation():
     @jax.jit
     def exact(weights):
         def behind_a_step(weights):
-            grads = jax.grad(loss)(state.params, weights, train["clip"], train["starts"], train["label"])
+            grads = jax.grad(loss)(state.params, weights, train["clip"], train["times"], train["label"])
             moved = jax.tree.map(lambda p, g: p - rate * g, state.params, grads)
-            return loss(moved, weights, val["clip"], val["starts"], val["label"])
+            return loss(moved, weights, val["clip"], val["times"], val["label"])
 
         return jax.grad(behind_a_step)(weights)
 

@@ -1,197 +1,298 @@
-"""Expected cost of a relaxed network, exactly, for any cost that is a sum over its layers.
+"""Expected cost of a relaxed space, exactly, for any cost that is a sum over layers.
 
-What a layer costs depends on the channels it receives, hence on earlier choices. In one plan these are the width behind
-the block before and, inside a unit, whether a convolution or a bypass (pool, identity) came first. The distribution
-over them is propagated, so the result is the mean over networks drawn from the gene weights, not a sum of probabilities
-times costs at some nominal width. Differentiable in every weight; at one-hot weights it is that network's own cost.
+What a layer costs depends on the sizes it meets, hence on the shape genes, and on the channels it receives, hence on
+earlier operators. The distribution over what a block receives (frames, side, channels) is propagated block by block, so
+the result is the mean over the networks one would draw, not probabilities times costs at some nominal size. Inside a
+unit the genes that decide widths are conditioned on: filters, expand, inverted, and whether spatial and temporal
+operator are bypasses (pool, identity) or convolutions; everything else is averaged in closed form. Differentiable in
+every probability; at one-hot probabilities it is that network's own cost.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.nn.supernet import GeneWeights
-from tvnjax.space.genotype import POOLS, Block
-from tvnjax.space.lowering import (
-    expand_layers,
-    gate_layers,
-    shortcut_layers,
-    spatial_layers,
-    strided,
-    temporal_layers,
-)
-from tvnjax.space.network import Head, Layer, Shape
-from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedBlock, RelaxedPlan
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.draws import Draws, striding
+from tvnjax.latency.sites import BlockSites, Front
+from tvnjax.latency.unit_cost import LayerCost, LayerCosts, UnitTables
+from tvnjax.latency.unit_mean import UnitMean, UnitStack
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import Head, HeadKind, Network, Shape
+from tvnjax.space.relaxed import GENES, OperatorChoices
+from tvnjax.space.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
 
-LayerCost = Callable[[Layer | Head], float]
-
-
-def _bypasses(operator: Operator) -> bool:
-    return operator == IDENTITY or operator[0] in POOLS
+MOST_NUMBERS = 50_000_000
+"""Most costs that are tabulated."""
 
 
-class UnitCost:
-    """Cost tables of one unit. Letters of their axes: c input width, o spatial and t temporal operator, f filters,
-    e expand, r squeeze."""
+class BlockTables:
+    """Tables of one block: its first unit, and its odd and even later ones where it can have them."""
 
-    def __init__(self, block: RelaxedBlock, repeat: int, shape: Shape, widths: Sequence[int], cost: LayerCost):
-        self.block, self.repeat, self.widths = block, repeat, tuple(widths)
-        fixed = block.fixed
-        spatial_stride = fixed.spatial_stride if repeat == 0 else 1
-        temporal_stride = fixed.temporal_stride if repeat == 0 else 1
-        timed = repeat % 2 == 0 and shape.t > 1
+    def __init__(self, sites: BlockSites):
+        self.sites = sites
+        kept = sites.widths if sites.can_keep else []
+        relaxed, cells = sites.relaxed, sites.cells
+        self.first = UnitTables(sites.first, sites.widths, cells, kept, relaxed)
+        self.later = {
+            timed: UnitTables(sites.later[timed], None, cells, kept, relaxed)
+            for timed in (False, True)
+            if sites.repeats > 1 + timed
+        }
 
-        def total(layers: Sequence[Layer]) -> float:
-            return float(sum(cost(layer) for layer in layers))
+    @property
+    def units(self) -> list[UnitTables]:
+        return [self.first, *self.later.values()]
 
-        def genes(**values: object) -> Block:
-            return replace(fixed, **values)
-
-        between = strided(shape, (1, spatial_stride, spatial_stride), shape.c)
-        behind = strided(between, (temporal_stride, 1, 1), shape.c) if timed else between
-        self.out_shape = behind
-
-        def spatial(operator: Operator, c: int, f: int) -> float:
-            kind, k = operator
-            block = genes(spatial_kernel=k, filters=f, **({} if operator == IDENTITY else {"spatial_type": kind}))
-            return total(spatial_layers(block, spatial_stride, shape._replace(c=c)))
-
-        def temporal(operator: Operator, c: int, f: int) -> float:
-            if not timed:
-                return 0.0
-            kind, k = operator
-            block = genes(temporal_kernel=k, filters=f, **({} if operator == IDENTITY else {"temporal_type": kind}))
-            return total(temporal_layers(block, temporal_stride, between._replace(c=c)))
-
-        def expand(c: int, f: int, e: int) -> float:
-            return total(expand_layers(genes(filters=f, expand=e), behind._replace(c=c)))
-
-        cs, fs, es = self.widths, block.filters, block.expand
-        self.spatial_bypass = np.array([_bypasses(operator) for operator in block.spatial], np.float32)
-        self.temporal_bypass = np.array([_bypasses(operator) or not timed for operator in block.temporal], np.float32)
-        self.spatial = np.array([[[spatial(o, c, f) for f in fs] for c in cs] for o in block.spatial])
-        self.temporal_narrow = np.array([[temporal(t, f, f) for f in fs] for t in block.temporal])
-        self.temporal_wide = np.array([[[temporal(t, c, f) for f in fs] for c in cs] for t in block.temporal])
-        self.expand_narrow = np.array([[expand(f, f, e) for e in es] for f in fs])
-        self.expand_wide = np.array([[[expand(c, f, e) for e in es] for f in fs] for c in cs])
-        self.squeeze = np.array(
-            [
-                [[total(gate_layers(Block(squeeze=r), behind._replace(c=f * e))) for r in block.squeeze] for e in es]
-                for f in fs
-            ]
-        )
-        self.gate = np.array(
-            [[total(gate_layers(Block(context_gate=True), behind._replace(c=f * e))) for e in es] for f in fs]
-        )
-        skips = behind.t == shape.t
-        self.skip = np.array(
-            [
-                [
-                    [
-                        total(shortcut_layers(spatial_stride, shape._replace(c=c), behind._replace(c=f * e)))
-                        if skips
-                        else 0.0
-                        for e in es
-                    ]
-                    for f in fs
-                ]
-                for c in cs
-            ]
-        )
-
-    def expected(self, p: dict[str, Array], width: Array) -> Array:
-        """Mean cost under gene weights ``p`` and input-width weights ``width [c]``."""
-        sizes = np.outer(self.block.filters, self.block.expand)
-        joint = jnp.outer(p["filters"], p["expand"])
-        if self.repeat == 0:
-            mass = width[:, None, None] * joint
-        else:  # the input is what the same genes gave in the repeat before
-            mass = joint * (np.asarray(self.widths)[:, None, None] == sizes).astype(np.float32)
-        bypass_s = p["spatial"] @ self.spatial_bypass
-        bypass_t = p["temporal"] @ self.temporal_bypass
-        wide = bypass_s * bypass_t
-        gates = jnp.array(self.block.context_gate, jnp.float32) @ p["context_gate"]
-        skip = jnp.array(self.block.skip, jnp.float32) @ p["skip"]
-        by_cf = jnp.einsum("o,ocf->cf", p["spatial"], self.spatial)
-        by_cf += (1 - bypass_s) * (p["temporal"] @ self.temporal_narrow)
-        by_cf += bypass_s * jnp.einsum("t,tcf->cf", p["temporal"], self.temporal_wide)
-        by_fe = (1 - wide) * self.expand_narrow + self.squeeze @ p["squeeze"] + gates * self.gate
-        return (mass * (by_cf[:, :, None] + by_fe + wide * self.expand_wide + skip * self.skip)).sum()
-
-    def options(self, c: int) -> np.ndarray:
-        """Cost of every assignment of the block's genes, axes in the order of ``GENES``, for input width ``c``.
-
-        In later repeats the input width is the block's own, whatever ``c``.
-        """
-        sizes = np.outer(self.block.filters, self.block.expand)
-        pick = np.full(sizes.shape, self.widths.index(c)) if self.repeat == 0 else np.searchsorted(self.widths, sizes)
-        f, e = np.indices(sizes.shape)
-        by_s = self.spatial_bypass[:, None, None, None]
-        by_t = self.temporal_bypass[None, :, None, None]
-        cost = self.spatial[:, pick, f][:, None]  # o t f e
-        cost = cost + (1 - by_s) * self.temporal_narrow[None, :, :, None] + by_s * self.temporal_wide[:, pick, f][None]
-        wide = by_s * by_t
-        cost = cost + (1 - wide) * self.expand_narrow + wide * self.expand_wide[pick, f, e]
-        gates = np.array(self.block.context_gate, float)
-        skips = np.array(self.block.skip, float)
-        cost = cost[..., None, None, None] + self.squeeze[:, :, :, None, None]
-        cost = cost + self.gate[:, :, None, None, None] * gates[:, None]
-        return cost + self.skip[pick, f, e][:, :, None, None, None] * skips
+    def unit(self, repeat: int) -> UnitTables:
+        """Of repeat 0; of all odd ones (1); of all even ones behind the first (2)."""
+        return self.later[repeat == 2] if repeat else self.first
 
 
 class ExpectedCost:
-    """Expected cost of all networks of a plan; see the module's docstring.
+    """Mean cost of the networks drawn from operator and shape probabilities; see the module's docstring.
 
     Args:
-        plan: the relaxed plan.
+        shapes: plans; ``ExpectedCost.of_plan`` makes the space of one.
         cost: cost of one layer or of the head, in any unit.
-        unit_cost: added for every unit.
+        unit_cost: added for every unit that is not left out as idle.
         constant: added once.
+
+    Raises:
+        InvalidInputError: the space is too large to tabulate, or some block is left without a legal candidate.
     """
 
     def __init__(
         self,
-        plan: RelaxedPlan,
+        shapes: ShapeSpace,
+        operators: OperatorChoices,
         num_classes: int,
         cost: LayerCost,
         *,
         unit_cost: float = 0.0,
         constant: float = 0.0,
         channels: int = 3,
+        head: HeadKind = "mean",
     ):
-        shape = Shape(plan.num_frames, plan.image_size, plan.image_size, channels)
-        widths: tuple[int, ...] = (channels,)
-        self.plan = plan
-        self.units: list[list[UnitCost]] = []
-        for block in plan.blocks:
-            units: list[UnitCost] = []
-            for repeat in range(block.fixed.repeats):
-                units.append(UnitCost(block, repeat, shape, widths, cost))
-                shape, widths = units[-1].out_shape, block.widths
-            self.units.append(units)
-        count = sum(map(len, self.units))
-        self.constant = constant + unit_cost * count
-        self.head = np.array([cost(Head(in_shape=shape._replace(c=c), num_classes=num_classes)) for c in widths])
+        self.shapes, self.operators, self.num_classes = shapes, operators, num_classes
+        self.unit_cost, self.constant, self.channels = unit_cost, constant, channels
+        self.head_kind: HeadKind = head
+        self.costs = LayerCosts(cost)
+        choices = shapes.choices
+        self.fronts = sorted({Front(t, side) for t in choices.num_frames for side in choices.image_size})
+        fronts, widths = self.fronts, [channels]
+        self.blocks: list[BlockTables] = []
+        for block in choices.blocks:
+            self.blocks.append(BlockTables(BlockSites(fronts, widths, block, operators)))
+            fronts, widths = self.blocks[-1].sites.next_fronts, self.blocks[-1].sites.next_widths
+        self._check_candidates()
+        self._check_size()
+        for block in self.blocks:
+            for unit in block.units:
+                unit.fill(self.costs)
+        firsts = [(index, 0) for index in range(len(self.blocks))]
+        later = [(index, 1 + timed) for index, block in enumerate(self.blocks) for timed in block.later]
+        self.stacks = [
+            (UnitStack([self.blocks[b].unit(r) for b, r in keys], [b for b, _ in keys]), keys)
+            for keys in (firsts, later)
+            if keys
+        ]
+        self.heads = {
+            length: np.array(
+                [[self.head_cost(front, width) for width in sites.next_widths] for front in sites.next_fronts]
+            )
+            for length in choices.lengths
+            for sites in [self.blocks[length - 1].sites]
+        }
+        """By number of blocks, ``[fronts, widths]``: cost of the head."""
 
-    def __call__(self, weights: GeneWeights) -> Array:
-        """The mean cost, a scalar."""
-        total = jnp.asarray(self.constant, jnp.float32)
-        width = jnp.ones(1)
-        for block, units, p in zip(self.plan.blocks, self.units, weights):
-            for unit in units:
-                total += unit.expected(p, width)
-            width = _width_weights(block, p)
-        return total + width @ self.head.astype(np.float32)
+    @classmethod
+    def of_plan(
+        cls, plan: Plan, operators: OperatorChoices, num_classes: int, cost: LayerCost, **options: Any
+    ) -> "ExpectedCost":
+        """Expected cost of the networks of one plan; called without shape probabilities."""
+        return cls(ShapeSpace(ShapeChoices.fixed(plan)), operators, num_classes, cost, **options)
 
-    def block_options(self, index: int, c: int) -> np.ndarray:
-        """Cost of every assignment of one block's genes, axes in the order of ``GENES``, for input width ``c``."""
-        return np.sum([unit.options(c) for unit in self.units[index]], axis=0)
+    def __call__(
+        self, operators_p: Sequence[Mapping[str, Any]], shapes_p: Mapping[ShapeKey, Any] | None = None
+    ) -> Array:
+        """The mean cost, a scalar.
+
+        Args:
+            operators_p: for every block the probabilities of each gene's candidates, in the order of ``RelaxedBlock``.
+                Candidates a plan cannot have are masked and the rest renormalised (all legal ones alike where only
+                illegal ones have probability).
+            shapes_p: probabilities of every shape gene's values; may be left out where each has one value.
+        """
+        slots, units = self.slots(operators_p, shapes_p)
+        return self.constant + slots.sum() + units
+
+    def slots(
+        self,
+        operators_p: Sequence[Mapping[str, Any]],
+        shapes_p: Mapping[ShapeKey, Any] | None = None,
+        *,
+        largest: bool = False,
+    ) -> tuple[Array, Array]:
+        """Expected cost of every kind of layer by block and repeat, ``[slots]``, and the cost of units, a scalar.
+
+        Odd repeats of a block are one slot, and so are even ones behind the first.
+
+        Args:
+            largest: do not add up the repeats of a slot, but give the largest one's; and add the values of the unit's
+                input where a shortcut holds it beside a layer. What ``ExpectedMemory`` needs.
+        """
+        if len(operators_p) != len(self.blocks):
+            raise InvalidInputError(
+                f"expected costs take probabilities for every block of the space, {len(self.blocks)}; got "
+                f"{len(operators_p)}: also give those of blocks that may be absent"
+            )
+        shapes_p = self._shape_probabilities(shapes_p)
+        dtype = jnp.result_type(float, *jax.tree.leaves([dict(p) for p in operators_p]))
+        sizes = {key: jnp.asarray(p, dtype) for key, p in shapes_p.items()}
+        by_gene = {gene: jnp.stack([jnp.asarray(p[gene], dtype) for p in operators_p]) for gene in GENES}
+        draws = Draws.of(by_gene, self.blocks[0].sites.relaxed, self.operators.non_local_tokens)
+        cells = [self._cells(index, by_gene, sizes) for index in range(len(self.blocks))]
+        masses, states = self._masses(sizes, draws, cells)
+        relu = by_gene["act"] @ np.array([act == "relu" for act in self.operators.act], float)
+        lengths, every = sizes[ShapeKey("num_blocks")], self.shapes.choices.lengths
+        alive = [lengths @ np.array([length > b for length in every], float) for b in range(len(self.blocks))]
+        slots: list[Array] = []
+        total = jnp.zeros((), dtype)
+        for stack, keys in self.stacks:
+            mean = self._unit_mean(stack, keys, draws, cells, masses)
+            after = jnp.stack([(relu[b - 1] if b else 0 * relu[0]) if r == 0 else 0 * relu[0] + 1 for b, r in keys])
+            there = [alive[b] * self._repeats(b, r, sizes, first=largest) for b, r in keys]
+            costs = mean.slots() + (mean.held() if largest else 0.0)
+            slots.append((jnp.stack(there)[:, None] * costs).ravel())
+            total += self.unit_cost * (jnp.stack(there) * mean.units(after)).sum()
+        heads = [
+            share * (states[length] * jnp.asarray(self.heads[length], dtype)).sum()
+            for length, share in zip(every, lengths)
+        ]
+        return jnp.concatenate([*slots, jnp.stack(heads)]), total
+
+    def of_network(self, network: Network) -> float:
+        """The cost of one lowered network."""
+        layers = sum(self.costs.one(layer) for layer in network.layers())
+        return self.constant + self.unit_cost * len(network.units) + layers + self.costs.one(network.head)
+
+    def of_genotype(self, genotype: Genotype) -> float:
+        """The cost of one network."""
+        return self.of_network(lower(genotype, self.num_classes, channels=self.channels, head=self.head_kind))
+
+    def head_cost(self, front: Front, width: int) -> float:
+        shape = Shape(front.frames, front.side, front.side, width)
+        return self.costs.one(Head(in_shape=shape, num_classes=self.num_classes, pool=self.head_kind))
+
+    def _cells(self, index: int, by_gene: Mapping[str, Array], sizes: Mapping[ShapeKey, Array]) -> Array:
+        """``[n]``: probabilities of a block's cells."""
+        sites = self.blocks[index].sites
+        joint = jnp.outer(sizes[ShapeKey("filters", index)], by_gene["filters"][index]).ravel()
+        filters = joint @ sites.onto_filters.reshape(len(joint), -1)
+        widths = jnp.outer(by_gene["expand"][index], by_gene["inverted_bottleneck"][index]).ravel()
+        return jnp.outer(filters, widths).ravel()
+
+    def _masses(
+        self, sizes: Mapping[ShapeKey, Array], draws: Draws, cells: list[Array]
+    ) -> tuple[list[Array], list[Array]]:
+        """For every block ``[sites, widths]`` of its first unit, and ``[fronts, widths]`` before each block and behind
+        the last."""
+        choices = self.shapes.choices
+        at = np.array([self.fronts.index(Front(t, side)) for t in choices.num_frames for side in choices.image_size])
+        joint = jnp.outer(sizes[ShapeKey("num_frames")], sizes[ShapeKey("image_size")]).ravel()
+        masses, states = [], [_sums(joint[:, None], at, len(self.fronts))]
+        for index, (block, p) in enumerate(zip(self.blocks, cells)):
+            sites, state = block.sites, states[-1]
+            space, time = (sizes[ShapeKey(gene, index)] for gene in ("spatial_stride", "temporal_stride"))
+            flow = (state[:, None, :] * jnp.outer(space, time).ravel()[:, None]).reshape(-1, state.shape[1])
+            masses.append(mass := _sums(flow, sites.flow.ravel(), len(sites.first)))
+            ends = (sites.cells.out[:, None] == np.array(sites.next_widths)).astype(float)
+            reached = _sums(mass, sites.onto_next, len(sites.next_fronts))
+            behind = jnp.outer(reached.sum(1), p @ ends)
+            if sites.can_keep:
+                # Open blocks of bypasses do not end with their cell's width but keep what they received.
+                opened = p * sites.cells.open
+                keeping = mass * draws.keeping(sites.first, index)[:, None]
+                kept = _sums(keeping, sites.onto_next, len(sites.next_fronts))
+                same = (np.array(sites.widths)[:, None] == np.array(sites.next_widths)).astype(float)
+                behind += kept @ same * opened.sum() - jnp.outer(kept.sum(1), opened @ ends)
+            states.append(behind)
+        return masses, states
+
+    def _unit_mean(
+        self, stack: UnitStack, keys: list[tuple[int, int]], draws: Draws, cells: list[Array], masses: list[Array]
+    ) -> UnitMean:
+        def pad(x: Array, width: int) -> Array:
+            return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, width - x.shape[-1]),))
+
+        received, kept = [], []
+        for (index, repeat), unit in zip(keys, stack.units):
+            mass, onto = masses[index], self.blocks[index].sites.onto_later
+            if repeat:
+                mass = _sums(mass, onto[repeat == 2], len(unit.sites))
+            received.append(pad(mass.sum(1, keepdims=True) if repeat else mass, stack.widths))
+            kept.append(pad(mass[:, : len(unit.kept)], stack.kept))
+        by_unit = jnp.stack([pad(cells[index], stack.cells) for index, _ in keys])
+        return UnitMean(stack, draws, by_unit, jnp.concatenate(received), jnp.concatenate(kept))
+
+    def _repeats(self, index: int, repeat: int, sizes: Mapping[ShapeKey, Array], *, first: bool) -> Array:
+        """How many units of a kind there are on average, or the probability that there is one."""
+        sites = self.blocks[index].sites
+        which = range(repeat, sites.repeats, 2) if repeat else (0,)
+        counts = [sum(n > r for r in (list(which)[:1] if first else which)) for n in sites.shapes.repeats]
+        return sizes[ShapeKey("repeats", index)] @ np.array(counts, float)
+
+    def _shape_probabilities(self, shapes_p: Mapping[ShapeKey, Any] | None) -> Mapping[ShapeKey, Any]:
+        if shapes_p is not None:
+            return shapes_p
+        if self.shapes.searched:
+            raise InvalidInputError(
+                f"expected costs take probabilities for every shape gene with several values; none were given for "
+                f"{', '.join(map(str, self.shapes.searched))}: give them too"
+            )
+        return self.shapes.uniform()
+
+    def _check_candidates(self) -> None:
+        for index, block in enumerate(self.blocks):
+            for axis, legal, strides in (
+                ("spatial", striding(block.sites.relaxed.spatial), "strides_space"),
+                ("temporal", striding(block.sites.relaxed.temporal), "strides_time"),
+            ):
+                if not legal.any() and any(getattr(site, strides) for site in block.sites.first):
+                    raise InvalidInputError(
+                        f"a block that strides needs an operator that strides; block {index} can stride, and its only "
+                        f"{axis}_kernel is 1: the nearest legal kernel is 2"
+                    )
+            tokens = max(front.frames * front.side**2 for front in block.sites.next_fronts)
+            if 0 not in self.operators.non_local and tokens > self.operators.non_local_tokens:
+                raise InvalidInputError(
+                    f"a non-local layer sees at most {self.operators.non_local_tokens} positions; block {index} can "
+                    f"have {tokens} and non_local {self.operators.non_local}: the nearest legal value is 0"
+                )
+
+    def _check_size(self) -> None:
+        by_block = [sum(unit.numbers for unit in block.units) for block in self.blocks]
+        if sum(by_block) <= MOST_NUMBERS:
+            return
+        largest = self.blocks[int(np.argmax(by_block))].sites
+        counts = {f"{key.gene}": len(self.shapes.values(key)) for key in self.shapes.searched}
+        counts |= {"spatial_type x spatial_kernel": len(largest.relaxed.spatial), "width": len(self.operators.width)}
+        counts |= {"expand": len(self.operators.expand), "non_local": len(self.operators.non_local)}
+        longest = sorted(counts, key=lambda name: -counts[name])[:3]
+        raise InvalidInputError(
+            f"an expected cost tabulates at most {MOST_NUMBERS:,} costs of layers; this space has {sum(by_block):,}: "
+            f"shorten {', '.join(longest[:-1])} or {longest[-1]} ({', '.join(str(counts[name]) for name in longest)} "
+            f"values)"
+        )
 
 
-def _width_weights(block: RelaxedBlock, p: dict[str, Array]) -> Array:
-    sizes = np.outer(block.filters, block.expand).ravel()
-    onto = (sizes[:, None] == np.asarray(block.widths)).astype(np.float32)
-    return jnp.outer(p["filters"], p["expand"]).ravel() @ onto
+def _sums(values: Array, onto: np.ndarray, count: int) -> Array:
+    """Sums the rows of ``values`` that fall onto each of ``count`` rows."""
+    # A product with a one-hot matrix: quicker to compile, and to run at these sizes, than a scatter.
+    return (np.arange(count)[:, None] == onto).astype(values.dtype) @ values

@@ -8,9 +8,9 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.latency.cost_model import network_features, unit_features
+from tvnjax.latency.cost_model import CostModel, network_features, unit_features
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import extreme_network
+from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.measure import Prepared, measure, prepare_network, prepare_unit
 from tvnjax.latency.table import Fit, LatencyTable, fit_entries
 from tvnjax.latency.timer import Timer
@@ -18,7 +18,8 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import Network, Unit
-from tvnjax.space.relaxed import GENES, RelaxedPlan
+from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey, ShapeSpace
 
 Key = tuple[str, str]
 """Kind (``unit`` or ``network``) and key of an entry of the table."""
@@ -52,7 +53,7 @@ class Profile:
 
     fit: Fit
     expected: ExpectedCost
-    """Expected milliseconds of the relaxed plan."""
+    """Expected milliseconds of the relaxed space."""
     cheapest: Genotype
     cheapest_ms: float
     """Measured."""
@@ -64,13 +65,19 @@ class Profile:
     seconds: float
 
 
-def profile_plan(
-    plan: RelaxedPlan, num_classes: int, table: LatencyTable, profiling: Profiling, monitor: Monitor
+def profile_space(
+    shapes: ShapeSpace,
+    operators: OperatorChoices,
+    num_classes: int,
+    table: LatencyTable,
+    profiling: Profiling,
+    monitor: Monitor,
 ) -> Profile:
-    """Measures what the table lacks for a plan, fits the cost model, and measures its extreme networks."""
+    """Measures what the table lacks for a space, fits the cost model, and measures the space's extreme networks."""
     start = time.monotonic()
     timer = Timer(repeats=profiling.repeats)
-    genotypes = covering_genotypes(plan, max(profiling.networks, profiling.units), np.random.default_rng(0))
+    count = max(profiling.networks, profiling.units)
+    genotypes = covering_genotypes(shapes, operators, count, np.random.default_rng(0))
     lowered = [lower(genotype, num_classes) for genotype in genotypes]
     units = {unit.key: unit for network in lowered for unit in network.units}
     chosen = list(units.items())[: profiling.units]
@@ -92,8 +99,8 @@ def profile_plan(
     extremes: dict[str, tuple[Genotype, float]] = {}
     for done, which in enumerate(("cheapest", "dearest")):
         monitor.progress("profile", len(missing) + done, total, f"the {which} network")
-        costs = ExpectedCost(plan, num_classes, model.layer_ms, unit_cost=model.unit_ms, constant=model.network_ms)
-        genotype = extreme_network(costs, which)  # type: ignore[arg-type]
+        costs = _expected(shapes, operators, num_classes, model)
+        genotype = extreme_genotype(costs, which)  # type: ignore[arg-type]
         key = ("network", _network_key(genotype, num_classes))
         if key not in table.entries:
             network = lower(genotype, num_classes)
@@ -102,11 +109,10 @@ def profile_plan(
         keys.add(key)
         extremes[which] = (genotype, table.entries[key].median_ms)
     fitted = fit_entries(table.rows(keys))
-    model = fitted.model
     monitor.progress("profile", 1, 1, f"{measured} measured, {len(keys) - measured} known")
     return Profile(
         fit=fitted,
-        expected=ExpectedCost(plan, num_classes, model.layer_ms, unit_cost=model.unit_ms, constant=model.network_ms),
+        expected=_expected(shapes, operators, num_classes, fitted.model),
         cheapest=extremes["cheapest"][0],
         cheapest_ms=extremes["cheapest"][1],
         dearest=extremes["dearest"][0],
@@ -117,21 +123,62 @@ def profile_plan(
     )
 
 
-def covering_genotypes(plan: RelaxedPlan, count: int, rng: np.random.Generator) -> list[Genotype]:
-    """Networks in which every candidate of every choice occurs about equally often (a Latin hypercube)."""
-    columns = [
-        {
-            gene: rng.permutation(np.arange(count) % len(block.candidates(gene)))
-            if gene in block.active
-            else np.zeros(count, int)
-            for gene in GENES
-        }
-        for block in plan.blocks
-    ]
-    return [
-        plan.decode(tuple({gene: int(values[row]) for gene, values in block.items()} for block in columns))
-        for row in range(count)
-    ]
+def covering_genotypes(
+    shapes: ShapeSpace, operators: OperatorChoices, count: int, rng: np.random.Generator
+) -> list[Genotype]:
+    """Networks in which every value of every gene, of shapes and operators, occurs about equally often (a Latin
+    hypercube; where a plan cannot have what the hypercube asks for, one it can have is drawn)."""
+
+    def column(size: int) -> np.ndarray:
+        return rng.permutation(np.arange(count) % size)
+
+    sizes = {key: column(len(shapes.values(key))) for key in shapes.keys}
+    largest = relax_plan(shapes.largest(), operators)
+    columns = [{gene: column(len(block.candidates(gene))) for gene in GENES} for block in largest.blocks]
+    genotypes = []
+    for row in range(count):
+        plan = relax_plan(_plan(shapes, {key: int(values[row]) for key, values in sizes.items()}), operators)
+        chosen = []
+        for block, genes in zip(plan.blocks, columns):
+            indices = {}
+            for gene in GENES:
+                index, legal = int(genes[gene][row]), block.legal(gene)
+                if gene not in block.active:
+                    index = block.default(gene)
+                elif not legal[index]:
+                    index = int(rng.choice(np.flatnonzero(legal)))
+                indices[gene] = index
+            chosen.append(indices)
+        genotypes.append(plan.decode(tuple(chosen)))
+    return genotypes
+
+
+def _plan(shapes: ShapeSpace, indices: Mapping[ShapeKey, int]) -> Plan:
+    """The plan of given values; the longest frame stride that fits where the one asked for does not."""
+
+    def value(gene: str, block: int | None = None) -> int:
+        key = ShapeKey(gene, block)
+        return shapes.values(key)[indices[key]]
+
+    frames, stride = value("num_frames"), value("frame_stride")
+    fitting = [s for s, fits in zip(shapes.choices.frame_stride, shapes.legal_strides(frames)) if fits]
+    return shapes.canonical(
+        Plan(
+            image_size=value("image_size"),
+            num_frames=frames,
+            frame_stride=stride if stride in fitting else max(fitting),
+            blocks=tuple(
+                BlockPlan(**{gene: value(gene, index) for gene in BLOCK_SHAPE_GENES})
+                for index in range(value("num_blocks"))
+            ),
+        )
+    )
+
+
+def _expected(shapes: ShapeSpace, operators: OperatorChoices, num_classes: int, model: CostModel) -> ExpectedCost:
+    return ExpectedCost(
+        shapes, operators, num_classes, model.layer_ms, unit_cost=model.unit_ms, constant=model.network_ms
+    )
 
 
 def _prepare(what: Unit | Network) -> Prepared:

@@ -107,17 +107,27 @@ class Charge:
 
     Args:
         limit_s: seconds the strategy may use; ``None`` for no limit.
+        before_s: seconds charged already, to what the strategy builds on.
     """
 
-    def __init__(self, name: str, seed: int, task: SearchTask, monitor: Monitor, limit_s: float | None = None):
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        task: SearchTask,
+        monitor: Monitor,
+        limit_s: float | None = None,
+        before_s: float = 0.0,
+    ):
         self.name, self.seed, self.task, self.monitor, self.limit_s = name, seed, task, monitor, limit_s
+        self._before_s = before_s
         self.compile_seconds = 0.0
         self.candidates: list[Candidate] = []
         self._start = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._start
+        return self._before_s + time.monotonic() - self._start
 
     @property
     def spent(self) -> bool:
@@ -173,12 +183,14 @@ class Charge:
         )
 
 
-def run_strategy(strategy: Strategy, task: SearchTask, *, seed: int, limit_s: float, monitor: Monitor) -> SearchResult:
+def run_strategy(
+    strategy: Strategy, task: SearchTask, *, seed: int, limit_s: float, monitor: Monitor, before_s: float = 0.0
+) -> SearchResult:
     """Asks, filters, trains and tells until the seconds are spent; what is under way then is finished and counted.
 
     An infeasible proposal is told untrained, and its seconds are charged like any other's.
     """
-    charge = Charge(strategy.name, seed, task, monitor, limit_s)
+    charge = Charge(strategy.name, seed, task, monitor, limit_s, before_s)
     while not charge.spent:
         genotype = strategy.ask()
         if genotype is None:

@@ -1,46 +1,50 @@
-"""The runtime filter all strategies propose through."""
+"""The filter all strategies propose through: counted costs first, then the measured runtime."""
 
 import dataclasses
+from collections.abc import Callable
 
 from tvnjax.latency.cost_model import CostModel
 from tvnjax.latency.measure import Measurement, measure_network
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
+from tvnjax.search.budget import Budget
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.space.network import Network
 
 
 @dataclasses.dataclass(kw_only=True)
 class RuntimeFilter:
-    """Refuses a network whose measured latency is over the budget.
+    """Refuses a network that is over one of the budgets; what counts for the latency is what was measured.
 
     A network predicted to be over by more than ``margin`` (the error nine in ten predictions stay within) is refused
     unmeasured; every other one is compiled and timed. Each network is measured once, whichever strategy proposes it;
     its compilation is charged to the first.
     """
 
-    budget_ms: float
+    budget: Budget
+    """With its milliseconds decided."""
     model: CostModel
     margin: float
-    num_classes: int
+    lower: Callable[[Genotype], Network]
     timer: Timer
     measured: dict[str, Measurement] = dataclasses.field(default_factory=dict)
 
     def check(self, genotype: Genotype) -> tuple[Verdict, float]:
         """The verdict, and the compile seconds it took."""
-        network = lower(genotype, self.num_classes)
-        predicted = self.model.predict(network)
-        if predicted > self.budget_ms * (1 + self.margin):
-            reason = (
-                f"predicted {predicted:.3g} ms, over {self.budget_ms:.3g} by more than the margin {self.margin:.0%}"
-            )
+        network = self.lower(genotype)
+        predicted, budget_ms = self.model.predict(network), self.budget.ms
+        assert budget_ms is not None, "the budget's milliseconds are decided before the search"
+        reason = self.budget.exceeded(network)
+        if reason is None and predicted > budget_ms * (1 + self.margin):
+            reason = f"predicted {predicted:.3g} ms, over {budget_ms:.3g} by more than the margin {self.margin:.0%}"
+        if reason is not None:
             return Verdict(predicted_ms=predicted, latency_ms=None, feasible=False, reason=reason), 0.0
         known, compiling = genotype_id(genotype), 0.0
         if known not in self.measured:
             self.measured[known] = measure_network(network, self.timer)
             compiling = self.measured[known].compile_seconds
         latency = self.measured[known].median_ms
-        feasible = latency <= self.budget_ms
-        reason = None if feasible else f"measured {latency:.3g} ms, over {self.budget_ms:.3g}"
+        feasible = latency <= budget_ms
+        reason = None if feasible else f"measured {latency:.3g} ms, over {budget_ms:.3g}"
         return Verdict(predicted_ms=predicted, latency_ms=latency, feasible=feasible, reason=reason), compiling

@@ -1,53 +1,79 @@
-"""Differentiable search: weights and architecture logits by gradient, then projection under the budget.
+"""Differentiable search: weights, operator logits and shape logits by gradient, then projection under the budget.
 
-First-order bilevel, as in DARTS: a weight step on training clips, a logit step on validation clips. The logits' loss is
-the validation cross-entropy plus an augmented Lagrangian of ``log(expected latency / budget) <= 0``, whose
-multiplier is learned, so that one run lands on one budget.
+Inside a plan (one assignment of the shape genes) the operator genes are a softmax mixture, trained bilevel as in DARTS.
+Over plans there is a policy: independent softmaxes over the values of every shape gene. A working set of compiled plans
+shares one set of weights; every few steps all its members are scored on the *same* validation clips, which gives the
+exact gradient of the expected validation loss over the set, without sampling noise. The costs' gradient is exact over
+all plans. Both meet in an augmented Lagrangian of ``log(expected cost / budget) <= 0`` with learned multipliers.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.nn.supernet import GeneWeights, one_hot
 from tvnjax.search.base import Charge, SearchResult, SearchTask
-from tvnjax.search.discretize import Probabilities, discretize
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedPlan
-from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
-from tvnjax.train.trainer import Batch, Score
+from tvnjax.search.budget import Costs
+from tvnjax.search.diagnostics import describe, marginals, shape_marginals
+from tvnjax.search.projection import Data, Projection, ProjectionConfig
+from tvnjax.search.working_set import WorkingSet
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.train.supernet_trainer import ArchSchedule, Bilevel, Mode, SupernetState, SupernetTrainer, SupernetTraining
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DifferentiableConfig:
-    """How the relaxed network is searched."""
+    """How the relaxed network is searched. Parts and rates are in units of progress, so that they mean the same
+    however many steps there are."""
 
     steps: int = 400
     """Weight steps."""
     batch_size: int = 32
+    mode: Mode = "mixture"
+    """``mixture``: every candidate runs, weighted. ``sampled``: one path a gene for the weights, drawn by Gumbel-max,
+    and two for the logits' gradient (as ProxylessNAS); what is not drawn does not run."""
+    bilevel: Bilevel = "first"
+    """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
+    order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""
     arch_warmup: float = 0.4
     """Part of the steps that train weights alone: logits that move while weights are raw favour what learns fastest."""
     learning_rate: float = 3e-3
-    arch_learning_rate: float = 0.05
+    schedule: Literal["step", "cosine"] = "step"
+    """Of the weights. Under a cosine one differentiable video search is known to collapse onto skips and pools."""
+    arch_learning_rate: float = 0.1
+    """Of the operator logits (Adam)."""
+    arch_schedule: ArchSchedule = "temperature"
+    """Of that rate behind the warm-up: it falls as the temperature does, stays, or falls along a cosine."""
     temperature: float = 0.1
     """Softmax temperature at the end; it is 1 during the warm-up and falls by a constant factor a step from then on.
     Low enough that the relaxed network ends close to a single one: what is left over is lost in the projection."""
+    logit_penalty: float = 0.0
+    """Weight of the mean log-sum-exp of the logits, ramped with progress: keeps single logits from running away."""
+    latency_weight: float = 0.0
+    """Weight of ``log(expected ms)`` in the loss: above 0 a network is wanted that is fast, not merely within the
+    budget. (0.1: a doubling of the latency must be worth 0.07 nats.)"""
     multiplier_rate: float = 0.5
-    """Step of the latency multiplier, in units of ``log(expected / budget)``."""
+    """Step of the budgets' multipliers, in units of ``log(expected / budget)``."""
     penalty: float = 4.0
     """Weight of the quadratic term of the augmented Lagrangian."""
-    top_k: int = 8
-    """Likeliest networks within the budget that are ranked with inherited weights."""
-    finalists: int = 3
-    """Of these, how many are trained shortly from scratch."""
-    recalibration_batches: int = 8
-    """Batches the running statistics are recomputed on before a network is scored with inherited weights."""
+    working_set: int = 6
+    """Plans kept compiled; a handful on a CPU, 16 to 64 on an accelerator."""
+    redraws: int = 3
+    """How often the weakest third of the working set is drawn anew from the policy."""
+    score_every: int = 4
+    """Steps between scorings of the whole working set."""
+    score_clips: int = 64
+    """Validation clips of a scoring, the same for every plan."""
+    shape_learning_rate: float = 3.0
+    """Of the shape logits (plain gradient steps)."""
+    shape_decay: float = 0.02
+    """Pull of the shape logits towards uniform at each step, so that no value dies by a few unlucky scorings."""
+    projection: ProjectionConfig = dataclasses.field(default_factory=ProjectionConfig)
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not 0 <= self.arch_warmup < 1 or not 0 < self.temperature <= 1:
@@ -55,186 +81,178 @@ class DifferentiableConfig:
                 "a search has steps of at least 1, arch_warmup in [0, 1) and temperature in (0, 1]; got "
                 f"{self.steps}, {self.arch_warmup} and {self.temperature}"
             )
-        if not 1 <= self.finalists <= self.top_k:
-            raise InvalidInputError(
-                f"finalists are 1 to top_k of the top_k networks; got finalists {self.finalists} and top_k {self.top_k}"
-            )
+        for name in ("working_set", "score_every", "score_clips", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"search.{name} is at least 1; got {getattr(self, name)}")
+        for name in ("logit_penalty", "latency_weight", "redraws", "shape_decay"):
+            if getattr(self, name) < 0:
+                raise InvalidInputError(f"search.{name} is 0 or above; got {getattr(self, name)}")
 
-
-class Data:
-    """What a differentiable search reads.
-
-    Args:
-        train: endless batches of training clips.
-        val: endless batches of validation clips.
-        val_once: makes one pass over the validation split.
-    """
-
-    def __init__(self, train: Iterator[Batch], val: Iterator[Batch], val_once: Callable[[], Iterable[Batch]]):
-        self.train, self.val, self.val_once = train, val, val_once
+    def training(self) -> SupernetTraining:
+        names = {field.name for field in dataclasses.fields(SupernetTraining)}
+        return SupernetTraining(**{name: getattr(self, name) for name in names})
 
 
 class DifferentiableSearch:
-    """Trains the supernet, projects it onto the budget, ranks, filters by measured runtime, trains the finalists."""
+    """Trains the supernet and the policy, then hands over to the projection."""
 
     name = "differentiable"
 
     def __init__(
-        self, config: DifferentiableConfig, plan: RelaxedPlan, expected: ExpectedCost, num_classes: int, seed: int
+        self,
+        config: DifferentiableConfig,
+        shapes: ShapeSpace,
+        operators: OperatorChoices,
+        costs: Costs,
+        num_classes: int,
+        seed: int,
+        **trainer_options: Any,
     ):
-        self.config, self.plan, self.expected = config, plan, expected
-        self.num_classes, self.seed = num_classes, seed
+        self.config, self.shapes, self.operators, self.costs = config, shapes, operators, costs
+        self.num_classes, self.seed, self._trainer_options = num_classes, seed, trainer_options
+        self._rng = np.random.default_rng([seed, 4])
 
     def run(self, task: SearchTask, data: Data, monitor: Monitor) -> tuple[SearchResult, SupernetState]:
         """Returns the result and the trained supernet's state."""
         config = self.config
         charge = Charge(self.name, self.seed, task, monitor)
         trainer = SupernetTrainer(
-            self.plan,
+            self.shapes,
+            self.operators,
             self.num_classes,
-            self.expected,
-            steps=config.steps,
-            learning_rate=config.learning_rate,
-            arch_learning_rate=config.arch_learning_rate,
-            budget_ms=task.budget_ms,
-            penalty=config.penalty,
-            multiplier_rate=config.multiplier_rate,
+            data.view_of,
+            self.costs.parts,
+            len(self.costs.names),
+            config.training(),
             seed=self.seed,
+            **self._trainer_options,
         )
         state = trainer.init()
+        projection = Projection(config.projection, trainer, self.costs, charge, data, config.latency_weight)
+        plans = WorkingSet(self.shapes, config.working_set, self._rng, allowed=projection.fits)
+        self._fill(plans.fill, trainer, state, data, charge)
         warmup = int(config.arch_warmup * config.steps)
+        redraw = {warmup + (config.steps - warmup) * (i + 1) // (config.redraws + 2) for i in range(config.redraws)}
+        losses: dict[Plan, float] = {}
         for step in range(1, config.steps + 1):
             progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
             temperature = config.temperature**progress
-            state, loss = trainer.weight_step(state, next(data.train), temperature)
-            val_loss, expected_ms = None, None
+            plan = self._pick(plans, trainer, state, projection, progress)
+            batch = data.cut(next(data.train), plan, self._rng)
+            state, loss, _ = trainer.weight_step(state, plan, batch, temperature)
+            val_loss, parts = None, None
             if step > warmup:
-                state, val_loss, expected_ms = trainer.arch_step(state, next(data.val), temperature)
+                val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
+                state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress)
+                if self.shapes.searched and step % config.score_every == 0:
+                    state = self._shape_step(plans, trainer, state, data, temperature, losses)
+                if self.shapes.searched and step in redraw:
+                    weights = jax.device_get(trainer.shape_weights(state.shapes))
+                    self._fill(lambda _, weights=weights: plans.renew(weights), trainer, state, data, charge)
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
-                self._report(charge, trainer, state, step, warmup, temperature, loss, val_loss, expected_ms)
+                self._report(charge, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
+        projection.run(state, plans, config.temperature)
         charge.compile_seconds += trainer.compile_seconds
-        probabilities = jax.device_get(trainer.probabilities(state, config.temperature))
-        self._choose(charge, trainer, state, probabilities, data)
         return charge.result(), state
 
-    def _choose(
+    def _fill(
         self,
-        charge: Charge,
+        fill: Callable[[Any], list[Plan]],
         trainer: SupernetTrainer,
         state: SupernetState,
-        probabilities: Probabilities,
         data: Data,
+        charge: Charge,
     ) -> None:
-        """Projection, ranking with inherited weights, runtime filter, short training of the finalists."""
-        config, budget = self.config, charge.task.budget_ms
-        relaxed = trainer.probabilities(state, config.temperature)
-        batches = [next(data.train) for _ in range(config.recalibration_batches)]
-        # The running statistics lag behind logits that still moved; what is lost later should not be blamed on them.
-        soft = trainer.score(trainer.recalibrate(state, relaxed, batches), relaxed, data.val_once())
-        ledger = [_row("soft", soft, float(self.expected(relaxed)), "expected ms")]
-        choices = discretize(probabilities, self.expected, budget, count=config.top_k)
-        ranked: list[tuple[float, Genotype]] = []
-        for number, choice in enumerate(choices, 1):
-            weights = one_hot(self.plan, choice.genotype)
-            raw = trainer.score(state, weights, data.val_once()) if number == 1 else None
-            calibrated = trainer.recalibrate(state, weights, batches)
-            score = trainer.score(calibrated, weights, data.val_once())
-            ranked.append((score.fitness, choice.genotype))
-            if raw is not None:
-                ledger.append(_row("one-hot", raw, choice.predicted_ms, "predicted ms"))
-                ledger.append(_row("recalibrated", score, choice.predicted_ms, "predicted ms"))
-            text = f"ranking with inherited weights, {number} of {len(choices)}"
-            charge.monitor.progress(self.name, config.steps, config.steps, text)
-        ranked.sort(key=lambda pair: -pair[0])
-        trained = 0
-        for fitness, genotype in ranked:
-            candidate = charge.consider(genotype)
-            trained += candidate.evaluation is not None
-            text = f"finalist {trained} of {config.finalists}, inherited top-1 + top-5 {fitness:.3f}"
-            charge.monitor.progress(self.name, config.steps, config.steps, text)
-            if trained == config.finalists:
-                break
-        if trained == 0:
-            self._repair(charge, probabilities)
-        best = charge.result().best
-        if best is not None and best.evaluation is not None:
-            ledger.append(
-                {
-                    "stage": "short training from scratch",
-                    "top1": best.evaluation.top1,
-                    "latency_ms": best.verdict.latency_ms,
-                    "note": "measured ms; the finalist chosen",
-                }
-            )
-        charge.monitor.event("ledger", strategy=self.name, seed=self.seed, rows=ledger)
+        """Compiles the plans that are new to the working set."""
+        new = fill(jax.device_get(trainer.shape_weights(state.shapes)))
+        charge.monitor.progress(self.name, 0, self.config.steps, f"compiling {len(new)} plans")
+        batch, scoring = next(data.train), next(data.scoring)
+        trainer.compile(
+            new, state, lambda plan: data.cut(batch, plan, None), lambda plan: data.cut(scoring, plan, None)
+        )
+        for plan in new:
+            charge.monitor.event("plan", strategy=self.name, seed=self.seed, plan=str(plan), charged_s=charge.seconds)
 
-    def _repair(self, charge: Charge, probabilities: Probabilities) -> None:
-        """No likely network was measured within the budget: asks for less and less predicted latency."""
-        budget = charge.task.budget_ms
-        for part in (0.95, 0.9, 0.8, 0.65, 0.5, 0.3):
-            for choice in discretize(probabilities, self.expected, part * budget):
-                if charge.consider(choice.genotype).evaluation is not None:
-                    return
+    def _pick(
+        self,
+        plans: WorkingSet,
+        trainer: SupernetTrainer,
+        state: SupernetState,
+        projection: Projection,
+        progress: float,
+    ) -> Plan:
+        """A member by the policy, part of the time by lot: half at first, a tenth at the end. The lot favours cheap
+        plans, by the root of their largest latency: the seconds of a step go up with it, and a cheap plan needs no fewer."""
+        if len(plans.plans) == 1:
+            return plans.plans[0]
+        p = plans.probabilities(jax.device_get(trainer.shape_weights(state.shapes)))
+        share = 0.5 - 0.4 * progress
+        lot = np.array([projection.predicted_range(plan)[1] ** -0.5 for plan in plans.plans])
+        return plans.plans[int(self._rng.choice(len(p), p=(1 - share) * p + share * lot / lot.sum()))]
+
+    def _shape_step(
+        self,
+        plans: WorkingSet,
+        trainer: SupernetTrainer,
+        state: SupernetState,
+        data: Data,
+        temperature: float,
+        losses: dict[Plan, float],
+    ) -> SupernetState:
+        """Scores the working set on the same clips and moves the policy."""
+        clips = next(data.scoring)
+        fresh = [trainer.plan_loss(state, plan, data.cut(clips, plan, self._rng), temperature) for plan in plans.plans]
+        for plan, loss in zip(plans.plans, jax.device_get(fresh)):
+            # Half of the scoring before: the clips are common, but few.
+            losses[plan] = 0.5 * losses.get(plan, float(loss)) + 0.5 * float(loss)
+        values = np.array([losses[plan] for plan in plans.plans], np.float32)
+        return trainer.shape_step(
+            state, values, plans.members(), temperature, self.config.shape_learning_rate, self.config.shape_decay
+        )
 
     def _report(
         self,
         charge: Charge,
         trainer: SupernetTrainer,
         state: SupernetState,
+        plans: WorkingSet,
         step: int,
         warmup: int,
         temperature: float,
         loss: jax.Array,
         val_loss: jax.Array | None,
-        expected_ms: jax.Array | None,
+        parts: jax.Array | None,
     ) -> None:
-        weights = trainer.probabilities(state, temperature)
-        expected = float(self.expected(weights) if expected_ms is None else expected_ms)
+        weights, shapes = jax.device_get(trainer.probabilities(state, temperature))
+        if parts is None:
+            parts = trainer.parts(state, temperature)
         if not np.isfinite(float(loss)):
             raise FloatingPointError(f"the search's loss is finite; at step {step} it is {float(loss)}")
+        budget = charge.task.budget_ms
+        expected_ms = float(parts[0]) * budget
+        where = {"strategy": self.name, "seed": self.seed, "step": step}
+        blocks = trainer.largest.blocks
+        costs = {
+            name: {"part": float(part), "multiplier": float(multiplier)}
+            for name, part, multiplier in zip(self.costs.names, parts, state.multipliers)
+        }
         charge.monitor.event(
             "search_step",
-            strategy=self.name,
-            seed=self.seed,
-            step=step,
+            **where,
             steps=self.config.steps,
             phase="warmup" if step <= warmup else "search",
             loss=float(loss),
             val_loss=None if val_loss is None else float(val_loss),
-            expected_ms=expected,
-            budget_ms=charge.task.budget_ms,
-            multiplier=float(state.multiplier),
+            expected_ms=expected_ms,
+            budget_ms=budget,
+            multiplier=float(state.multipliers[0]),
             temperature=temperature,
             charged_s=charge.seconds,
+            costs=costs,
+            **describe(blocks, weights, shapes),
         )
-        charge.monitor.event("marginals", strategy=self.name, seed=self.seed, step=step, blocks=self.marginals(weights))
-        charge.monitor.progress(
-            self.name,
-            step,
-            self.config.steps,
-            f"loss {float(loss):.3f}, expected {expected:.3g} of {charge.task.budget_ms:.3g} ms",
+        charge.monitor.event(
+            "marginals", **where, blocks=marginals(blocks, weights), shapes=shape_marginals(self.shapes, shapes)
         )
-
-    def marginals(self, weights: GeneWeights) -> list[dict[str, dict[str, float]]]:
-        """Probability of every candidate of every active choice, by name."""
-        return [
-            {
-                gene: {
-                    _name(value): float(part) for value, part in zip(block.candidates(gene), jax.device_get(p[gene]))
-                }
-                for gene in block.active
-            }
-            for block, p in zip(self.plan.blocks, weights)
-        ]
-
-
-def _name(value: Operator | float | bool) -> str:
-    if isinstance(value, tuple):
-        return "identity" if value == IDENTITY else f"{value[0]} {value[1]}"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "off" if isinstance(value, float) and value == 0 else str(value)
-
-
-def _row(stage: str, score: Score, latency_ms: float, note: str) -> dict[str, Any]:
-    return {"stage": stage, "top1": score.top1, "latency_ms": latency_ms, "note": note}
+        text = f"loss {float(loss):.3f}, expected {expected_ms:.3g} of {budget:.3g} ms"
+        charge.monitor.progress(self.name, step, self.config.steps, text)

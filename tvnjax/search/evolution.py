@@ -1,6 +1,7 @@
 """The paper's evolution: a tournament picks a parent, one gene of it changes (section 3.3)."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,16 +40,28 @@ class Evolution:
     The paper does not say whether members leave the pool or how mutations are weighted: here none leaves, and a gene is
     drawn uniformly from those with another value (``SearchSpace.mutate``). A child the filter refuses is dropped
     untrained and takes no place in the pool; a network already proposed is not proposed again.
+
+    Args:
+        known: candidates of another strategy that the pool starts with.
     """
 
-    name = "evolution"
-
-    def __init__(self, space: SearchSpace, config: EvolutionConfig, seed: int):
+    def __init__(
+        self,
+        space: SearchSpace,
+        config: EvolutionConfig,
+        seed: int,
+        *,
+        known: Sequence[Candidate] = (),
+        name: str = "evolution",
+    ):
+        self.name = name
         self._space, self._config = space, config
         self._rng = np.random.default_rng([seed, 2])
         self._pool: list[Candidate] = []
-        self._seen: set[str] = set()
+        self._seen: set[str] = {candidate.id for candidate in known}
         self._rounds = 0
+        for candidate in known:
+            self.tell(candidate)
 
     def ask(self) -> Genotype | None:
         mutating = len(self._pool) >= self._config.population

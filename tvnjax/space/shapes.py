@@ -243,6 +243,17 @@ class ShapeSpace:
         )
         return self.canonical(plan)
 
+    def mode(self, weights: ShapeTable) -> Plan:
+        """The plan of every gene's likeliest value."""
+        one_hot = {}
+        for key in self.keys:
+            p = np.asarray(weights[key], float)
+            if key.gene == "frame_stride":
+                frames = self.values(ShapeKey("num_frames"))[int(np.argmax(weights[ShapeKey("num_frames")]))]
+                p = p * self.legal_strides(frames)
+            one_hot[key] = np.arange(len(p)) == p.argmax()
+        return self.sample(one_hot, np.random.default_rng(0))
+
     def uniform(self) -> dict[ShapeKey, np.ndarray]:
         """Equal probabilities for the values of every gene."""
         return {key: np.full(len(self.values(key)), 1 / len(self.values(key))) for key in self.keys}

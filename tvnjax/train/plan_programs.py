@@ -21,8 +21,8 @@ from tvnjax.space.relaxed import RelaxedPlan
 from tvnjax.train.objective import count_correct, cross_entropy
 
 View = Callable[[Array, Array], Array]
-"""Cuts a plan's frames and pixels out of stored clips: ``(clip uint8 [B, F, S, S, 3], starts [B])`` to pixels
-``[B, T, H, W, 3]``."""
+"""Cuts a plan's frames and pixels out of stored clips: ``(clip uint8 [B, F, S, S, 3], times [B, T])`` to pixels
+``[B, T, H, W, 3]``. Which frames is an argument: plans that differ in the frame stride alone are one program."""
 
 
 class PlanPrograms:
@@ -57,37 +57,37 @@ class PlanPrograms:
         self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]
     ) -> tuple[Array, nnx.State, GeneWeights]:
         """Loss on a batch (batch statistics), its gradients for the shared weights and for the gene weights."""
-        return self._call("gradients", self._gradients, shared, weights, batch["clip"], batch["starts"], batch["label"])
+        return self._call("gradients", self._gradients, shared, weights, batch["clip"], batch["times"], batch["label"])
 
     def loss(self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Array:
         """Mean cross-entropy on a batch, with the batch's own statistics."""
-        return self._call("loss", self._loss, shared, weights, batch["clip"], batch["starts"], batch["label"])
+        return self._call("loss", self._loss, shared, weights, batch["clip"], batch["times"], batch["label"])
 
     def score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
         """``count_correct`` of a batch in evaluation mode."""
-        arguments = (shared, stats, weights, batch["clip"], batch["starts"], batch["label"], batch["weight"])
+        arguments = (shared, stats, weights, batch["clip"], batch["times"], batch["label"], batch["weight"])
         return self._call("score", self._score, *arguments)
 
     def statistics(
         self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any], momentum: float
     ) -> nnx.State:
         """Running statistics after one more batch."""
-        arguments = (shared, stats, weights, batch["clip"], batch["starts"], jnp.float32(momentum))
+        arguments = (shared, stats, weights, batch["clip"], batch["times"], jnp.float32(momentum))
         return self._call("statistics", self._statistics, *arguments)
 
     def _model(self, shared: nnx.State, stats: nnx.State) -> Supernet:
         return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
 
-    def _loss(self, shared: nnx.State, weights: GeneWeights, clip: Array, starts: Array, label: Array) -> Array:
+    def _loss(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:
         model = self._model(shared, self.fresh_stats)
-        pixels = normalize(self._view(clip, starts))
+        pixels = normalize(self._view(clip, times))
         logits = model(pixels, weights, train=True, momentum=BN_MOMENTUM, sampled=self._sampled)
         return cross_entropy(logits, label)
 
     def _gradients(
-        self, shared: nnx.State, weights: GeneWeights, clip: Array, starts: Array, label: Array
+        self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array
     ) -> tuple[Array, nnx.State, GeneWeights]:
-        loss, grads = jax.value_and_grad(self._loss, argnums=(0, 1))(shared, weights, clip, starts, label)
+        loss, grads = jax.value_and_grad(self._loss, argnums=(0, 1))(shared, weights, clip, times, label)
         return loss, *grads
 
     def _score(
@@ -96,18 +96,18 @@ class PlanPrograms:
         stats: nnx.State,
         weights: GeneWeights,
         clip: Array,
-        starts: Array,
+        times: Array,
         label: Array,
         weight: Array,
     ) -> dict[str, Array]:
         model = self._model(shared, stats)
-        return count_correct(model(normalize(self._view(clip, starts)), weights), label, weight)
+        return count_correct(model(normalize(self._view(clip, times)), weights), label, weight)
 
     def _statistics(
-        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, clip: Array, starts: Array, momentum: Array
+        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, clip: Array, times: Array, momentum: Array
     ) -> nnx.State:
         model = self._model(shared, stats)
-        model(normalize(self._view(clip, starts)), weights, train=True, momentum=momentum)
+        model(normalize(self._view(clip, times)), weights, train=True, momentum=momentum)
         return nnx.state(model, nnx.BatchStat)
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:

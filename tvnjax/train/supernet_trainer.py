@@ -96,14 +96,15 @@ class SupernetTrainer:
         head: HeadKind = "mean",
     ):
         self.shapes, self.operators, self.training = shapes, operators, training
-        self._num_classes, self._view_of, self._head = num_classes, view_of, head
+        self._num_classes, self._view_of = num_classes, view_of
+        self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
         optimizer = Optimizer(learning_rate=training.learning_rate, schedule=training.schedule)
         self._tx = optimizer.build(training.steps)
         self._arch_tx = optax.scale_by_adam(b1=0.5)
         # Without the cap on attention: its logits are needed as soon as one plan may have it.
         self.largest = relax_plan(shapes.largest(), dataclasses.replace(operators, non_local_tokens=10**9))
-        model = Supernet(self.largest, num_classes, seed, head=head)
+        model = Supernet(self.largest, num_classes, seed, head=self._head)
         _, self._alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
         self._free = tuple(
             {gene: np.ones(len(block.candidates(gene)), bool) for gene in GENES} for block in self.largest.blocks
@@ -126,7 +127,8 @@ class SupernetTrainer:
         return SupernetState(self._params, self._alphas, shapes, opt, arch_opt, multipliers, jnp.int32(0))
 
     def programs(self, plan: Plan) -> PlanPrograms:
-        """The programs of a plan, made on first use."""
+        """The programs of a plan, made on first use; the same ones whatever the distance between frames."""
+        plan = dataclasses.replace(plan, frame_stride=1)
         if plan not in self._plans:
             self._plans[plan] = PlanPrograms(
                 relax_plan(plan, self.operators),
@@ -146,10 +148,10 @@ class SupernetTrainer:
     ) -> None:
         """Compiles what a search needs of some plans, two at a time (XLA lets go of the interpreter)."""
         start = time.monotonic()
-        made = [self.programs(plan) for plan in plans]
+        distinct = {id(programs): (programs, plan) for plan in plans if (programs := self.programs(plan))}
         first = [
             (programs, self.weights(programs.plan, state, 1.0), batch(plan), scoring(plan))
-            for plan, programs in zip(plans, made)
+            for programs, plan in distinct.values()
         ]
 
         def work(item: tuple[PlanPrograms, GeneWeights, Mapping[str, Any], Mapping[str, Any]]) -> None:
@@ -196,17 +198,19 @@ class SupernetTrainer:
         loss, at_val, by_gene = self._timed(programs, "gradients", params, weights, clips)
         if bilevel == "second":
             by_gene = self._second_order(state, programs, weights, train, at_val, by_gene)
+        parts, by_all, _ = self._costs(state, temperature)
         arguments = (
             self._filled(by_gene),
             masks,
+            by_all,
+            parts,
             state.arch_opt,
             state.alphas,
-            state.shapes,
             state.multipliers,
             jnp.float32(temperature),
             jnp.float32(progress),
         )
-        alphas, arch_opt, multipliers, parts = self._call("arch_update", self._arch_update, *arguments)
+        alphas, arch_opt, multipliers = self._call("arch_update", self._arch_update, *arguments)
         return state._replace(alphas=alphas, arch_opt=arch_opt, multipliers=multipliers), loss, parts
 
     def shape_step(
@@ -219,8 +223,10 @@ class SupernetTrainer:
             losses: ``[K]``, of every plan of the working set on the same clips.
             members: what ``ShapePolicy.members`` says of the working set.
         """
-        arguments = (state.shapes, state.alphas, state.multipliers, losses, members, jnp.float32(temperature))
-        grads = self._call(f"shape_gradient {len(losses)}", self._shape_gradient, *arguments)
+        _, _, by_shape = self._costs(state, temperature)
+        grads = self._call(
+            f"shape_gradient {len(losses)}", self._shape_gradient, state.shapes, by_shape, losses, members
+        )
         shapes = {
             key: logits - rate * grads[key] - decay * (logits - logits.mean()) for key, logits in state.shapes.items()
         }
@@ -244,8 +250,16 @@ class SupernetTrainer:
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
         """Expected costs as parts of their budgets."""
-        arguments = (state.alphas, state.shapes, state.multipliers, jnp.float32(temperature))
-        return self._call("cost", self._cost_term, *arguments)[1]
+        return self._costs(state, temperature)[0]
+
+    def _costs(self, state: SupernetState, temperature: float) -> tuple[Array, GeneWeights, Any]:
+        """Expected costs as parts of their budgets, and what they add to the gradient of gene and shape weights.
+
+        One program for every step that asks: the expectation over a whole space is the longest to compile.
+        """
+        weights = self._call("weights", self._softmax, state.alphas, self._free, jnp.float32(temperature))
+        shapes = self._call("shape_weights", self.shape_weights, state.shapes)
+        return self._call("costs", self._cost_gradients, weights, shapes, state.multipliers)
 
     def shape_weights(self, shapes: Any) -> Any:
         """Probabilities of every shape gene's values; genes of one value included."""
@@ -306,44 +320,45 @@ class SupernetTrainer:
         self,
         by_gene: GeneWeights,
         masks: Any,
+        by_all: GeneWeights,
+        parts: Array,
         opt: optax.OptState,
         alphas: nnx.State,
-        shapes: Any,
         multipliers: Array,
         temperature: Array,
         progress: Array,
-    ) -> tuple[Any, optax.OptState, Array, Array]:
-        _, pull_back = jax.vjp(lambda a: self._softmax(a, masks, temperature), alphas)
-        (grads,) = pull_back(by_gene)
+    ) -> tuple[Any, optax.OptState, Array]:
+        (grads,) = jax.vjp(lambda a: self._softmax(a, masks, temperature), alphas)[1](by_gene)
+        (pulls,) = jax.vjp(lambda a: self._softmax(a, self._free, temperature), alphas)[1](by_all)
 
-        def rest(alphas: nnx.State) -> tuple[Array, Array]:
-            value, parts = self._cost_term(alphas, shapes, multipliers, temperature)
+        def flatten(alphas: nnx.State) -> Any:
             leaves = jax.tree.leaves(alphas)
-            flatten = sum(jax.nn.logsumexp(leaf) for leaf in leaves) / max(len(leaves), 1)
-            return value + self.training.logit_penalty * progress * flatten, parts
+            return progress * sum(jax.nn.logsumexp(leaf) for leaf in leaves) / max(len(leaves), 1)
 
-        (_, parts), pulls = jax.value_and_grad(rest, has_aux=True)(alphas)
-        updates, opt = self._arch_tx.update(jax.tree.map(jnp.add, grads, pulls), opt, alphas)
+        penalty = jax.tree.map(lambda g: self.training.logit_penalty * g, jax.grad(flatten)(alphas))
+        updates, opt = self._arch_tx.update(jax.tree.map(lambda *g: sum(g), grads, pulls, penalty), opt, alphas)
         # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
         falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}
         rate = -self.training.arch_learning_rate * falls[self.training.arch_schedule]
         alphas = jax.tree.map(lambda a, u: a + rate * u, alphas, updates)
-        excess = jnp.log(parts)
-        multipliers = jnp.maximum(multipliers + self.training.multiplier_rate * excess, 0)
-        return alphas, opt, multipliers, parts
+        multipliers = jnp.maximum(multipliers + self.training.multiplier_rate * jnp.log(parts), 0)
+        return alphas, opt, multipliers
 
-    def _cost_term(self, alphas: nnx.State, shapes: Any, multipliers: Array, temperature: Array) -> tuple[Array, Array]:
+    def _cost_gradients(self, weights: GeneWeights, shapes: Any, multipliers: Array) -> tuple[Array, GeneWeights, Any]:
         """Augmented Lagrangian of ``log(part) <= 0`` (no pull once a cost is well within its budget), plus the weight
         of the latency itself."""
-        parts = self._constraint(self._softmax(alphas, self._free, temperature), self.shape_weights(shapes))
-        excess = jnp.log(parts)
-        pull = jnp.maximum(multipliers + self.training.penalty * excess, 0)
-        value = (jnp.square(pull) / (2 * self.training.penalty)).sum()
-        return value + self.training.latency_weight * excess[0], parts
 
-    def _shape_gradient(
-        self, shapes: Any, alphas: nnx.State, multipliers: Array, losses: Array, members: Any, temperature: Array
-    ) -> Any:
+        def value(weights: GeneWeights, shapes: Any) -> tuple[Array, Array]:
+            parts = self._constraint(weights, shapes)
+            excess = jnp.log(parts)
+            pull = jnp.maximum(multipliers + self.training.penalty * excess, 0)
+            lagrangian = (jnp.square(pull) / (2 * self.training.penalty)).sum()
+            return lagrangian + self.training.latency_weight * excess[0], parts
+
+        grads, parts = jax.grad(value, argnums=(0, 1), has_aux=True)(weights, shapes)
+        return parts, *grads
+
+    def _shape_gradient(self, shapes: Any, by_shape: Any, losses: Array, members: Any) -> Any:
         def objective(shapes: Any) -> Array:
             logs = jnp.zeros(len(losses))
             for key, logits in shapes.items():
@@ -351,10 +366,10 @@ class SupernetTrainer:
                 p = jax.nn.softmax(logits)
                 logs += jnp.log(jnp.maximum((made * p).sum(-1), 1e-12))
                 logs -= jnp.log(jnp.maximum((legal * p).sum(-1), 1e-12))
-            expected_loss = (jax.nn.softmax(logs) * losses).sum()
-            return expected_loss + self._cost_term(alphas, shapes, multipliers, temperature)[0]
+            return (jax.nn.softmax(logs) * losses).sum()
 
-        return jax.grad(objective)(shapes)
+        (pulls,) = jax.vjp(self.shape_weights, shapes)[1](by_shape)
+        return jax.tree.map(jnp.add, jax.grad(objective)(shapes), pulls)
 
     def _softmax(self, alphas: nnx.State, masks: Any, temperature: Array) -> GeneWeights:
         logits = alphas.get("alphas", {})

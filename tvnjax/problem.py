@@ -1,0 +1,220 @@
+"""What every strategy of a run shares: clips, space, device profile, budget, and how a network is evaluated."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from tvnjax.config import RunConfig
+from tvnjax.core.environment import cache_dir
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Monitor
+from tvnjax.data.clips import ClipSet, prepare
+from tvnjax.data.loader import TrainLoader, eval_batches
+from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.view import view
+from tvnjax.latency.expected import ExpectedCost
+from tvnjax.latency.extremes import extreme_genotype
+from tvnjax.latency.memory import ExpectedMemory, memory_mb
+from tvnjax.latency.profile import Profile, profile_space
+from tvnjax.latency.table import LatencyTable
+from tvnjax.latency.timer import Timer
+from tvnjax.search.base import Evaluation, SearchTask
+from tvnjax.search.budget import Budget, Costs
+from tvnjax.search.constraint import RuntimeFilter
+from tvnjax.search.projection import Data
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import Network
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.search_space import SearchSpace, search_space
+from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.train.trainer import Batch, ChildTrainer
+
+_EVAL_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problem:
+    """The task of one run."""
+
+    config: RunConfig
+    clips: ClipSet
+    shapes: ShapeSpace
+    space: SearchSpace
+
+    @property
+    def operators(self) -> OperatorChoices:
+        return self.config.operators
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.clips.class_names)
+
+    def lower(self, genotype: Genotype) -> Network:
+        return lower(genotype, self.num_classes, head=self.config.head)
+
+    def train_batches(self, genotype: Genotype, split: str, batch_size: int, seed: int) -> Iterator[Batch]:
+        """Endless, shuffled, augmented; what the network reads of each clip."""
+        sampling = _sampling(genotype)
+        return iter(TrainLoader(self.clips, split, batch_size=batch_size, seed=seed, augment=True, **sampling))
+
+    def eval_batches(self, genotype: Genotype, split: str) -> Iterator[Batch]:
+        """One pass over a split."""
+        return iter(eval_batches(self.clips, split, batch_size=_EVAL_BATCH, **_sampling(genotype)))
+
+    def search_data(self) -> Data:
+        """Stored clips, from which every plan of a differentiable search cuts its own."""
+        search, clips, seed = self.config.search, self.clips, self.config.seed
+
+        def endless(split: str, batch_size: int, offset: int) -> Iterator[Any]:
+            return iter(RawTrainLoader(clips, split, batch_size=batch_size, seed=seed + offset, augment=True))
+
+        return Data(
+            train=endless("train", search.batch_size, 0),
+            val=endless("val", search.batch_size, 1),
+            scoring=endless("val", search.score_clips, 2),
+            val_once=lambda: raw_eval_batches(clips, "val", batch_size=_EVAL_BATCH),
+            times=_times,
+            view_of=lambda plan: partial(view, image_size=plan.image_size),
+        )
+
+    def evaluate(self, genotype: Genotype, seed: int) -> Evaluation:
+        """The proxy: a short training from scratch. A candidate that breaks is an evaluation with its reason, not a
+        crash."""
+        training = self.config.proxy
+        trainer = ChildTrainer(self.lower(genotype), training, seed)
+        try:
+            trained = trainer.train(self.train_batches(genotype, "train", training.batch_size, seed))
+            score = trainer.score(trained.state, self.eval_batches(genotype, "val"))
+        except (FloatingPointError, jax.errors.JaxRuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            return Evaluation(top1=0.0, top5=0.0, compile_seconds=trainer.compile_seconds, failed=reason)
+        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=trainer.compile_seconds)
+
+    def describe_data(self) -> dict[str, Any]:
+        """For the report."""
+        clips = self.clips
+        return {
+            "name": clips.name,
+            "class_names": clips.class_names,
+            "splits": dict(clips.splits),
+            "skipped": [{"path": clip.path, "reason": clip.reason} for clip in clips.skipped],
+            "widened": clips.widened,
+            "held": clips.held,
+            "majority_share": clips.majority_share,
+        }
+
+
+def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
+    """Checks the space, then builds the clips (once; later runs find them).
+
+    Raises:
+        InvalidInputError: the data or the space break a rule.
+    """
+    choices = config.shapes
+    longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
+    clip_frames = config.data.clip_frames or longest
+    shapes = ShapeSpace(choices, clip_frames)
+    space = search_space(shapes, config.operators)
+    clips = prepare(
+        config.data,
+        num_frames=min(longest, clip_frames),
+        frame_stride=1,
+        image_size=max(choices.image_size),
+        cache_dir=cache_dir() / "datasets",
+        progress=lambda done, total: monitor.progress("data", done, total, "clips stored"),
+    )
+    problem = Problem(config=config, clips=clips, shapes=shapes, space=space)
+    monitor.event("data", **problem.describe_data())
+    return problem
+
+
+def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
+    """Measures the device for the problem's space, reusing what was measured before."""
+    table = LatencyTable.for_this_environment(cache_dir() / "latency")
+    profile = profile_space(
+        problem.shapes, problem.operators, problem.num_classes, table, problem.config.profile, monitor
+    )
+    monitor.event(
+        "profile",
+        measured=profile.measured,
+        reused=profile.reused,
+        took_s=profile.seconds,
+        fit=profile.fit.quality,
+        points=profile.fit.points,
+    )
+    return profile
+
+
+def decide_costs(problem: Problem, profile: Profile) -> Costs:
+    """The budgets, with the default filled in, and the expected costs they apply to.
+
+    Raises:
+        InvalidInputError: no network of the space can keep a budget.
+    """
+    given = problem.config.budget
+    budget = dataclasses.replace(given, ms=given.ms if given.ms is not None else profile.dearest_ms / 2)
+    assert budget.ms is not None
+    if budget.ms < profile.cheapest_ms:
+        raise InvalidInputError(
+            f"a budget is one some network can meet; {budget.ms:.3g} ms is below the smallest possible here, "
+            f"{profile.cheapest_ms:.3g} ms: raise --budget.ms to at least that"
+        )
+    space = (problem.shapes, problem.operators, problem.num_classes)
+    params = ExpectedCost(*space, lambda layer: float(layer.params)) if budget.params else None
+    memory = ExpectedMemory(*space) if budget.memory_mb else None
+    _check_counted(problem, budget, params)
+    return Costs(ms=profile.expected, predict=profile.fit.model.predict, budget=budget, params=params, memory_mb=memory)
+
+
+def _check_counted(problem: Problem, budget: Budget, params: ExpectedCost | None) -> None:
+    """Refuses budgets below the smallest network: by parameters exactly; by memory that of the cheapest networks."""
+    if params is not None and budget.params is not None:
+        least = problem.lower(extreme_genotype(params, "cheapest")).params
+        if least > budget.params:
+            raise InvalidInputError(
+                f"budget.params is one some network can meet; {budget.params:,} is below the smallest possible here: "
+                f"the nearest legal value is {least:,}"
+            )
+    if budget.memory_mb is not None:
+        space = (problem.shapes, problem.operators, problem.num_classes)
+        moved = ExpectedCost(*space, lambda layer: 4.0 * layer.params + 4.0 * _working_set(layer))
+        least_mb = memory_mb(problem.lower(extreme_genotype(moved, "cheapest")))
+        if least_mb > budget.memory_mb:
+            raise InvalidInputError(
+                f"budget.memory_mb is one some network can meet; {budget.memory_mb:.3g} MiB is under the smallest plan "
+                f"(image_size, num_frames): the nearest legal value is {least_mb:.3g}"
+            )
+
+
+def _working_set(layer: Any) -> int:
+    return layer.in_shape.size + (layer.out_shape.size if hasattr(layer, "out_shape") else 0)
+
+
+def make_task(problem: Problem, profile: Profile, costs: Costs) -> SearchTask:
+    """One space, one filter, one way to evaluate."""
+    runtime = RuntimeFilter(
+        budget=costs.budget,
+        model=profile.fit.model,
+        margin=max(profile.fit.margin, 0.1),
+        lower=problem.lower,
+        timer=Timer(repeats=problem.config.profile.repeats),
+    )
+    assert costs.budget.ms is not None
+    return SearchTask(space=problem.space, budget_ms=costs.budget.ms, check=runtime.check, evaluate=problem.evaluate)
+
+
+def _sampling(genotype: Genotype) -> dict[str, int]:
+    """What a network reads of a clip."""
+    stride = genotype.frame_stride if genotype.num_frames > 1 else 1
+    return {"num_frames": genotype.num_frames, "frame_stride": stride, "image_size": genotype.image_size}
+
+
+def _times(batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> np.ndarray:
+    """The frames a plan reads of each clip of a batch."""
+    view = PlanView(num_frames=plan.num_frames, frame_stride=plan.frame_stride, image_size=plan.image_size)
+    return view.times(batch, rng)

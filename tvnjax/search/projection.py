@@ -1,0 +1,225 @@
+"""From the relaxed network to one network: likeliest plans, knapsack, ranking, measurement, landing in the budget."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.extremes import extreme_network
+from tvnjax.nn.supernet import one_hot
+from tvnjax.search.base import Candidate, Charge
+from tvnjax.search.budget import Costs
+from tvnjax.search.diagnostics import parametric_layers
+from tvnjax.search.discretize import Choice, discretize
+from tvnjax.search.working_set import WorkingSet, likeliest
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import Network
+from tvnjax.space.shapes import Plan
+from tvnjax.train.plan_programs import View
+from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
+from tvnjax.train.trainer import Score
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProjectionConfig:
+    """How one network is chosen in the end."""
+
+    plans: int = 1
+    """Likeliest plans that networks are taken from."""
+    top_k: int = 8
+    """Likeliest networks of a plan within the budget that are ranked with inherited weights."""
+    finalists: int = 3
+    """Of these, how many are measured and trained shortly from scratch."""
+    fill: float = 0.85
+    """Least part of the budget a network should take, measured: of two networks within the budget the larger one is
+    usually the better. 0 takes the likeliest, however small; so does a search with a latency weight, which says what
+    a millisecond is worth."""
+    recalibration_batches: int = 8
+    """Batches the running statistics are computed on before a network is scored with inherited weights."""
+    attempts: int = 6
+    """Most times that the knapsack's limit is corrected by what its networks took when measured."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.finalists <= self.top_k:
+            raise InvalidInputError(
+                f"finalists are 1 to top_k of the top_k networks; got finalists {self.finalists} and top_k {self.top_k}"
+            )
+        if not 0 <= self.fill < 1:
+            raise InvalidInputError(f"fill is a part of the budget in [0, 1); got {self.fill}")
+        for name in ("plans", "recalibration_batches", "attempts"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"search.projection.{name} is at least 1; got {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a differentiable search reads: stored clips, from which every plan cuts its own frames and pixels."""
+
+    train: Iterator[Mapping[str, Any]]
+    """Endless batches of training clips."""
+    val: Iterator[Mapping[str, Any]]
+    """Endless batches of validation clips."""
+    scoring: Iterator[Mapping[str, Any]]
+    """Endless, larger batches of validation clips."""
+    val_once: Callable[[], Iterable[Mapping[str, Any]]]
+    """Makes one pass over the validation split."""
+    times: Callable[[Mapping[str, Any], Plan, np.random.Generator | None], np.ndarray]
+    """Which frames a plan reads of each clip of a batch, ``[B, T]``; the centred window without a generator."""
+    view_of: Callable[[Plan], View]
+
+    def cut(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> dict[str, Any]:
+        """A batch with the frames a plan reads of it."""
+        return {**batch, "times": self.times(batch, plan, rng)}
+
+
+class Projection:
+    """Takes networks out of a trained supernet; every proposal is charged to the search."""
+
+    def __init__(
+        self,
+        config: ProjectionConfig,
+        trainer: SupernetTrainer,
+        costs: Costs,
+        charge: Charge,
+        data: Data,
+        latency_weight: float,
+    ):
+        self._config, self._trainer, self._costs, self._charge, self._data = config, trainer, costs, charge, data
+        self._fill = config.fill if latency_weight == 0 else 0.0
+        self._range: dict[Plan, tuple[float, float]] = {}
+        # How much longer measured networks took than predicted: the median is what the knapsack's limit is divided by.
+        self._ratios: list[float] = []
+
+    @property
+    def budget_ms(self) -> float:
+        return self._charge.task.budget_ms
+
+    def predicted_range(self, plan: Plan) -> tuple[float, float]:
+        """Predicted milliseconds of a plan's cheapest and dearest network."""
+        if plan not in self._range:
+            cheapest, dearest = (extreme_network(self._costs.ms, plan, which) for which in ("cheapest", "dearest"))
+            self._range[plan] = (self._predict(cheapest), self._predict(dearest))
+        return self._range[plan]
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether some network of the plan is predicted within the budget."""
+        return self.predicted_range(plan)[0] <= self.budget_ms
+
+    def run(self, state: SupernetState, plans: WorkingSet, temperature: float) -> None:
+        """Projects onto the likeliest plans, ranks, filters by measured cost, trains the finalists shortly."""
+        config, charge = self._config, self._charge
+        genes, shapes = jax.device_get(self._trainer.probabilities(state, temperature))
+        ordered = likeliest(self._trainer.shapes, shapes, plans.plans)
+        ordered += [plan for plan in likeliest(self._trainer.shapes, shapes, plans.seen) if plan not in ordered]
+        # A plan whose largest network leaves most of the budget unused is passed over while there is another.
+        large = [plan for plan in ordered if self.predicted_range(plan)[1] >= self._fill * self.budget_ms]
+        ordered = [plan for plan in large or ordered if self.fits(plan)] or ordered
+        ledger: list[dict[str, Any]] = []
+        for number, plan in enumerate(ordered):
+            done = number >= config.plans and any(c.evaluation is not None for c in charge.candidates)
+            if done:
+                break
+            ledger += self._finalists(plan, genes, state, temperature, with_ledger=number == 0)
+        best = charge.result().best
+        if best is not None and best.evaluation is not None:
+            row = {"stage": "short training from scratch", "top1": best.evaluation.top1}
+            ledger.append(row | {"latency_ms": best.verdict.latency_ms, "note": "measured ms; the finalist chosen"})
+        charge.monitor.event("ledger", strategy=charge.name, seed=charge.seed, rows=ledger)
+
+    def _finalists(
+        self, plan: Plan, genes: Any, state: SupernetState, temperature: float, *, with_ledger: bool
+    ) -> list[dict[str, Any]]:
+        """Trains the best-ranked networks of a plan that are measured within the budget (and fill it)."""
+        trainer, config = self._trainer, self._config
+        batches = [self._data.cut(next(self._data.train), plan, None) for _ in range(config.recalibration_batches)]
+        relaxed = trainer.weights(trainer.programs(plan).plan, state, temperature)
+        ledger = []
+        if with_ledger:
+            soft = self._score(state, plan, relaxed, trainer.recalibrate(state, plan, relaxed, batches))
+            part = float(trainer.parts(state, temperature)[0])
+            ledger.append(_row("soft", soft, part * self.budget_ms, f"expected ms; plan {plan}"))
+        trained, inherited, seen = 0, {}, set()
+        small: list[Candidate] = []
+        for attempt in range(config.attempts):
+            choices = [c for c in self._choices(plan, genes) if genotype_id(c.genotype) not in seen]
+            for choice in choices:
+                known = genotype_id(choice.genotype)
+                if known not in inherited:
+                    weights = one_hot(trainer.programs(plan).plan, choice.genotype)
+                    stats = trainer.recalibrate(state, plan, weights, batches)
+                    inherited[known] = self._score(state, plan, weights, stats)
+                    if with_ledger and len(inherited) == 1:
+                        raw = trainer.recalibrate(state, plan, relaxed, batches)
+                        ledger.append(
+                            _row("one-hot", self._score(state, plan, weights, raw), choice.predicted_ms, "predicted ms")
+                        )
+                        ledger.append(_row("recalibrated", inherited[known], choice.predicted_ms, "predicted ms"))
+                self._say(f"ranking with inherited weights, {len(inherited)} networks")
+            choices.sort(key=lambda choice: -inherited[genotype_id(choice.genotype)].fitness)
+            before = trained
+            for choice in choices:
+                seen.add(genotype_id(choice.genotype))
+                trained += self._try(choice, small)
+                self._say(f"finalist {trained} of {config.finalists}")
+                if trained == config.finalists:
+                    return ledger
+            if not choices or (trained and trained == before and attempt):
+                break
+        # Nothing lands in the window: the largest of those within the budget is the next best.
+        for candidate in sorted(small, key=lambda c: -(c.verdict.latency_ms or 0))[: config.finalists - trained]:
+            self._charge.consider(candidate.genotype)
+        return ledger
+
+    def _choices(self, plan: Plan, genes: Any) -> list[Choice]:
+        """The likeliest networks predicted, by what was measured so far, to land in the window."""
+        ratio = float(np.median(self._ratios)) if self._ratios else 1.0
+        # A little below the budget: of networks predicted right at it, half are measured over.
+        limit = 0.97 * self.budget_ms / ratio
+        floor = self._fill * self.budget_ms / ratio * 1.02 if self._fill else 0.0
+        found = discretize(genes, self._costs.ms, plan, limit, floor=floor, count=4 * self._config.top_k)
+        if not found and floor:
+            found = discretize(genes, self._costs.ms, plan, limit, count=4 * self._config.top_k)
+        counted = self._costs.budget
+        return [c for c in found if counted.exceeded(self._lower(c.genotype)) is None][: self._config.top_k]
+
+    def _try(self, choice: Choice, small: list[Candidate]) -> bool:
+        """Measures a network; trains it if it lands in the window. Returns whether it was trained."""
+        verdict, compiling = self._charge.task.check(choice.genotype)
+        self._charge.compile_seconds += compiling
+        if verdict.latency_ms is not None:
+            self._ratios.append(verdict.latency_ms / max(choice.predicted_ms, 1e-9))
+        if verdict.feasible and (verdict.latency_ms or 0.0) < self._fill * self.budget_ms:
+            small.append(Candidate(genotype=choice.genotype, verdict=verdict, evaluation=None, charged_s=0.0))
+            return False
+        candidate = self._charge.consider(choice.genotype)
+        if candidate.evaluation is not None:
+            self._charge.monitor.event(
+                "derived",
+                strategy=self._charge.name,
+                seed=self._charge.seed,
+                id=candidate.id,
+                parametric=parametric_layers(self._lower(choice.genotype)),
+            )
+        return candidate.evaluation is not None
+
+    def _score(self, state: SupernetState, plan: Plan, weights: Any, stats: Any) -> Score:
+        batches = (self._data.cut(batch, plan, None) for batch in self._data.val_once())
+        return self._trainer.score(state, plan, stats, weights, batches)
+
+    def _predict(self, genotype: Genotype) -> float:
+        return self._costs.predict(self._lower(genotype))
+
+    def _lower(self, genotype: Genotype) -> Network:
+        return lower(genotype, self._costs.ms.num_classes)
+
+    def _say(self, text: str) -> None:
+        self._charge.monitor.progress(self._charge.name, 1, 1, text)
+
+
+def _row(stage: str, score: Score, latency_ms: float, note: str) -> dict[str, Any]:
+    return {"stage": stage, "top1": score.top1, "latency_ms": latency_ms, "note": note}
