@@ -12,11 +12,13 @@ from tvnjax.cli import main
 
 TINY = [
     "--shapes.image-size 8 16 --shapes.num-frames 1 4 --shapes.num-blocks 3 --shapes.blocks.0.filters 4",
-    "--shapes.blocks.1.filters 8 --shapes.blocks.2.filters 8 --operators.spatial-kernel 3 --operators.spatial-type std maxpool",
+    "--shapes.blocks.1.filters 8 --shapes.blocks.2.filters 8 --operators.spatial-kernel 3",
+    "--operators.spatial-type std maxpool",
     "--operators.temporal-type 1d --operators.squeeze 0.0 --operators.width 0.5 1.0 --operators.expand 1",
     "--profile.units 10 --profile.networks 3 --profile.repeats 30 --search.steps 6 --search.batch-size 8",
     "--search.projection.top-k 2 --search.projection.finalists 1 --search.projection.recalibration-batches 2",
-    "--search.working-set 2 --search.score-clips 16 --search.score-every 1 --shapes.frame-stride 1 --evolution.population 2",
+    "--search.working-set 2 --search.score-clips 16 --search.score-every 1",
+    "--shapes.frame-stride 1 --evolution.population 2",
     "--proxy.steps 3 --proxy.batch-size 8 --retrain.steps 4 --retrain.batch-size 8 --baseline-seconds 1",
 ]
 TINY_OPTIONS = " ".join(TINY).split()

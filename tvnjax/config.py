@@ -126,7 +126,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             data=PlantedData(task="motion_direction"),
             shapes=ShapeChoices(
                 image_size=(8, 16, 32),
-                num_frames=(1, 2, 4, 8),
+                num_frames=(1, 2, 4),
                 frame_stride=(1, 2, 4, 8),
                 num_blocks=(1, 2, 3),
                 blocks=(
@@ -141,12 +141,13 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             strategies=("differentiable",),
             profile=Profiling(units=60, networks=16, repeats=30),
             search=DifferentiableConfig(
-                steps=900,
+                steps=800,
                 batch_size=16,
                 learning_rate=6e-3,
-                working_set=10,
+                working_set=8,
                 redraws=3,
-                score_every=8,
+                score_every=10,
+                score_clips=48,
                 latency_weight=0.1,
                 projection=ProjectionConfig(top_k=4, finalists=1, recalibration_batches=6),
             ),

@@ -157,7 +157,5 @@ def test_a_non_local_layer_over_its_cap_is_illegal_or_refused():
     relaxed = relax_plan(plan, OperatorChoices(non_local=(0, 8), non_local_tokens=64))
     assert relaxed.blocks[0].legal("non_local").tolist() == [True, False]
     assert "non_local" not in relaxed.blocks[0].active and "non_local" in relaxed.blocks[1].active
-    with pytest.raises(
-        InvalidInputError, match="1024 positions and non_local.*nearest legal value is 0|1024.*non_local"
-    ):
+    with pytest.raises(InvalidInputError, match="nearest legal value is 0"):
         relax_plan(plan, OperatorChoices(non_local=(8,), non_local_tokens=64))

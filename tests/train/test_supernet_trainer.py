@@ -7,7 +7,7 @@ import pytest
 
 from tests.train.compilation import no_compilation
 from tvnjax.nn.supernet import one_hot
-from tvnjax.space.relaxed import GENES, OperatorChoices
+from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
 from tvnjax.train.supernet_trainer import SupernetTrainer, SupernetTraining
 
@@ -147,7 +147,9 @@ def test_shape_genes_that_do_nothing_get_no_gradient(trainer):
     """Between plans of one frame nothing is learned of the frame stride, nor of blocks they do not have."""
     other = Plan(image_size=8, num_frames=1, blocks=SMALL.blocks)
     state = trainer.init()
-    after = trainer.shape_step(state, np.array([0.2, 0.9], np.float32), masks(SMALL, other), 1.0, 1.0, 0.0)
+    after = trainer.shape_step(
+        state, np.array([0.2, 0.9], np.float32), masks(SMALL, other), 1.0, 0.0, rate=1.0, decay=0.0
+    )
     moved = {key: bool(np.abs(after.shapes[key]).max() > 1e-7) for key in SHAPES.searched}
     assert moved == {key: key.gene == "image_size" for key in SHAPES.searched}
     assert after.shapes[ShapeKey("image_size")][0] > after.shapes[ShapeKey("image_size")][1]
@@ -159,7 +161,7 @@ def test_the_policy_gradient_is_that_of_the_expected_loss_over_the_set(trainer):
     rng = np.random.default_rng(0)
     shapes = {key: jnp.asarray(rng.standard_normal(len(SHAPES.values(key))), jnp.float32) for key in SHAPES.searched}
     state = state._replace(shapes=shapes)
-    after = trainer.shape_step(state, losses, masks(*plans), 1.0, 1.0, 0.0)
+    after = trainer.shape_step(state, losses, masks(*plans), 1.0, 0.0, rate=1.0, decay=0.0)
 
     def expected_loss(shapes):
         weights = jax.device_get(trainer.shape_weights(shapes))
@@ -182,7 +184,7 @@ def test_the_multiplier_pushes_operators_and_shapes_to_the_budget():
     for _ in range(40):
         batch = next(stream)
         state, _, parts = trainer.arch_step(state, SMALL, batch, batch, 1.0, 0.0)
-        state = trainer.shape_step(state, equal, masks(SMALL, LARGE), 1.0, 1.0, 0.0)
+        state = trainer.shape_step(state, equal, masks(SMALL, LARGE), 1.0, 0.0, rate=1.0, decay=0.0)
     assert before > 1.5 and float(parts[0]) < 1.1
     assert logits(state, 0, "filters")[1] < 0 and state.shapes[FRAMES][1] < 0
 

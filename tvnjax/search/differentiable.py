@@ -25,6 +25,9 @@ from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.supernet_trainer import ArchSchedule, Bilevel, Mode, SupernetState, SupernetTrainer, SupernetTraining
 
+_HEAD_START = 0.1
+"""Nats of validation loss below the others that make a plan e times as likely to be trained by lot."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DifferentiableConfig:
@@ -55,8 +58,9 @@ class DifferentiableConfig:
     logit_penalty: float = 0.0
     """Weight of the mean log-sum-exp of the logits, ramped with progress: keeps single logits from running away."""
     latency_weight: float = 0.0
-    """Weight of ``log(expected ms)`` in the loss: above 0 a network is wanted that is fast, not merely within the
-    budget. (0.1: a doubling of the latency must be worth 0.07 nats.)"""
+    """Weight of ``log(expected ms)`` in the loss, ramped with progress: above 0 a network is wanted that is fast, not
+    merely within the budget. (0.1: a doubling of the latency must be worth 0.07 nats.) Before anything is learned the
+    latency would be all there is to go by, hence the ramp."""
     multiplier_rate: float = 0.5
     """Step of the budgets' multipliers, in units of ``log(expected / budget)``."""
     penalty: float = 4.0
@@ -133,10 +137,11 @@ class DifferentiableSearch:
         self._fill(plans.fill, trainer, state, data, charge)
         warmup = int(config.arch_warmup * config.steps)
         redraw = {warmup + (config.steps - warmup) * (i + 1) // (config.redraws + 2) for i in range(config.redraws)}
-        losses: dict[Plan, float] = {}
         for step in range(1, config.steps + 1):
             progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
             temperature = config.temperature**progress
+            if self.shapes.searched and step % config.score_every == 0:
+                self._score(plans, trainer, state, data, temperature)
             plan = self._pick(plans, trainer, state, projection, progress)
             batch = data.cut(next(data.train), plan, self._rng)
             state, loss, _ = trainer.weight_step(state, plan, batch, temperature)
@@ -145,7 +150,9 @@ class DifferentiableSearch:
                 val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
                 state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress)
                 if self.shapes.searched and step % config.score_every == 0:
-                    state = self._shape_step(plans, trainer, state, data, temperature, losses)
+                    rates = {"rate": config.shape_learning_rate, "decay": config.shape_decay}
+                    losses = plans.scores()
+                    state = trainer.shape_step(state, losses, plans.members(), temperature, progress, **rates)
                 if self.shapes.searched and step in redraw:
                     weights = jax.device_get(trainer.shape_weights(state.shapes))
                     self._fill(lambda _, weights=weights: plans.renew(weights), trainer, state, data, charge)
@@ -181,34 +188,26 @@ class DifferentiableSearch:
         projection: Projection,
         progress: float,
     ) -> Plan:
-        """A member by the policy, part of the time by lot: half at first, a tenth at the end. The lot favours cheap
-        plans, by the root of their largest latency: the seconds of a step go up with it, and a cheap plan needs no fewer."""
+        """A member by the policy, part of the time by lot: half at first, a fifth at the end.
+
+        The lot favours cheap plans, by the root of their largest latency: they need as many steps and take fewer
+        seconds. And it favours plans that have begun to learn: where few can, they would drown in the others' noise.
+        """
         if len(plans.plans) == 1:
             return plans.plans[0]
         p = plans.probabilities(jax.device_get(trainer.shape_weights(state.shapes)))
-        share = 0.5 - 0.4 * progress
+        share = 0.5 - 0.3 * progress
         lot = np.array([projection.predicted_range(plan)[1] ** -0.5 for plan in plans.plans])
+        lot *= np.exp((plans.scores().min() - plans.scores()) / _HEAD_START)
         return plans.plans[int(self._rng.choice(len(p), p=(1 - share) * p + share * lot / lot.sum()))]
 
-    def _shape_step(
-        self,
-        plans: WorkingSet,
-        trainer: SupernetTrainer,
-        state: SupernetState,
-        data: Data,
-        temperature: float,
-        losses: dict[Plan, float],
-    ) -> SupernetState:
-        """Scores the working set on the same clips and moves the policy."""
+    def _score(
+        self, plans: WorkingSet, trainer: SupernetTrainer, state: SupernetState, data: Data, temperature: float
+    ) -> None:
+        """Scores every member on the same clips."""
         clips = next(data.scoring)
-        fresh = [trainer.plan_loss(state, plan, data.cut(clips, plan, self._rng), temperature) for plan in plans.plans]
-        for plan, loss in zip(plans.plans, jax.device_get(fresh)):
-            # Half of the scoring before: the clips are common, but few.
-            losses[plan] = 0.5 * losses.get(plan, float(loss)) + 0.5 * float(loss)
-        values = np.array([losses[plan] for plan in plans.plans], np.float32)
-        return trainer.shape_step(
-            state, values, plans.members(), temperature, self.config.shape_learning_rate, self.config.shape_decay
-        )
+        losses = [trainer.plan_loss(state, plan, data.cut(clips, plan, self._rng), temperature) for plan in plans.plans]
+        plans.scored(jax.device_get(losses))
 
     def _report(
         self,

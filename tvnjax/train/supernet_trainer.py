@@ -148,7 +148,8 @@ class SupernetTrainer:
     ) -> None:
         """Compiles what a search needs of some plans, two at a time (XLA lets go of the interpreter)."""
         start = time.monotonic()
-        distinct = {id(programs): (programs, plan) for plan in plans if (programs := self.programs(plan))}
+        new = [(self.programs(plan), plan) for plan in plans]
+        distinct = {id(programs): (programs, plan) for programs, plan in new if not programs.compile_seconds}
         first = [
             (programs, self.weights(programs.plan, state, 1.0), batch(plan), scoring(plan))
             for programs, plan in distinct.values()
@@ -198,7 +199,7 @@ class SupernetTrainer:
         loss, at_val, by_gene = self._timed(programs, "gradients", params, weights, clips)
         if bilevel == "second":
             by_gene = self._second_order(state, programs, weights, train, at_val, by_gene)
-        parts, by_all, _ = self._costs(state, temperature)
+        parts, by_all, _ = self._costs(state, temperature, progress)
         arguments = (
             self._filled(by_gene),
             masks,
@@ -214,7 +215,15 @@ class SupernetTrainer:
         return state._replace(alphas=alphas, arch_opt=arch_opt, multipliers=multipliers), loss, parts
 
     def shape_step(
-        self, state: SupernetState, losses: Any, members: Any, temperature: float, rate: float, decay: float
+        self,
+        state: SupernetState,
+        losses: Any,
+        members: Any,
+        temperature: float,
+        progress: float,
+        *,
+        rate: float,
+        decay: float,
     ) -> SupernetState:
         """One step of the shape logits: the exact gradient of the expected loss over the working set, and of the
         expected costs over all plans.
@@ -223,7 +232,7 @@ class SupernetTrainer:
             losses: ``[K]``, of every plan of the working set on the same clips.
             members: what ``ShapePolicy.members`` says of the working set.
         """
-        _, _, by_shape = self._costs(state, temperature)
+        _, _, by_shape = self._costs(state, temperature, progress)
         grads = self._call(
             f"shape_gradient {len(losses)}", self._shape_gradient, state.shapes, by_shape, losses, members
         )
@@ -252,14 +261,16 @@ class SupernetTrainer:
         """Expected costs as parts of their budgets."""
         return self._costs(state, temperature)[0]
 
-    def _costs(self, state: SupernetState, temperature: float) -> tuple[Array, GeneWeights, Any]:
-        """Expected costs as parts of their budgets, and what they add to the gradient of gene and shape weights.
+    def _costs(self, state: SupernetState, temperature: float, ramp: float = 1.0) -> tuple[Array, GeneWeights, Any]:
+        """Expected costs as parts of their budgets, and what they add to the gradient of gene and shape weights; the
+        weight of the latency is ramped by ``ramp``.
 
         One program for every step that asks: the expectation over a whole space is the longest to compile.
         """
         weights = self._call("weights", self._softmax, state.alphas, self._free, jnp.float32(temperature))
         shapes = self._call("shape_weights", self.shape_weights, state.shapes)
-        return self._call("costs", self._cost_gradients, weights, shapes, state.multipliers)
+        weight = jnp.float32(self.training.latency_weight * ramp)
+        return self._call("costs", self._cost_gradients, weights, shapes, state.multipliers, weight)
 
     def shape_weights(self, shapes: Any) -> Any:
         """Probabilities of every shape gene's values; genes of one value included."""
@@ -344,7 +355,9 @@ class SupernetTrainer:
         multipliers = jnp.maximum(multipliers + self.training.multiplier_rate * jnp.log(parts), 0)
         return alphas, opt, multipliers
 
-    def _cost_gradients(self, weights: GeneWeights, shapes: Any, multipliers: Array) -> tuple[Array, GeneWeights, Any]:
+    def _cost_gradients(
+        self, weights: GeneWeights, shapes: Any, multipliers: Array, latency_weight: Array
+    ) -> tuple[Array, GeneWeights, Any]:
         """Augmented Lagrangian of ``log(part) <= 0`` (no pull once a cost is well within its budget), plus the weight
         of the latency itself."""
 
@@ -353,7 +366,7 @@ class SupernetTrainer:
             excess = jnp.log(parts)
             pull = jnp.maximum(multipliers + self.training.penalty * excess, 0)
             lagrangian = (jnp.square(pull) / (2 * self.training.penalty)).sum()
-            return lagrangian + self.training.latency_weight * excess[0], parts
+            return lagrangian + latency_weight * excess[0], parts
 
         grads, parts = jax.grad(value, argnums=(0, 1), has_aux=True)(weights, shapes)
         return parts, *grads
