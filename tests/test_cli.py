@@ -45,6 +45,16 @@ def error_line(capsys, *argv):
         (["run", "quick", "--data.manifest", "x.csv"], ["--data.manifest"]),
         (["run", "quick", "--strategies", "evolution"], ["--baseline-seconds"]),
         (["run", "quick", "--budget.ms", "-1"], ["budget.ms", "-1"]),
+        (["run", "quick", "--budget.params", "0"], ["budget.params", "0"]),
+        (["run", "quick", "--shapes.image-size"], ["image_size", "at least one value"]),
+        (["run", "quick", "--operators.spatial-type"], ["spatial_type", "at least one value"]),
+        (["run", "quick", "--shapes.frame-stride", "40"], ["num_frames", "nearest legal value"]),
+        (["run", "quick", "--shapes.frame-stride", "1", "40"], ["frame_stride", "40", "nearest legal value is 15"]),
+        (["run", "quick", "--shapes.image-size", "8", "--shapes.blocks.2.spatial-stride", "8"], ["nothing", "is 2"]),
+        (
+            ["run", "quick", "--operators.non-local", "8", "--operators.non-local-tokens", "1"],
+            ["non_local", "nearest legal value is 0"],
+        ),
         (["run", "clips"], ["--data.manifest", "--data.folder"]),
         (["run", "clips", "--data.manifest", "no/such.csv"], ["no/such.csv"]),
         (["run", "clips", "--data.folder", "no/such"], ["no/such"]),
@@ -79,6 +89,20 @@ def test_a_budget_no_network_meets_names_the_smallest_possible(capsys, tmp_path)
     line = error_line(capsys, "run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "0.000001", "--out", out)
     assert "smallest possible" in line and "--budget.ms" in line
     assert not out.exists(), "a run that could not begin leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        (["--budget.params", "10"], ["budget.params", "nearest legal value is"]),
+        (["--budget.memory-mb", "0.001"], ["budget.memory_mb", "smallest plan", "nearest legal value is"]),
+    ],
+)
+def test_a_budget_under_the_smallest_network_names_the_nearest_legal_one(budget, words, quick_run, capsys, tmp_path):
+    options = [*TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000", *budget]
+    line = error_line(capsys, "run", "quick", *options, "--out", tmp_path / "deep" / "run")
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "deep").exists(), "folders made for the run are gone"
 
 
 @pytest.fixture(scope="module")

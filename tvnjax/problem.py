@@ -18,7 +18,7 @@ from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.view import view
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
-from tvnjax.latency.memory import ExpectedMemory, memory_mb
+from tvnjax.latency.memory import ExpectedMemory, memory_mb, working_set
 from tvnjax.latency.profile import Profile, profile_space
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
@@ -137,7 +137,13 @@ def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
     """Measures the device for the problem's space, reusing what was measured before."""
     table = LatencyTable.for_this_environment(cache_dir() / "latency")
     profile = profile_space(
-        problem.shapes, problem.operators, problem.num_classes, table, problem.config.profile, monitor
+        problem.shapes,
+        problem.operators,
+        problem.num_classes,
+        table,
+        problem.config.profile,
+        monitor,
+        problem.config.head,
     )
     monitor.event(
         "profile",
@@ -165,8 +171,9 @@ def decide_costs(problem: Problem, profile: Profile) -> Costs:
             f"{profile.cheapest_ms:.3g} ms: raise --budget.ms to at least that"
         )
     space = (problem.shapes, problem.operators, problem.num_classes)
-    params = ExpectedCost(*space, lambda layer: float(layer.params)) if budget.params else None
-    memory = ExpectedMemory(*space) if budget.memory_mb else None
+    head = problem.config.head
+    params = ExpectedCost(*space, lambda layer: float(layer.params), head=head) if budget.params else None
+    memory = ExpectedMemory(*space, head=head) if budget.memory_mb else None
     _check_counted(problem, budget, params)
     return Costs(ms=profile.expected, predict=profile.fit.model.predict, budget=budget, params=params, memory_mb=memory)
 
@@ -182,17 +189,13 @@ def _check_counted(problem: Problem, budget: Budget, params: ExpectedCost | None
             )
     if budget.memory_mb is not None:
         space = (problem.shapes, problem.operators, problem.num_classes)
-        moved = ExpectedCost(*space, lambda layer: 4.0 * layer.params + 4.0 * _working_set(layer))
+        moved = ExpectedCost(*space, lambda layer: float(layer.params + working_set(layer)))
         least_mb = memory_mb(problem.lower(extreme_genotype(moved, "cheapest")))
         if least_mb > budget.memory_mb:
             raise InvalidInputError(
                 f"budget.memory_mb is one some network can meet; {budget.memory_mb:.3g} MiB is under the smallest plan "
                 f"(image_size, num_frames): the nearest legal value is {least_mb:.3g}"
             )
-
-
-def _working_set(layer: Any) -> int:
-    return layer.in_shape.size + (layer.out_shape.size if hasattr(layer, "out_shape") else 0)
 
 
 def make_task(problem: Problem, profile: Profile, costs: Costs) -> SearchTask:

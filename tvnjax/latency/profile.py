@@ -17,7 +17,7 @@ from tvnjax.latency.timer import Timer
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Network, Unit
+from tvnjax.space.network import HeadKind, Network, Unit
 from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.space.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey, ShapeSpace
 
@@ -72,18 +72,19 @@ def profile_space(
     table: LatencyTable,
     profiling: Profiling,
     monitor: Monitor,
+    head: HeadKind = "mean",
 ) -> Profile:
     """Measures what the table lacks for a space, fits the cost model, and measures the space's extreme networks."""
     start = time.monotonic()
     timer = Timer(repeats=profiling.repeats)
     count = max(profiling.networks, profiling.units)
     genotypes = covering_genotypes(shapes, operators, count, np.random.default_rng(0))
-    lowered = [lower(genotype, num_classes) for genotype in genotypes]
+    lowered = [lower(genotype, num_classes, head=head) for genotype in genotypes]
     units = {unit.key: unit for network in lowered for unit in network.units}
     chosen = list(units.items())[: profiling.units]
     wanted: dict[Key, Unit | Network] = {("unit", key): unit for key, unit in chosen}
     for genotype, network in list(zip(genotypes, lowered))[: profiling.networks]:
-        wanted["network", _network_key(genotype, num_classes)] = network
+        wanted["network", _network_key(genotype, num_classes, head)] = network
     missing = [key for key in wanted if key not in table.entries]
     total = len(missing) + 2
     # In batches, so that an interrupted profile keeps what it has; inside a batch everything is timed in turns.
@@ -99,11 +100,11 @@ def profile_space(
     extremes: dict[str, tuple[Genotype, float]] = {}
     for done, which in enumerate(("cheapest", "dearest")):
         monitor.progress("profile", len(missing) + done, total, f"the {which} network")
-        costs = _expected(shapes, operators, num_classes, model)
+        costs = _expected(shapes, operators, num_classes, model, head)
         genotype = extreme_genotype(costs, which)  # type: ignore[arg-type]
-        key = ("network", _network_key(genotype, num_classes))
+        key = ("network", _network_key(genotype, num_classes, head))
         if key not in table.entries:
-            network = lower(genotype, num_classes)
+            network = lower(genotype, num_classes, head=head)
             _measure(table, {key: _prepare(network)}, {key: network}, timer)
             measured += 1
         keys.add(key)
@@ -112,7 +113,7 @@ def profile_space(
     monitor.progress("profile", 1, 1, f"{measured} measured, {len(keys) - measured} known")
     return Profile(
         fit=fitted,
-        expected=_expected(shapes, operators, num_classes, fitted.model),
+        expected=_expected(shapes, operators, num_classes, fitted.model, head),
         cheapest=extremes["cheapest"][0],
         cheapest_ms=extremes["cheapest"][1],
         dearest=extremes["dearest"][0],
@@ -175,9 +176,17 @@ def _plan(shapes: ShapeSpace, indices: Mapping[ShapeKey, int]) -> Plan:
     )
 
 
-def _expected(shapes: ShapeSpace, operators: OperatorChoices, num_classes: int, model: CostModel) -> ExpectedCost:
+def _expected(
+    shapes: ShapeSpace, operators: OperatorChoices, num_classes: int, model: CostModel, head: HeadKind
+) -> ExpectedCost:
     return ExpectedCost(
-        shapes, operators, num_classes, model.layer_ms, unit_cost=model.unit_ms, constant=model.network_ms
+        shapes,
+        operators,
+        num_classes,
+        model.layer_ms,
+        unit_cost=model.unit_ms,
+        constant=model.network_ms,
+        head=head,
     )
 
 
@@ -195,5 +204,5 @@ def _measure(
     table.save()
 
 
-def _network_key(genotype: Genotype, num_classes: int) -> str:
-    return f"{genotype_id(genotype)} {num_classes} classes"
+def _network_key(genotype: Genotype, num_classes: int, head: HeadKind) -> str:
+    return f"{genotype_id(genotype)} {num_classes} classes" + ("" if head == "mean" else f" {head}")

@@ -72,3 +72,8 @@ class Costs:
             assert self.memory_mb is not None
             values.append(self.memory_mb(weights, shapes) / self.budget.memory_mb)
         return jnp.stack(values)
+
+    def counted(self) -> list[tuple[Callable[[Network], float], float]]:
+        """The budgets that are counted, not measured: a cost of a lowered network, and the most it may be."""
+        limits = [(lambda network: float(network.params), self.budget.params), (memory_mb, self.budget.memory_mb)]
+        return [(cost, float(most)) for cost, most in limits if most is not None]

@@ -23,7 +23,8 @@ from tvnjax.search.projection import Data, Projection, ProjectionConfig
 from tvnjax.search.working_set import WorkingSet
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import Plan, ShapeSpace
-from tvnjax.train.supernet_trainer import ArchSchedule, Bilevel, Mode, SupernetState, SupernetTrainer, SupernetTraining
+from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
+from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
 
 _HEAD_START = 0.1
 """Nats of validation loss below the others that make a plan e times as likely to be trained by lot."""

@@ -181,11 +181,10 @@ class Projection:
         # A little below the budget: of networks predicted right at it, half are measured over.
         limit = 0.97 * self.budget_ms / ratio
         floor = self._fill * self.budget_ms / ratio * 1.02 if self._fill else 0.0
-        found = discretize(genes, self._costs.ms, plan, limit, floor=floor, count=4 * self._config.top_k)
-        if not found and floor:
-            found = discretize(genes, self._costs.ms, plan, limit, count=4 * self._config.top_k)
-        counted = self._costs.budget
-        return [c for c in found if counted.exceeded(self._lower(c.genotype)) is None][: self._config.top_k]
+        also = self._costs.counted()
+        count = self._config.top_k
+        found = discretize(genes, self._costs.ms, plan, limit, floor=floor, count=count, also=also)
+        return found or discretize(genes, self._costs.ms, plan, limit, count=count, also=also)
 
     def _try(self, choice: Choice, small: list[Candidate]) -> bool:
         """Measures a network; trains it if it lands in the window. Returns whether it was trained."""
@@ -215,7 +214,7 @@ class Projection:
         return self._costs.predict(self._lower(genotype))
 
     def _lower(self, genotype: Genotype) -> Network:
-        return lower(genotype, self._costs.ms.num_classes)
+        return lower(genotype, self._costs.ms.num_classes, head=self._costs.ms.head_kind)
 
     def _say(self, text: str) -> None:
         self._charge.monitor.progress(self._charge.name, 1, 1, text)

@@ -10,7 +10,8 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,13 +25,13 @@ from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.plan_programs import PlanPrograms, View
+from tvnjax.train.second_order import second_order
+from tvnjax.train.supernet_settings import SupernetTraining
 from tvnjax.train.trainer import Score, sum_score
 
-Bilevel = Literal["first", "second", "one-level"]
-Mode = Literal["mixture", "sampled"]
-ArchSchedule = Literal["temperature", "constant", "cosine"]
 Constraint = Callable[[GeneWeights, Any], Array]
 """Expected costs under gene and shape weights, each as a part of its budget: ``[constraints]``."""
 
@@ -49,27 +50,6 @@ class SupernetState(NamedTuple):
     multipliers: Array
     """One for each constraint; non-negative."""
     step: Array
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SupernetTraining:
-    """How weights and logits are trained.
-
-    Sources: bilevel steps and the second-order term as in DARTS (Liu et al. 2019, equations 7 and 8); one-level steps,
-    a step schedule for the weights and the log-sum-exp penalty on logits as in PV-NAS (Wang et al. 2020).
-    """
-
-    steps: int
-    learning_rate: float
-    schedule: Literal["step", "cosine"]
-    arch_learning_rate: float
-    arch_schedule: ArchSchedule
-    bilevel: Bilevel
-    mode: Mode
-    logit_penalty: float
-    latency_weight: float
-    penalty: float
-    multiplier_rate: float
 
 
 class SupernetTrainer:
@@ -195,10 +175,12 @@ class SupernetTrainer:
         weights = self._weights(plan, state, masks, temperature)
         programs, bilevel = self.programs(plan), self.training.bilevel
         clips = train if bilevel == "one-level" else val
-        params = self._look_ahead(state, programs, weights, train) if bilevel == "second" else state.params
-        loss, at_val, by_gene = self._timed(programs, "gradients", params, weights, clips)
         if bilevel == "second":
-            by_gene = self._second_order(state, programs, weights, train, at_val, by_gene)
+            gradients = partial(self._timed, programs, "gradients")
+            rate = self.training.learning_rate
+            loss, by_gene = second_order(gradients, state.params, weights, train, val, rate)
+        else:
+            loss, _, by_gene = self._timed(programs, "gradients", state.params, weights, clips)
         parts, by_all, _ = self._costs(state, temperature, progress)
         arguments = (
             self._filled(by_gene),
@@ -297,32 +279,6 @@ class SupernetTrainer:
     def _init(self, params: nnx.State, alphas: nnx.State) -> tuple[Any, Any]:
         return self._tx.init(params), self._arch_tx.init(alphas)
 
-    def _look_ahead(
-        self, state: SupernetState, programs: PlanPrograms, weights: GeneWeights, train: Mapping[str, Any]
-    ) -> nnx.State:
-        _, grads, _ = self._timed(programs, "gradients", state.params, weights, train)
-        rate = jnp.float32(self.training.learning_rate)
-        return self._call("axpy", _axpy, state.params, grads, -rate)
-
-    def _second_order(
-        self,
-        state: SupernetState,
-        programs: PlanPrograms,
-        weights: GeneWeights,
-        train: Mapping[str, Any],
-        at_val: nnx.State,
-        by_gene: GeneWeights,
-    ) -> GeneWeights:
-        """Subtracts the learning rate times a Hessian-vector product, by central differences (DARTS, equation 8)."""
-        norm = self._call("norm", optax.tree.norm, at_val)
-        step = jnp.float32(0.01) / jnp.maximum(norm, 1e-8)
-        sides = []
-        for sign in (1.0, -1.0):
-            moved = self._call("axpy", _axpy, state.params, at_val, sign * step)
-            sides.append(self._timed(programs, "gradients", moved, weights, train)[2])
-        scale = self.training.learning_rate / (2 * step)
-        return jax.tree.map(lambda g, up, down: g - scale * (up - down), by_gene, *sides)
-
     def _update(self, grads: nnx.State, opt: optax.OptState, params: nnx.State) -> tuple[Any, optax.OptState]:
         updates, opt = self._tx.update(grads, opt, params)
         return optax.apply_updates(params, updates), opt
@@ -399,24 +355,13 @@ class SupernetTrainer:
             weights.append(row)
         return tuple(weights)
 
-    def _masks(self, plan: Plan, state: SupernetState, temperature: float, paths: int) -> Any:
-        """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene, drawn without
-        replacement from its probabilities (the Gumbel top-k)."""
+    def _masks(self, plan: Plan, state: SupernetState, temperature: float, paths: int) -> Masks:
+        """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene."""
         relaxed = self.programs(plan).plan
         masks = plan_masks(relaxed, len(self.shapes.choices.blocks))
         if self.training.mode == "mixture":
             return masks
-        weights = jax.device_get(self.weights(relaxed, state, temperature))
-        narrow = []
-        for index, block in enumerate(masks):
-            row = dict(block)
-            for gene, mask in block.items() if index < len(weights) else ():
-                if mask.sum() > paths:
-                    log_p = np.where(mask, np.log(np.maximum(weights[index][gene], 1e-12)), -np.inf)
-                    chosen = np.argsort(-(log_p + self._rng.gumbel(size=len(mask))))[:paths]
-                    row[gene] = np.isin(np.arange(len(mask)), chosen)
-            narrow.append(row)
-        return tuple(narrow)
+        return sampled_masks(masks, jax.device_get(self.weights(relaxed, state, temperature)), paths, self._rng)
 
     def _weights(self, plan: Plan, state: SupernetState, masks: Any, temperature: float) -> GeneWeights:
         weights = self._call("weights", self._softmax, state.alphas, masks, jnp.float32(temperature))
@@ -440,24 +385,3 @@ class SupernetTrainer:
             self._compiled[name] = jax.jit(function).lower(*args).compile()
             self._compile_seconds += time.monotonic() - start
         return self._compiled[name](*args)
-
-
-def plan_masks(plan: RelaxedPlan, blocks: int) -> tuple[dict[str, np.ndarray], ...]:
-    """Which candidates each block of a plan can have: the legal ones; of an inactive gene its default alone.
-
-    Blocks the plan has not are padded with its last block's masks, so that every plan's masks have one structure.
-    """
-    masks = []
-    for block in plan.blocks:
-        row = {}
-        for gene in GENES:
-            mask = block.legal(gene)
-            if gene not in block.active:
-                mask = np.arange(len(mask)) == block.default(gene)
-            row[gene] = mask
-        masks.append(row)
-    return tuple(masks + [masks[-1]] * (blocks - len(masks)))
-
-
-def _axpy(x: nnx.State, y: nnx.State, scale: Array) -> Any:
-    return jax.tree.map(lambda a, b: a + scale * b, x, y)

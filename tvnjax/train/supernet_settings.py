@@ -1,0 +1,29 @@
+"""How a supernet is trained."""
+
+import dataclasses
+from typing import Literal
+
+Bilevel = Literal["first", "second", "one-level"]
+Mode = Literal["mixture", "sampled"]
+ArchSchedule = Literal["temperature", "constant", "cosine"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SupernetTraining:
+    """How weights and logits are trained.
+
+    Sources: bilevel steps and the second-order term as in DARTS (Liu et al. 2019, equations 7 and 8); one-level steps,
+    a step schedule for the weights and the log-sum-exp penalty on logits as in PV-NAS (Wang et al. 2020).
+    """
+
+    steps: int
+    learning_rate: float
+    schedule: Literal["step", "cosine"]
+    arch_learning_rate: float
+    arch_schedule: ArchSchedule
+    bilevel: Bilevel
+    mode: Mode
+    logit_penalty: float
+    latency_weight: float
+    penalty: float
+    multiplier_rate: float
