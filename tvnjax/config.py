@@ -123,6 +123,8 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
     "planted": (
         "Search on a procedural set whose best answer is known: --data.task motion_direction, fine_texture, ...",
         RunConfig(
+            # More than any network of this space takes: what counts here is what a millisecond is worth.
+            budget=Budget(ms=100.0),
             data=PlantedData(task="motion_direction"),
             shapes=ShapeChoices(
                 image_size=(8, 16, 32),
@@ -141,10 +143,11 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             strategies=("differentiable",),
             profile=Profiling(units=60, networks=16, repeats=30),
             search=DifferentiableConfig(
-                steps=800,
+                steps=1000,
                 batch_size=16,
+                arch_warmup=0.5,
                 learning_rate=6e-3,
-                working_set=8,
+                working_set=5,
                 redraws=3,
                 score_every=10,
                 score_clips=48,

@@ -29,7 +29,7 @@ from tvnjax.search.projection import Data
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import Network
-from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.relaxed import OperatorChoices, relax_plan
 from tvnjax.space.search_space import SearchSpace, search_space
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.trainer import Batch, ChildTrainer
@@ -120,6 +120,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
     clip_frames = config.data.clip_frames or longest
     shapes = ShapeSpace(choices, clip_frames)
     space = search_space(shapes, config.operators)
+    relax_plan(shapes.roomiest(), config.operators)  # refuses a gene no value of which is legal there
     clips = prepare(
         config.data,
         num_frames=min(longest, clip_frames),

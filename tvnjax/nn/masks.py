@@ -73,8 +73,10 @@ def share(weights: Array, indices: Sequence[int] | np.ndarray) -> tuple[Array, A
     elsewhere)."""
     part = weights[np.asarray(indices)]
     total = part.sum()
-    safe = jnp.where(total > 0, total, 1.0)
-    return total, jnp.where(total > 0, part / safe, 1.0 / len(indices))
+    # Below this the quotient's gradient overflows, and nothing is lost: what it weighs is as small.
+    some = total > 1e-12
+    safe = jnp.where(some, total, 1.0)
+    return total, jnp.where(some, part / safe, 1.0 / len(indices))
 
 
 def mixed_activation(names: Sequence[str], x: Array, weights: Array | None) -> Array:

@@ -38,9 +38,11 @@ class DifferentiableConfig:
     steps: int = 400
     """Weight steps."""
     batch_size: int = 32
-    mode: Mode = "mixture"
-    """``mixture``: every candidate runs, weighted. ``sampled``: one path a gene for the weights, drawn by Gumbel-max,
-    and two for the logits' gradient (as ProxylessNAS); what is not drawn does not run."""
+    mode: Mode = "concrete"
+    """``mixture``: every candidate runs, weighted by its softmax (DARTS); a candidate can then live on a small weight
+    that no single network will give it. ``concrete``: the weights are draws from the softmax, ever closer to one-hot
+    (Gumbel-softmax, as SNAS), so that a candidate has to do without the others. ``sampled``: one path a gene for the
+    weights, drawn by Gumbel-max, and two for the logits' gradient (as ProxylessNAS); what is not drawn does not run."""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
     order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""
@@ -49,9 +51,9 @@ class DifferentiableConfig:
     learning_rate: float = 3e-3
     schedule: Literal["step", "cosine"] = "step"
     """Of the weights. Under a cosine one differentiable video search is known to collapse onto skips and pools."""
-    arch_learning_rate: float = 0.1
+    arch_learning_rate: float = 0.05
     """Of the operator logits (Adam)."""
-    arch_schedule: ArchSchedule = "temperature"
+    arch_schedule: ArchSchedule = "constant"
     """Of that rate behind the warm-up: it falls as the temperature does, stays, or falls along a cosine."""
     temperature: float = 0.1
     """Softmax temperature at the end; it is 1 during the warm-up and falls by a constant factor a step from then on.
@@ -142,10 +144,10 @@ class DifferentiableSearch:
             progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
             temperature = config.temperature**progress
             if self.shapes.searched and step % config.score_every == 0:
-                self._score(plans, trainer, state, data, temperature)
+                self._score(plans, trainer, state, data, temperature, progress)
             plan = self._pick(plans, trainer, state, projection, progress)
             batch = data.cut(next(data.train), plan, self._rng)
-            state, loss, _ = trainer.weight_step(state, plan, batch, temperature)
+            state, loss, _ = trainer.weight_step(state, plan, batch, temperature, progress)
             val_loss, parts = None, None
             if step > warmup:
                 val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
@@ -203,11 +205,19 @@ class DifferentiableSearch:
         return plans.plans[int(self._rng.choice(len(p), p=(1 - share) * p + share * lot / lot.sum()))]
 
     def _score(
-        self, plans: WorkingSet, trainer: SupernetTrainer, state: SupernetState, data: Data, temperature: float
+        self,
+        plans: WorkingSet,
+        trainer: SupernetTrainer,
+        state: SupernetState,
+        data: Data,
+        temperature: float,
+        progress: float,
     ) -> None:
-        """Scores every member on the same clips."""
-        clips = next(data.scoring)
-        losses = [trainer.plan_loss(state, plan, data.cut(clips, plan, self._rng), temperature) for plan in plans.plans]
+        """Scores every member on the same clips, under the same draw of the choices."""
+        clips, noise = next(data.scoring), trainer.noise(progress)
+        losses = [
+            trainer.plan_loss(state, plan, data.cut(clips, plan, self._rng), temperature, noise) for plan in plans.plans
+        ]
         plans.scored(jax.device_get(losses))
 
     def _report(

@@ -270,6 +270,25 @@ class ShapeSpace:
             ),
         )
 
+    def roomiest(self) -> Plan:
+        """The plan whose blocks meet the most frames and pixels."""
+        choices = self.choices
+        return self.canonical(
+            Plan(
+                image_size=max(choices.image_size),
+                num_frames=max(choices.num_frames),
+                blocks=tuple(
+                    BlockPlan(
+                        spatial_stride=min(block.spatial_stride),
+                        temporal_stride=min(block.temporal_stride),
+                        repeats=max(block.repeats),
+                        filters=max(block.filters),
+                    )
+                    for block in choices.blocks
+                ),
+            )
+        )
+
     def _check_ranges(self) -> None:
         for key in self.keys:
             for value in self.values(key):

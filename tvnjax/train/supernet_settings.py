@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 Bilevel = Literal["first", "second", "one-level"]
-Mode = Literal["mixture", "sampled"]
+Mode = Literal["concrete", "mixture", "sampled"]
 ArchSchedule = Literal["temperature", "constant", "cosine"]
 
 

@@ -89,6 +89,7 @@ class SupernetTrainer:
         self._free = tuple(
             {gene: np.ones(len(block.candidates(gene)), bool) for gene in GENES} for block in self.largest.blocks
         )
+        self._still = jax.tree.map(lambda mask: np.zeros(mask.shape, np.float32), self._free)
         self._plans: dict[Plan, PlanPrograms] = {}
         self._compiled: dict[str, Any] = {}
         self._rng = np.random.default_rng([seed, 5])
@@ -146,11 +147,16 @@ class SupernetTrainer:
         self._compile_seconds += time.monotonic() - start
 
     def weight_step(
-        self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float
+        self,
+        state: SupernetState,
+        plan: Plan,
+        batch: Mapping[str, Any],
+        temperature: float,
+        progress: float = 0.0,
     ) -> tuple[SupernetState, Array, GeneWeights]:
         """One step of the weights on one plan; returns the training loss and its gradient for the gene weights."""
         masks = self._masks(plan, state, temperature, paths=1)
-        weights = self._weights(plan, state, masks, temperature)
+        weights = self._weights(plan, state, masks, temperature, self.noise(progress))
         programs = self.programs(plan)
         loss, grads, by_gene = self._timed(programs, "gradients", state.params, weights, batch)
         params, opt = self._call("update", self._update, grads, state.opt, state.params)
@@ -172,7 +178,8 @@ class SupernetTrainer:
         look-ahead step (``second``), or the training clips themselves (``one-level``).
         """
         masks = self._masks(plan, state, temperature, paths=2)
-        weights = self._weights(plan, state, masks, temperature)
+        noise = self.noise(progress)
+        weights = self._weights(plan, state, masks, temperature, noise)
         programs, bilevel = self.programs(plan), self.training.bilevel
         clips = train if bilevel == "one-level" else val
         if bilevel == "second":
@@ -185,12 +192,14 @@ class SupernetTrainer:
         arguments = (
             self._filled(by_gene),
             masks,
+            noise,
             by_all,
             parts,
             state.arch_opt,
             state.alphas,
             state.multipliers,
             jnp.float32(temperature),
+            jnp.float32(self._decided(temperature)),
             jnp.float32(progress),
         )
         alphas, arch_opt, multipliers = self._call("arch_update", self._arch_update, *arguments)
@@ -223,20 +232,34 @@ class SupernetTrainer:
         }
         return state._replace(shapes=shapes)
 
-    def plan_loss(self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float) -> Array:
+    def plan_loss(
+        self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float, noise: Any = None
+    ) -> Array:
         """Validation loss of one plan under the relaxed choices."""
-        weights = self.weights(self.programs(plan).plan, state, temperature)
+        masks = plan_masks(self.programs(plan).plan, len(self.shapes.choices.blocks))
+        weights = self._weights(plan, state, masks, temperature, noise or self._still)
         return self._timed(self.programs(plan), "loss", state.params, weights, batch)
 
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
-        """Softmax of the logits over what a plan can have."""
+        """Probabilities of what a plan can have."""
         masks = plan_masks(plan, len(self.shapes.choices.blocks))
-        weights = self._call("weights", self._softmax, state.alphas, masks, jnp.float32(temperature))
-        return weights[: len(plan.blocks)]
+        decided = jnp.float32(self._decided(temperature))
+        return self._call("weights", self._softmax, state.alphas, masks, self._still, decided)[: len(plan.blocks)]
+
+    def noise(self, progress: float) -> Any:
+        """What is added to the logits for one step: Gumbel noise in mode ``concrete``, nothing otherwise.
+
+        It grows from nothing to its full size at half of the progress: weights learn slowly under it.
+        """
+        scale = min(1.0, 2 * progress)
+        if self.training.mode != "concrete" or scale == 0:
+            return self._still
+        return jax.tree.map(lambda zeros: (scale * self._rng.gumbel(size=zeros.shape)).astype(np.float32), self._still)
 
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
-        weights = self._call("weights", self._softmax, state.alphas, self._free, jnp.float32(temperature))
+        decided = jnp.float32(self._decided(temperature))
+        weights = self._call("weights", self._softmax, state.alphas, self._free, self._still, decided)
         return weights, self.shape_weights(state.shapes)
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
@@ -249,7 +272,8 @@ class SupernetTrainer:
 
         One program for every step that asks: the expectation over a whole space is the longest to compile.
         """
-        weights = self._call("weights", self._softmax, state.alphas, self._free, jnp.float32(temperature))
+        decided = jnp.float32(self._decided(temperature))
+        weights = self._call("weights", self._softmax, state.alphas, self._free, self._still, decided)
         shapes = self._call("shape_weights", self.shape_weights, state.shapes)
         weight = jnp.float32(self.training.latency_weight * ramp)
         return self._call("costs", self._cost_gradients, weights, shapes, state.multipliers, weight)
@@ -287,16 +311,18 @@ class SupernetTrainer:
         self,
         by_gene: GeneWeights,
         masks: Any,
+        noise: Any,
         by_all: GeneWeights,
         parts: Array,
         opt: optax.OptState,
         alphas: nnx.State,
         multipliers: Array,
         temperature: Array,
+        decided: Array,
         progress: Array,
     ) -> tuple[Any, optax.OptState, Array]:
-        (grads,) = jax.vjp(lambda a: self._softmax(a, masks, temperature), alphas)[1](by_gene)
-        (pulls,) = jax.vjp(lambda a: self._softmax(a, self._free, temperature), alphas)[1](by_all)
+        (grads,) = jax.vjp(lambda a: self._softmax(a, masks, noise, temperature), alphas)[1](by_gene)
+        (pulls,) = jax.vjp(lambda a: self._softmax(a, self._free, self._still, decided), alphas)[1](by_all)
 
         def flatten(alphas: nnx.State) -> Any:
             leaves = jax.tree.leaves(alphas)
@@ -340,7 +366,7 @@ class SupernetTrainer:
         (pulls,) = jax.vjp(self.shape_weights, shapes)[1](by_shape)
         return jax.tree.map(jnp.add, jax.grad(objective)(shapes), pulls)
 
-    def _softmax(self, alphas: nnx.State, masks: Any, temperature: Array) -> GeneWeights:
+    def _softmax(self, alphas: nnx.State, masks: Any, noise: Any, temperature: Array) -> GeneWeights:
         logits = alphas.get("alphas", {})
         weights = []
         for index, block in enumerate(masks):
@@ -349,7 +375,7 @@ class SupernetTrainer:
             for gene in GENES:
                 mask = jnp.asarray(block[gene])
                 if gene in own:
-                    row[gene] = jax.nn.softmax(own[gene][...] / temperature, where=mask)
+                    row[gene] = jax.nn.softmax((own[gene][...] + noise[index][gene]) / temperature, where=mask)
                 else:
                     row[gene] = mask.astype(jnp.float32)
             weights.append(row)
@@ -359,12 +385,17 @@ class SupernetTrainer:
         """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene."""
         relaxed = self.programs(plan).plan
         masks = plan_masks(relaxed, len(self.shapes.choices.blocks))
-        if self.training.mode == "mixture":
+        if self.training.mode != "sampled":
             return masks
         return sampled_masks(masks, jax.device_get(self.weights(relaxed, state, temperature)), paths, self._rng)
 
-    def _weights(self, plan: Plan, state: SupernetState, masks: Any, temperature: float) -> GeneWeights:
-        weights = self._call("weights", self._softmax, state.alphas, masks, jnp.float32(temperature))
+    def _decided(self, temperature: float) -> float:
+        """Temperature of the probabilities: noisy and sampled weights are draws from softmax(logits) itself, and the
+        temperature only says how close to one-hot they are."""
+        return temperature if self.training.mode == "mixture" else 1.0
+
+    def _weights(self, plan: Plan, state: SupernetState, masks: Any, temperature: float, noise: Any) -> GeneWeights:
+        weights = self._call("weights", self._softmax, state.alphas, masks, noise, jnp.float32(temperature))
         return weights[: len(plan.blocks)]
 
     def _filled(self, by_gene: GeneWeights) -> GeneWeights:
