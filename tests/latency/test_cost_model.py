@@ -18,22 +18,23 @@ from tvnjax.latency.cost_model import (
     unit_features,
 )
 from tvnjax.latency.measure import Measurement, measure, prepare_network, prepare_unit
-from tvnjax.latency.profile import Profiling, covering_genotypes, profile_plan
+from tvnjax.latency.profile import Profiling, covering_genotypes, profile_space
 from tvnjax.latency.table import LatencyTable, fit_entries
 from tvnjax.latency.timer import Timer
 from tvnjax.space.lowering import lower
 from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeSpace
 
 PLAN = Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8), BlockPlan(spatial_stride=1, filters=12)))
 RELAXED = relax_plan(PLAN, OperatorChoices())
+SPACE = (ShapeSpace(ShapeChoices.fixed(PLAN)), OperatorChoices())
 
 
 def planted(count):
     """Networks and units timed by a known device: every coefficient of the model has a true value."""
     rng = np.random.default_rng(0)
     truth, fixed_ms, factor = rng.uniform(0.01, 1.0, len(FEATURE_NAMES)), 0.7, 1.3
-    networks = [lower(genotype, 4) for genotype in covering_genotypes(RELAXED, count, rng)]
+    networks = [lower(genotype, 4) for genotype in covering_genotypes(*SPACE, count, rng)]
     units = {unit.key: unit for network in networks for unit in network.units}
     rows = [unit_features(unit) for unit in units.values()] + [network_features(network) for network in networks]
     rows = np.array(rows)
@@ -59,7 +60,7 @@ def test_a_planted_device_is_recovered():
 
 
 def test_a_network_is_the_sum_of_its_layers():
-    network = lower(covering_genotypes(RELAXED, 1, np.random.default_rng(0))[0], 4)
+    network = lower(covering_genotypes(*SPACE, 1, np.random.default_rng(0))[0], 4)
     model = CostModel(coefficients=np.arange(1.0, len(FEATURE_NAMES) + 1), network_ms=0.5)
     by_layer = sum(model.layer_ms(layer) for layer in network.layers()) + model.layer_ms(network.head)
     assert model.predict(network) == pytest.approx(by_layer + len(network.units) * model.unit_ms + model.network_ms)
@@ -72,21 +73,38 @@ def test_quality_counts_what_it_says():
     assert quality["within_10pct"] == pytest.approx(2 / 3) and quality["count"] == 3
 
 
+def test_covering_networks_meet_every_size_equally_often():
+    choices = ShapeChoices(
+        image_size=(8, 16),
+        num_frames=(1, 2, 4),
+        frame_stride=(1, 3),
+        num_blocks=(1, 2),
+        blocks=(BlockShapes(filters=(8, 16)), BlockShapes(spatial_stride=(1, 2), repeats=(1, 2))),
+    )
+    shapes = ShapeSpace(choices, clip_frames=8)
+    genotypes = covering_genotypes(shapes, OperatorChoices(), 24, np.random.default_rng(0))
+    for gene, count in (("image_size", 12), ("num_frames", 8)):
+        values = [getattr(genotype, gene) for genotype in genotypes]
+        assert {values.count(value) for value in values} == {count}
+    assert sorted({len(genotype.blocks) for genotype in genotypes}) == [1, 2]
+    assert all((g.num_frames - 1) * g.frame_stride < 8 for g in genotypes)
+
+
 def test_covering_networks_meet_every_candidate_equally_often():
-    genotypes = covering_genotypes(RELAXED, 24, np.random.default_rng(0))
+    genotypes = covering_genotypes(*SPACE, 24, np.random.default_rng(0))
     for index, block in enumerate(RELAXED.blocks):
         for gene in GENES:
             chosen = [RELAXED.encode(genotype)[index][gene] for genotype in genotypes]
-            counts = np.bincount(chosen, minlength=len(block.candidates(gene)))
-            assert counts.max() - counts.min() <= 1
+            counts = np.bincount(chosen, minlength=len(block.candidates(gene)))[block.legal(gene)]
+            assert gene not in block.active or counts.max() - counts.min() <= 1
 
 
 @pytest.fixture(scope="module")
 def profiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "table.json"
     profiling = Profiling(units=10, networks=3, repeats=30)
-    first = profile_plan(RELAXED, 4, LatencyTable(path), profiling, Silent())
-    second = profile_plan(RELAXED, 4, LatencyTable(path), profiling, Silent())
+    first = profile_space(*SPACE, 4, LatencyTable(path), profiling, Silent())
+    second = profile_space(*SPACE, 4, LatencyTable(path), profiling, Silent())
     return path, first, second
 
 
@@ -120,7 +138,7 @@ def test_too_few_measurements_fit_nothing(tmp_path):
 
 
 def test_units_and_networks_are_timed_in_turns():
-    network = lower(covering_genotypes(RELAXED, 1, np.random.default_rng(1))[0], 4)
+    network = lower(covering_genotypes(*SPACE, 1, np.random.default_rng(1))[0], 4)
     prepared = {"network": prepare_network(network), "unit": prepare_unit(network.units[0])}
     measured = measure(prepared, Timer(warmup=1, repeats=30))
     assert prepared["unit"].turns >= 6

@@ -9,6 +9,7 @@ from tests.train.compilation import no_compilation
 from tvnjax.nn.supernet import one_hot
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.train.gene_masks import plan_masks
 from tvnjax.train.second_order import second_order
 from tvnjax.train.supernet_settings import SupernetTraining
 from tvnjax.train.supernet_trainer import SupernetTrainer
@@ -287,3 +288,32 @@ def test_plans_share_their_weights(trainer):
         state.params, trainer.weights(trainer.programs(SMALL).plan, state, 1.0), batch
     )
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads["blocks"][1]))
+
+
+def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
+    """Near one-hot at a low temperature, and each candidate as often as its probability; no noise in the warm-up."""
+    trainer = make(mode="concrete")
+    state = trainer.init()
+    plan = trainer.programs(LARGE).plan
+    state.alphas["alphas"][0]["spatial"][...] = jnp.array([0.8, -0.4])
+    masks = plan_masks(plan, 2)
+    p = float(trainer.weights(plan, state, 0.05)[0]["spatial"][0])
+    assert p == pytest.approx(1 / (1 + np.exp(-1.2)), rel=1e-4), "the temperature does not sharpen probabilities"
+    draws = np.array(
+        [trainer._weights(LARGE, state, masks, 0.05, trainer.noise(1.0))[0]["spatial"][0] for _ in range(400)]
+    )
+    assert np.mean((draws < 0.02) | (draws > 0.98)) > 0.8
+    assert abs(np.mean(draws > 0.5) - p) < 4 * np.sqrt(p * (1 - p) / 400)
+    assert trainer.noise(0.0) is trainer._still and trainer.noise(1.0) is not trainer._still
+
+
+def test_nearly_one_hot_weights_have_finite_gradients(trainer):
+    programs = trainer.programs(LARGE)
+    state, batch = trainer.init(), next(batches(11))
+    for tiny in (0.0, 1e-45, 1e-38, 1e-20):
+        weights = tuple(
+            {gene: jnp.where(jnp.arange(len(w)) == 0, 1.0, tiny).astype(jnp.float32)[::-1] for gene, w in block.items()}
+            for block in trainer.weights(programs.plan, state, 1.0)
+        )
+        loss, *grads = programs.gradients(state.params, weights, batch)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, grads))), tiny

@@ -128,26 +128,23 @@ def covering_genotypes(
     shapes: ShapeSpace, operators: OperatorChoices, count: int, rng: np.random.Generator
 ) -> list[Genotype]:
     """Networks in which every value of every gene, of shapes and operators, occurs about equally often (a Latin
-    hypercube; where a plan cannot have what the hypercube asks for, one it can have is drawn)."""
+    hypercube, over the candidates each plan can have)."""
 
     def column(size: int) -> np.ndarray:
         return rng.permutation(np.arange(count) % size)
 
     sizes = {key: column(len(shapes.values(key))) for key in shapes.keys}
     largest = relax_plan(shapes.largest(), operators)
-    columns = [{gene: column(len(block.candidates(gene))) for gene in GENES} for block in largest.blocks]
+    orders = [{gene: rng.permutation(count) for gene in GENES} for _ in largest.blocks]
     genotypes = []
     for row in range(count):
         plan = relax_plan(_plan(shapes, {key: int(values[row]) for key, values in sizes.items()}), operators)
         chosen = []
-        for block, genes in zip(plan.blocks, columns):
+        for block, genes in zip(plan.blocks, orders):
             indices = {}
             for gene in GENES:
-                index, legal = int(genes[gene][row]), block.legal(gene)
-                if gene not in block.active:
-                    index = block.default(gene)
-                elif not legal[index]:
-                    index = int(rng.choice(np.flatnonzero(legal)))
+                legal = np.flatnonzero(block.legal(gene))
+                index = int(legal[genes[gene][row] % len(legal)]) if gene in block.active else block.default(gene)
                 indices[gene] = index
             chosen.append(indices)
         genotypes.append(plan.decode(tuple(chosen)))

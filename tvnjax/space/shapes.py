@@ -221,7 +221,7 @@ class ShapeSpace:
             p = np.asarray(weights[key], float)
             if key.gene == "frame_stride":
                 p = p * self.legal_strides(plan.num_frames)
-            total *= float(p[mask & (p >= 0)].sum() / p.sum())
+            total *= float(p[mask].sum() / p.sum()) if p.sum() > 0 else 0.0
         return total
 
     def sample(self, weights: ShapeTable, rng: np.random.Generator) -> Plan:
