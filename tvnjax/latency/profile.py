@@ -134,8 +134,7 @@ def covering_genotypes(
         return rng.permutation(np.arange(count) % size)
 
     sizes = {key: column(len(shapes.values(key))) for key in shapes.keys}
-    largest = relax_plan(shapes.largest(), operators)
-    orders = [{gene: rng.permutation(count) for gene in GENES} for _ in largest.blocks]
+    orders = [{gene: rng.permutation(count) for gene in GENES} for _ in shapes.choices.blocks]
     genotypes = []
     for row in range(count):
         plan = relax_plan(_plan(shapes, {key: int(values[row]) for key, values in sizes.items()}), operators)
