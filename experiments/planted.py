@@ -91,7 +91,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def markdown(summary: dict[str, Any]) -> str:
     lines = [
-        "| set | planted answer | found | derived (px, frames x stride, blocks), by seed | mean top-1 | mean search s |",
+        "| set | planted answer | found | derived (px, frames x stride, blocks) | mean top-1 | mean search s |",
         "|---|---|---|---|---|---|",
     ]
     for task, row in summary["tasks"].items():

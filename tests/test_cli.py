@@ -49,7 +49,7 @@ def error_line(capsys, *argv):
         (["run", "quick", "--shapes.image-size"], ["image_size", "at least one value"]),
         (["run", "quick", "--operators.spatial-type"], ["spatial_type", "at least one value"]),
         (["run", "quick", "--shapes.frame-stride", "40"], ["num_frames", "nearest legal value"]),
-        (["run", "quick", "--shapes.frame-stride", "1", "40"], ["frame_stride", "40", "nearest legal value is 15"]),
+        (["run", "quick", "--shapes.frame-stride", "1", "40"], ["frame_stride", "40", "nearest legal value is 2"]),
         (["run", "quick", "--shapes.image-size", "8", "--shapes.blocks.2.spatial-stride", "8"], ["nothing", "is 2"]),
         (
             ["run", "quick", "--operators.non-local", "8", "--operators.non-local-tokens", "1"],
@@ -109,7 +109,10 @@ def test_a_budget_under_the_smallest_network_names_the_nearest_legal_one(budget,
 def quick_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "quick"
     # A budget everything meets: which network a short search ends with is not the question here.
-    assert main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000", "--out", str(out)]) == 0
+    strategies = ["--strategies", "differentiable", "hybrid", "evolution", "random"]
+    assert (
+        main(["run", "quick", *TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000", *strategies, "--out", str(out)]) == 0
+    )
     return out
 
 
@@ -117,7 +120,10 @@ def test_a_run_leaves_what_it_promises(quick_run):
     for name in ("config.json", "events.jsonl", "results.json", "report.md", "report.html", "checkpoints", "genotypes"):
         assert (quick_run / name).exists(), name
     results = json.loads((quick_run / "results.json").read_text())
-    assert [row["name"] for row in results["strategies"]] == ["differentiable", "evolution", "random"]
+    rows = {row["name"]: row for row in results["strategies"]}
+    assert list(rows) == ["differentiable", "hybrid", "evolution", "random"]
+    assert rows["hybrid"]["seconds"] > rows["differentiable"]["seconds"], "hybrid is charged for both searches"
+    assert rows["hybrid"]["evaluations"] > rows["differentiable"]["evaluations"]
     for row in results["strategies"]:
         assert {"seed", "top5", "params", "macs", "seconds", "compile_seconds", "evaluations", "infeasible"} <= set(row)
         assert row["genotype"] == json.loads((quick_run / "genotypes" / f"{row['name']}-0.json").read_text())
@@ -126,7 +132,17 @@ def test_a_run_leaves_what_it_promises(quick_run):
         assert 0 < row["compile_seconds"] < row["seconds"]
     assert results["environment"]["device"] and results["environment"]["jax"]
     kinds = {json.loads(line)["event"] for line in (quick_run / "events.jsonl").read_text().splitlines()}
-    assert {"data", "profile", "search_step", "marginals", "candidate", "ledger", "confirmed", "retrained"} <= kinds
+    assert {
+        "data",
+        "profile",
+        "plan",
+        "search_step",
+        "marginals",
+        "candidate",
+        "ledger",
+        "confirmed",
+        "retrained",
+    } <= kinds
 
 
 def test_a_report_is_written_again_from_the_directory_alone(quick_run, tmp_path, capsys):

@@ -182,3 +182,21 @@ def test_every_candidate_is_an_event():
 def test_sizes_that_make_no_sense_are_refused(sizes):
     with pytest.raises(InvalidInputError, match="at least"):
         EvolutionConfig(**sizes)
+
+
+def test_evolution_goes_on_from_what_another_strategy_found():
+    """Its first proposals are one gene away from the networks it was given, and never those themselves."""
+    rng = np.random.default_rng(0)
+    given = [SPACE.sample(rng) for _ in range(4)]
+    known = [Charge("other", 0, task(), Silent()).consider(genotype) for genotype in given]
+    strategy = Evolution(SPACE, EvolutionConfig(population=4, tournament=4), 0, known=known, name="hybrid")
+    best = max(known, key=lambda candidate: candidate.fitness).genotype
+    for _ in range(10):
+        child = strategy.ask()
+        changed = sum(
+            getattr(a, field.name) != getattr(b, field.name)
+            for a, b in zip(child.blocks, best.blocks)
+            for field in dataclasses.fields(a)
+        )
+        assert changed == 1 and genotype_id(child) not in {candidate.id for candidate in known}
+    assert strategy.name == "hybrid"

@@ -1,0 +1,116 @@
+"""Networks taken out of a search land just under the budget, by measurement, whatever the prediction's bias."""
+
+import types
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Silent
+from tvnjax.latency.expected import ExpectedCost
+from tvnjax.search.base import Charge, Evaluation, SearchTask, Verdict
+from tvnjax.search.budget import Budget, Costs
+from tvnjax.search.projection import Data, Projection, ProjectionConfig
+from tvnjax.search.working_set import WorkingSet
+from tvnjax.space.lowering import lower
+from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.space.search_space import search_space
+from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeSpace
+from tvnjax.train.trainer import Score
+
+SHAPES = ShapeSpace(ShapeChoices(image_size=(16, 32), blocks=(BlockShapes(filters=(16,)), BlockShapes(filters=(32,)))))
+OPERATORS = OperatorChoices(non_local=(0,))
+MACS = ExpectedCost(SHAPES, OPERATORS, 4, lambda layer: layer.macs / 1e6, constant=0.1)
+
+
+class UndecidedTrainer:
+    """Leans to the smaller image; operators are a draw of uneven probabilities."""
+
+    def __init__(self, seed):
+        rng = np.random.default_rng(seed)
+        blocks = relax_plan(SHAPES.largest(), OPERATORS).blocks
+        self.genes = [{g: rng.dirichlet(np.ones(len(block.candidates(g)))) for g in GENES} for block in blocks]
+        self.shapes = SHAPES
+        self.policy = {key: np.array([0.8, 0.2][: len(SHAPES.values(key))]) for key in SHAPES.keys}
+
+    def probabilities(self, state, temperature):
+        return self.genes, self.policy
+
+    def programs(self, plan):
+        return types.SimpleNamespace(plan=relax_plan(plan, OPERATORS))
+
+    def weights(self, plan, state, temperature):
+        return self.genes
+
+    def recalibrate(self, state, plan, weights, batches):
+        return None
+
+    def score(self, state, plan, stats, weights, batches):
+        return Score(top1=0.5, top5=1.0, loss=1.0, clips=1)
+
+    def parts(self, state, temperature):
+        return jnp.ones(1)
+
+
+def project(budget_ms, bias, seed, **changes):
+    """Runs a projection on a device that is ``bias`` times as slow as predicted; returns the candidates."""
+
+    def check(genotype):
+        predicted = MACS.of_genotype(genotype)
+        measured = bias * predicted * (1 + 0.02 * np.sin(1e3 * predicted))
+        reason = None if measured <= budget_ms else "over"
+        return Verdict(predicted_ms=predicted, latency_ms=measured, feasible=reason is None, reason=reason), 0.0
+
+    task = SearchTask(
+        space=search_space(SHAPES, OPERATORS),
+        budget_ms=budget_ms,
+        check=check,
+        evaluate=lambda genotype, seed: Evaluation(top1=0.5, top5=1.0, compile_seconds=0.0),
+    )
+    charge = Charge("differentiable", 0, task, Silent())
+    empty = iter(dict, None)
+    data = Data(
+        train=empty, val=empty, scoring=empty, val_once=list, times=lambda *_: np.zeros(1), view_of=lambda _: None
+    )
+    trainer, weight = UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
+    budget = Budget(ms=budget_ms, params=changes.pop("params", None))
+    costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=budget, params=MACS)
+    projection = Projection(ProjectionConfig(**changes), trainer, costs, charge, data, weight)
+    plans = WorkingSet(SHAPES, 2, np.random.default_rng(0), allowed=projection.fits)
+    plans.fill(trainer.policy)
+    projection.run(None, plans, 0.1)
+    return charge.result().candidates
+
+
+@pytest.mark.parametrize("bias", [0.6, 1.0, 1.7])
+@pytest.mark.parametrize("budget_ms", [4.0, 16.0])
+def test_finalists_land_just_under_the_budget(budget_ms, bias):
+    for seed in range(3):
+        trained = [c for c in project(budget_ms, bias, seed) if c.evaluation is not None]
+        parts = [c.verdict.latency_ms / budget_ms for c in trained]
+        assert trained and all(0.85 <= part <= 1.0 for part in parts), parts
+
+
+def test_a_budget_beyond_every_network_takes_large_ones():
+    trained = [c for c in project(1e6, 1.0, 0) if c.evaluation is not None]
+    assert len(trained) == 3 and all(c.verdict.feasible for c in trained)
+
+
+def test_a_latency_weight_takes_the_likeliest_however_small():
+    filled = [c.verdict.latency_ms for c in project(16.0, 1.0, 1) if c.evaluation is not None]
+    light = [c.verdict.latency_ms for c in project(16.0, 1.0, 1, latency_weight=0.1) if c.evaluation is not None]
+    assert min(filled) > 0.85 * 16 > min(light)
+
+
+def test_a_budget_of_parameters_holds_as_well():
+    free = [lower(c.genotype, 4).params for c in project(8.0, 1.0, 2, fill=0.0)]
+    limit = sorted(free)[0]
+    held = [lower(c.genotype, 4).params for c in project(8.0, 1.0, 2, fill=0.0, params=limit)]
+    assert held and max(held) <= limit < max(free)
+
+
+@pytest.mark.parametrize("changes", [{"finalists": 0}, {"finalists": 9}, {"fill": 1.0}, {"plans": 0}, {"attempts": 0}])
+def test_settings_that_mean_nothing_are_refused(changes):
+    with pytest.raises(InvalidInputError):
+        ProjectionConfig(**changes)
