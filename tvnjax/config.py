@@ -147,7 +147,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                 redraws=3,
                 score_every=10,
                 score_clips=48,
-                latency_weight=0.1,
+                latency_weight=0.3,
                 projection=ProjectionConfig(top_k=4, finalists=1, recalibration_batches=6),
             ),
             proxy=Training(steps=100, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
