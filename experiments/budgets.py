@@ -18,6 +18,7 @@ from tvnjax.config import PRESETS, RunConfig
 from tvnjax.console import ConsoleMonitor
 from tvnjax.core.environment import environment
 from tvnjax.pipeline import run
+from tvnjax.report.page import write_report
 from tvnjax.search.budget import Budget
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
 
@@ -67,6 +68,7 @@ def main() -> None:
             command = f"python -m experiments.budgets --budgets {budget:g} --seed {args.seed}"
             run(config_of(args.manifest, budget, args.seed), partial, command, ConsoleMonitor)
             partial.rename(folder)
+            write_report(folder)
         if folder.exists():
             row = json.loads((folder / "results.json").read_text())["strategies"][0]
             rows.append({key: row.get(key) for key in KEPT})

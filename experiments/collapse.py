@@ -25,6 +25,7 @@ from tvnjax.config import PRESETS, RunConfig
 from tvnjax.console import ConsoleMonitor
 from tvnjax.core.environment import environment
 from tvnjax.pipeline import run
+from tvnjax.report.page import write_report
 from tvnjax.search.diagnostics import parametric_layers
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
@@ -114,6 +115,7 @@ def main() -> None:
         command = f"python -m experiments.collapse --arms '{arm}' --seeds {seed}"
         run(config_of(arm, args.manifest, seed), partial, command, ConsoleMonitor)
         partial.rename(folder)
+        write_report(folder)
         print(arm, seed, read(folder), file=sys.stderr, flush=True)
     rows = {
         arm: [read(folder_of(args.out, arm, seed)) for seed in args.seeds if folder_of(args.out, arm, seed).exists()]

@@ -24,6 +24,7 @@ from tvnjax.console import ConsoleMonitor
 from tvnjax.core.environment import environment
 from tvnjax.data.planted import PlantedData, PlantedTask
 from tvnjax.pipeline import run
+from tvnjax.report.page import write_report
 
 HELD_OUT = ("appearing", "small_mark")
 RESULT = Path(__file__).with_suffix(".json")
@@ -43,6 +44,7 @@ def search(task: str, seed: int, folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     run(dataclasses.replace(config, data=data, seed=seed), partial, command, listen)
     partial.rename(folder)
+    write_report(folder)
 
 
 def value_of(genotype: dict[str, Any], gene: str) -> int:

@@ -119,8 +119,8 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
     "planted": (
         "Search on a procedural set whose best answer is known: --data.task motion_direction, fine_texture, ...",
         RunConfig(
-            # More than any network of this space takes: what counts here is what a millisecond is worth.
-            budget=Budget(ms=100.0),
+            # Several times what the largest network of this space takes: what counts is what a millisecond is worth.
+            budget=Budget(ms=5.0),
             data=PlantedData(task="motion_direction"),
             shapes=ShapeChoices(
                 image_size=(8, 16, 32),

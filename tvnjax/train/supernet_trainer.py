@@ -81,7 +81,8 @@ class SupernetTrainer:
         self._constraint, self._constraints = constraint, constraints
         optimizer = Optimizer(learning_rate=training.learning_rate, schedule=training.schedule)
         self._tx = optimizer.build(training.steps)
-        self._arch_tx = optax.scale_by_adam(b1=0.5)
+        # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
+        self._arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
         # Without the cap on attention: its logits are needed as soon as one plan may have it.
         self.largest = relax_plan(shapes.largest(), dataclasses.replace(operators, non_local_tokens=10**9))
         model = Supernet(self.largest, num_classes, seed, head=self._head)
