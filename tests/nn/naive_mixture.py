@@ -62,6 +62,8 @@ def _sum(mixed, x, weights, keep, window, stride, convolve, form, momentum) -> A
     bypassed: Any = 0.0
     convolved, amount = 0.0, 0.0
     for weight, (kind, k) in zip(weights, mixed.operators):
+        if kind == "identity" and max(stride) > 1:
+            continue  # illegal in a block that strides
         if kind == "identity":
             bypassed += weight * x
         elif kind in ("maxpool", "avgpool"):
