@@ -30,6 +30,13 @@ def random_weights(seed):
     return {key: rng.dirichlet(np.ones(len(SPACE.values(key)))) for key in SPACE.keys}
 
 
+def draw(relaxed, rng):
+    """Legal candidates of every choice."""
+    return tuple(
+        {gene: int(rng.choice(np.flatnonzero(block.legal(gene)))) for gene in GENES} for block in relaxed.blocks
+    )
+
+
 def test_probabilities_of_all_plans_sum_to_one():
     weights = random_weights(0)
     assert sum(SPACE.probability(plan, weights) for plan in SPACE.plans()) == pytest.approx(1)
@@ -67,9 +74,7 @@ def test_canonical_plans_are_the_networks_they_were():
     for _ in range(40):
         plan = SPACE.sample(SPACE.uniform(), rng)
         relaxed = relax_plan(plan, operators)
-        chosen = tuple(
-            {gene: int(rng.choice(np.flatnonzero(block.legal(gene)))) for gene in GENES} for block in relaxed.blocks
-        )
+        chosen = draw(relaxed, rng)
         genotype = relaxed.decode(chosen)
         far = dataclasses.replace(
             genotype,
@@ -98,9 +103,7 @@ def test_every_plan_s_networks_are_in_the_search_space():
     for _ in range(60):
         plan = SPACE.sample(SPACE.uniform(), rng)
         relaxed = relax_plan(plan, operators)
-        chosen = tuple(
-            {gene: int(rng.choice(np.flatnonzero(block.legal(gene)))) for gene in GENES} for block in relaxed.blocks
-        )
+        chosen = draw(relaxed, rng)
         genotype = relaxed.decode(chosen)
         inside = all(
             getattr(block, gene) in values
