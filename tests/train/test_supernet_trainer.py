@@ -105,7 +105,7 @@ def test_every_step_of_every_plan_compiles_once(trainer):
 
     def steps(state):
         for plan in (SMALL, LARGE):
-            state, _, _ = trainer.weight_step(state, plan, next(stream), 1.0)
+            state, _ = trainer.weight_step(state, plan, next(stream), 1.0)
             state, _, _ = trainer.arch_step(state, plan, next(stream), next(stream), 0.9, 0.1)
         return state
 
@@ -117,8 +117,8 @@ def test_every_step_of_every_plan_compiles_once(trainer):
 
 def test_weight_steps_move_weights_and_arch_steps_logits(trainer):
     stream = batches(3)
-    start, _, _ = trainer.weight_step(trainer.init(), LARGE, next(stream), 1.0)  # the warm-up's first rate is 0
-    after_weights, _, _ = trainer.weight_step(start, LARGE, next(stream), 1.0)
+    start, _ = trainer.weight_step(trainer.init(), LARGE, next(stream), 1.0)  # the warm-up's first rate is 0
+    after_weights, _ = trainer.weight_step(start, LARGE, next(stream), 1.0)
     batch = next(stream)
     after_arch, _, _ = trainer.arch_step(after_weights, LARGE, batch, batch, 1.0, 0.0)
     assert changed(start.params, after_weights.params) and not changed(start.alphas, after_weights.alphas)
@@ -198,7 +198,7 @@ def test_second_order_agrees_with_exact_differentiation():
     trainer, stream = make(bilevel="second", shapes=one), batches(6)
     state = trainer.init()
     for _ in range(3):
-        state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+        state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     train, val = next(stream), next(stream)
     programs = trainer.programs(SMALL)
     weights = trainer.weights(programs.plan, state, 1.0)
@@ -245,7 +245,7 @@ def test_sampled_steps_take_one_path_for_weights_and_two_for_logits():
         assert {int(mask.sum()) for mask in narrow[0].values()} <= {1, paths}
         assert narrow[0]["spatial"].sum() == min(paths, 2)
     batch = next(stream)
-    state, loss, _ = trainer.weight_step(state, LARGE, batch, 1.0)
+    state, loss = trainer.weight_step(state, LARGE, batch, 1.0)
     state, val_loss, _ = trainer.arch_step(state, LARGE, batch, batch, 1.0, 0.0)
     assert np.isfinite([float(loss), float(val_loss)]).all()
     drawn = [tuple(np.flatnonzero(trainer._masks(LARGE, state, 1.0, 1)[0]["spatial"])) for _ in range(200)]
@@ -257,7 +257,7 @@ def test_sampled_steps_take_one_path_for_weights_and_two_for_logits():
 def test_relaxed_and_single_networks_are_scored_by_one_program(trainer):
     stream, state = batches(9), trainer.init()
     for _ in range(30):
-        state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+        state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     plan, batch = trainer.programs(SMALL).plan, [next(stream)]
     relaxed = trainer.weights(plan, state, 1.0)
     train = [next(stream) for _ in range(3)]
@@ -279,10 +279,10 @@ def test_relaxed_and_single_networks_are_scored_by_one_program(trainer):
 def test_plans_share_their_weights(trainer):
     """A step on the small plan moves what the large one runs on, and leaves alone what the small one has not."""
     stream, state = batches(10), trainer.init()
-    state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+    state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     batch = next(stream)
     before = trainer.plan_loss(state, LARGE, batch, 1.0)
-    after_state, _, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+    after_state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     assert before != trainer.plan_loss(after_state, LARGE, batch, 1.0)
     _, grads, _ = trainer.programs(SMALL).gradients(
         state.params, trainer.weights(trainer.programs(SMALL).plan, state, 1.0), batch

@@ -147,7 +147,7 @@ class DifferentiableSearch:
                 self._score(plans, trainer, state, data, temperature, progress)
             plan = self._pick(plans, trainer, state, projection, progress)
             batch = data.cut(next(data.train), plan, self._rng)
-            state, loss, _ = trainer.weight_step(state, plan, batch, temperature, progress)
+            state, loss = trainer.weight_step(state, plan, batch, temperature, progress)
             val_loss, parts = None, None
             if step > warmup:
                 val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch

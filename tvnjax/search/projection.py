@@ -142,7 +142,7 @@ class Projection:
         if with_ledger:
             soft = self._score(state, plan, relaxed, trainer.recalibrate(state, plan, relaxed, batches))
             part = float(trainer.parts(state, temperature)[0])
-            ledger.append(_row("soft", soft, part * self.budget_ms, f"expected ms; plan {plan}"))
+            ledger.append(_row("soft", soft, part * self.budget_ms, f"expected ms, over all plans; scored at {plan}"))
         trained, inherited, seen = 0, {}, set()
         small: list[Candidate] = []
         for attempt in range(config.attempts):

@@ -25,6 +25,7 @@ from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.train.arch_gradients import cost_gradients, expected_loss, gene_softmax
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.plan_programs import PlanPrograms, View
@@ -129,7 +130,6 @@ class SupernetTrainer:
         scoring: Callable[[Plan], Mapping[str, Any]],
     ) -> None:
         """Compiles what a search needs of some plans, two at a time (XLA lets go of the interpreter)."""
-        start = time.monotonic()
         new = [(self.programs(plan), plan) for plan in plans]
         distinct = {id(programs): (programs, plan) for programs, plan in new if not programs.compile_seconds}
         first = [
@@ -143,6 +143,7 @@ class SupernetTrainer:
             if self.shapes.searched:
                 programs.loss(state.params, weights, more)
 
+        start = time.monotonic()
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(work, first))
         self._compile_seconds += time.monotonic() - start
@@ -154,14 +155,14 @@ class SupernetTrainer:
         batch: Mapping[str, Any],
         temperature: float,
         progress: float = 0.0,
-    ) -> tuple[SupernetState, Array, GeneWeights]:
-        """One step of the weights on one plan; returns the training loss and its gradient for the gene weights."""
+    ) -> tuple[SupernetState, Array]:
+        """One step of the weights on one plan; returns the training loss."""
         masks = self._masks(plan, state, temperature, paths=1)
         weights = self._weights(plan, state, masks, temperature, self.noise(progress))
         programs = self.programs(plan)
-        loss, grads, by_gene = self._timed(programs, "gradients", state.params, weights, batch)
+        loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch)
         params, opt = self._call("update", self._update, grads, state.opt, state.params)
-        return state._replace(params=params, opt=opt, step=state.step + 1), loss, by_gene
+        return state._replace(params=params, opt=opt, step=state.step + 1), loss
 
     def arch_step(
         self,
@@ -222,12 +223,11 @@ class SupernetTrainer:
 
         Args:
             losses: ``[K]``, of every plan of the working set on the same clips.
-            members: what ``ShapePolicy.members`` says of the working set.
+            members: what ``WorkingSet.members`` says of the working set.
         """
         _, _, by_shape = self._costs(state, temperature, progress)
-        grads = self._call(
-            f"shape_gradient {len(losses)}", self._shape_gradient, state.shapes, by_shape, losses, members
-        )
+        arguments = (state.shapes, by_shape, losses, members)
+        grads = self._call(f"shape_gradient {len(losses)}", self._shape_gradient, *arguments)
         shapes = {
             key: logits - rate * grads[key] - decay * (logits - logits.mean()) for key, logits in state.shapes.items()
         }
@@ -245,7 +245,7 @@ class SupernetTrainer:
         """Probabilities of what a plan can have."""
         masks = plan_masks(plan, len(self.shapes.choices.blocks))
         decided = jnp.float32(self._decided(temperature))
-        return self._call("weights", self._softmax, state.alphas, masks, self._still, decided)[: len(plan.blocks)]
+        return self._call("weights", gene_softmax, state.alphas, masks, self._still, decided)[: len(plan.blocks)]
 
     def noise(self, progress: float) -> Any:
         """What is added to the logits for one step: Gumbel noise in mode ``concrete``, nothing otherwise.
@@ -260,7 +260,7 @@ class SupernetTrainer:
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
         decided = jnp.float32(self._decided(temperature))
-        weights = self._call("weights", self._softmax, state.alphas, self._free, self._still, decided)
+        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, decided)
         return weights, self.shape_weights(state.shapes)
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
@@ -274,10 +274,11 @@ class SupernetTrainer:
         One program for every step that asks: the expectation over a whole space is the longest to compile.
         """
         decided = jnp.float32(self._decided(temperature))
-        weights = self._call("weights", self._softmax, state.alphas, self._free, self._still, decided)
+        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, decided)
         shapes = self._call("shape_weights", self.shape_weights, state.shapes)
         weight = jnp.float32(self.training.latency_weight * ramp)
-        return self._call("costs", self._cost_gradients, weights, shapes, state.multipliers, weight)
+        function = partial(cost_gradients, self._constraint, self.training.penalty)
+        return self._call("costs", function, weights, shapes, state.multipliers, weight)
 
     def shape_weights(self, shapes: Any) -> Any:
         """Probabilities of every shape gene's values; genes of one value included."""
@@ -322,8 +323,8 @@ class SupernetTrainer:
         decided: Array,
         progress: Array,
     ) -> tuple[Any, optax.OptState, Array]:
-        (grads,) = jax.vjp(lambda a: self._softmax(a, masks, noise, temperature), alphas)[1](by_gene)
-        (pulls,) = jax.vjp(lambda a: self._softmax(a, self._free, self._still, decided), alphas)[1](by_all)
+        (grads,) = jax.vjp(lambda a: gene_softmax(a, masks, noise, temperature), alphas)[1](by_gene)
+        (pulls,) = jax.vjp(lambda a: gene_softmax(a, self._free, self._still, decided), alphas)[1](by_all)
 
         def flatten(alphas: nnx.State) -> Any:
             leaves = jax.tree.leaves(alphas)
@@ -338,49 +339,9 @@ class SupernetTrainer:
         multipliers = jnp.maximum(multipliers + self.training.multiplier_rate * jnp.log(parts), 0)
         return alphas, opt, multipliers
 
-    def _cost_gradients(
-        self, weights: GeneWeights, shapes: Any, multipliers: Array, latency_weight: Array
-    ) -> tuple[Array, GeneWeights, Any]:
-        """Augmented Lagrangian of ``log(part) <= 0`` (no pull once a cost is well within its budget), plus the weight
-        of the latency itself."""
-
-        def value(weights: GeneWeights, shapes: Any) -> tuple[Array, Array]:
-            parts = self._constraint(weights, shapes)
-            excess = jnp.log(parts)
-            pull = jnp.maximum(multipliers + self.training.penalty * excess, 0)
-            lagrangian = (jnp.square(pull) / (2 * self.training.penalty)).sum()
-            return lagrangian + latency_weight * excess[0], parts
-
-        grads, parts = jax.grad(value, argnums=(0, 1), has_aux=True)(weights, shapes)
-        return parts, *grads
-
     def _shape_gradient(self, shapes: Any, by_shape: Any, losses: Array, members: Any) -> Any:
-        def objective(shapes: Any) -> Array:
-            logs = jnp.zeros(len(losses))
-            for key, logits in shapes.items():
-                made, legal = members[key]
-                p = jax.nn.softmax(logits)
-                logs += jnp.log(jnp.maximum((made * p).sum(-1), 1e-12))
-                logs -= jnp.log(jnp.maximum((legal * p).sum(-1), 1e-12))
-            return (jax.nn.softmax(logs) * losses).sum()
-
         (pulls,) = jax.vjp(self.shape_weights, shapes)[1](by_shape)
-        return jax.tree.map(jnp.add, jax.grad(objective)(shapes), pulls)
-
-    def _softmax(self, alphas: nnx.State, masks: Any, noise: Any, temperature: Array) -> GeneWeights:
-        logits = alphas.get("alphas", {})
-        weights = []
-        for index, block in enumerate(masks):
-            own = logits.get(index, {})
-            row: dict[str, Array] = {}
-            for gene in GENES:
-                mask = jnp.asarray(block[gene])
-                if gene in own:
-                    row[gene] = jax.nn.softmax((own[gene][...] + noise[index][gene]) / temperature, where=mask)
-                else:
-                    row[gene] = mask.astype(jnp.float32)
-            weights.append(row)
-        return tuple(weights)
+        return jax.tree.map(jnp.add, jax.grad(expected_loss)(shapes, losses, members), pulls)
 
     def _masks(self, plan: Plan, state: SupernetState, temperature: float, paths: int) -> Masks:
         """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene."""
@@ -396,7 +357,7 @@ class SupernetTrainer:
         return temperature if self.training.mode == "mixture" else 1.0
 
     def _weights(self, plan: Plan, state: SupernetState, masks: Any, temperature: float, noise: Any) -> GeneWeights:
-        weights = self._call("weights", self._softmax, state.alphas, masks, noise, jnp.float32(temperature))
+        weights = self._call("weights", gene_softmax, state.alphas, masks, noise, jnp.float32(temperature))
         return weights[: len(plan.blocks)]
 
     def _filled(self, by_gene: GeneWeights) -> GeneWeights:

@@ -1,0 +1,65 @@
+"""The logits' side of a supernet: from logits to gene weights, and what costs and losses say of the weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from tvnjax.nn.supernet import GeneWeights
+from tvnjax.space.relaxed import GENES
+
+
+def gene_softmax(alphas: nnx.State, masks: Any, noise: Any, temperature: Array) -> GeneWeights:
+    """Gene weights of every block: ``softmax((logits + noise) / temperature)`` over what the masks allow."""
+    logits = alphas.get("alphas", {})
+    weights = []
+    for index, block in enumerate(masks):
+        own = logits.get(index, {})
+        row: dict[str, Array] = {}
+        for gene in GENES:
+            mask = jnp.asarray(block[gene])
+            if gene in own:
+                row[gene] = jax.nn.softmax((own[gene][...] + noise[index][gene]) / temperature, where=mask)
+            else:
+                row[gene] = mask.astype(jnp.float32)
+        weights.append(row)
+    return tuple(weights)
+
+
+def cost_gradients(
+    constraint: Callable[[GeneWeights, Any], Array],
+    penalty: float,
+    weights: GeneWeights,
+    shapes: Any,
+    multipliers: Array,
+    latency_weight: Array,
+) -> tuple[Array, GeneWeights, Any]:
+    """Costs as parts of their budgets, and the gradients for gene and shape weights of the augmented Lagrangian of
+    ``log(part) <= 0`` (no pull once a cost is well within its budget) plus the weight of the latency itself."""
+
+    def value(weights: GeneWeights, shapes: Any) -> tuple[Array, Array]:
+        parts = constraint(weights, shapes)
+        excess = jnp.log(parts)
+        pull = jnp.maximum(multipliers + penalty * excess, 0)
+        return (jnp.square(pull) / (2 * penalty)).sum() + latency_weight * excess[0], parts
+
+    grads, parts = jax.grad(value, argnums=(0, 1), has_aux=True)(weights, shapes)
+    return parts, *grads
+
+
+def expected_loss(shapes: Any, losses: Array, members: Any) -> Array:
+    """Mean of the members' losses under the policy restricted to them.
+
+    Args:
+        shapes: logits by ``ShapeKey``.
+        members: by ``ShapeKey`` the values that make each member, and those legal beside its other genes.
+    """
+    logs = jnp.zeros(len(losses))
+    for key, logits in shapes.items():
+        made, legal = members[key]
+        p = jax.nn.softmax(logits)
+        logs += jnp.log(jnp.maximum((made * p).sum(-1), 1e-12)) - jnp.log(jnp.maximum((legal * p).sum(-1), 1e-12))
+    return (jax.nn.softmax(logs) * losses).sum()
