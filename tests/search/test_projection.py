@@ -1,7 +1,5 @@
 """Networks taken out of a search land just under the budget, by measurement, whatever the prediction's bias."""
 
-import types
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,8 +35,8 @@ class UndecidedTrainer:
     def probabilities(self, state, temperature):
         return self.genes, self.policy
 
-    def programs(self, plan):
-        return types.SimpleNamespace(plan=relax_plan(plan, OPERATORS))
+    def relaxed(self, plan):
+        return relax_plan(plan, OPERATORS)
 
     def weights(self, plan, state, temperature):
         return self.genes

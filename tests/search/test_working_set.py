@@ -1,10 +1,8 @@
 """The working set covers what is alive, respects what is not allowed, and follows the policy."""
 
-import dataclasses
-
 import numpy as np
 
-from tvnjax.search.working_set import WorkingSet, likeliest
+from tvnjax.search.working_set import WorkingSet
 from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
 
 SHAPES = ShapeSpace(
@@ -23,8 +21,8 @@ def make(size=8, seed=0, **options):
     return WorkingSet(SHAPES, size, np.random.default_rng(seed), **options)
 
 
-def programs(plans):
-    return len({dataclasses.replace(plan, frame_stride=1) for plan in plans})
+def inputs(plan):
+    return plan.image_size, plan.num_frames
 
 
 def covered(plans, key):
@@ -38,17 +36,30 @@ def covered(plans, key):
 
 def test_every_value_of_every_gene_is_in_a_set_of_eight():
     for seed in range(10):
-        plans = make(seed=seed).fill(SHAPES.uniform())
-        assert len(plans) == len(set(plans)) and programs(plans) == 8
-        assert all(covered(plans, key).all() for key in SHAPES.searched), seed
+        working = make(seed=seed)
+        assert working.fill(SHAPES.uniform()) == working.programs and len(working.programs) == 8
+        assert len(working.plans) == len(set(working.plans))
+        assert all(covered(working.plans, key).all() for key in SHAPES.searched), seed
 
 
-def test_distances_between_frames_come_along_for_free():
-    plans = make(3, seed=1).fill(SHAPES.uniform())
-    for plan in plans:
-        strides = {other.frame_stride for other in plans if programs([plan, other]) == 1}
-        legal = SHAPES.legal_strides(plan.num_frames)
-        assert len(strides) == (legal.sum() if plan.num_frames > 1 else 1)
+def test_distances_between_frames_and_fewer_blocks_come_along_for_free():
+    working = make(3, seed=1)
+    for program in working.fill(SHAPES.uniform()):
+        own = [plan for plan in working.plans if plan.blocks == program.blocks[: len(plan.blocks)]]
+        own = [plan for plan in own if inputs(plan) == inputs(program)]
+        legal = SHAPES.legal_strides(program.num_frames)
+        strides = np.array(SHAPES.choices.frame_stride)[legal] if program.num_frames > 1 else [1]
+        assert {(len(p.blocks), p.frame_stride) for p in own} == {(n, s) for n in (1, 2, 3) for s in strides}
+
+
+def test_a_view_is_what_one_run_of_a_program_computes():
+    working = make(4, seed=2)
+    working.fill(SHAPES.uniform())
+    assert sorted(map(str, (plan for view in working.views for plan in view))) == sorted(map(str, working.plans))
+    for view in working.views:
+        assert [len(plan.blocks) for plan in view] == [1, 2, 3] or len(view) < 3
+        assert len({(inputs(plan), plan.frame_stride) for plan in view}) == 1
+        assert all(plan.blocks == view[-1].blocks[: len(plan.blocks)] for plan in view)
 
 
 def test_a_dead_value_is_not_covered_for_its_own_sake():
@@ -58,19 +69,32 @@ def test_a_dead_value_is_not_covered_for_its_own_sake():
 
 
 def test_only_allowed_plans_are_members_unless_there_is_none():
-    plans = make(allowed=lambda plan: plan.image_size == 8).fill(SHAPES.uniform())
-    assert {plan.image_size for plan in plans} == {8}
-    assert programs(make(allowed=lambda plan: False).fill(SHAPES.uniform())) == 1
+    working = make(allowed=lambda plan: plan.image_size == 8 and len(plan.blocks) < 3)
+    working.fill(SHAPES.uniform())
+    assert {plan.image_size for plan in working.plans} == {8}
+    assert {len(plan.blocks) for plan in working.plans} == {1, 2}
+    assert max(len(plan.blocks) for plan in working.programs) == 2, "nothing is compiled for what is not allowed"
+    assert len(make(allowed=lambda plan: False).fill(SHAPES.uniform())) == 1
 
 
 def test_renewing_keeps_the_likeliest_and_remembers_all():
-    working, rng = make(6, strides=1), np.random.default_rng(1)
-    first = working.fill(SHAPES.uniform())
+    working, rng = make(6), np.random.default_rng(1)
+    working.fill(SHAPES.uniform())
+    first, programs = working.plans, working.programs
     leaning = {key: rng.dirichlet(np.ones(len(SHAPES.values(key)))) for key in SHAPES.keys}
-    strong = likeliest(SHAPES, leaning, first)[:4]
-    working.renew(leaning)
-    apart = {dataclasses.replace(plan, frame_stride=1) for plan in working.plans}
-    assert {dataclasses.replace(plan, frame_stride=1) for plan in strong} <= apart and len(apart) == 6
+
+    def owner(plan):
+        """The first program a plan is a prefix of."""
+        fits = (p for p in programs if inputs(p) == inputs(plan) and p.blocks[: len(plan.blocks)] == plan.blocks)
+        return next(fits)
+
+    def chance(program):
+        return sum(SHAPES.probability(plan, leaning) for plan in first if owner(plan) == program)
+
+    strong = sorted(programs, key=chance)[2:]
+    new = working.renew(leaning)
+    assert set(strong) <= set(working.programs) and len(working.programs) == 6
+    assert set(new) == set(working.programs) - set(programs)
     assert {*first, *working.plans} == set(working.seen)
     assert SHAPES.mode(leaning) in working.plans
 
@@ -78,7 +102,7 @@ def test_renewing_keeps_the_likeliest_and_remembers_all():
 def test_a_space_smaller_than_the_set_is_held_whole():
     shapes = ShapeSpace(ShapeChoices(image_size=(8, 16)))
     working = WorkingSet(shapes, 6, np.random.default_rng(0))
-    assert len(working.fill(shapes.uniform())) == 2
+    assert len(working.fill(shapes.uniform())) == len(working.plans) == 2
     np.testing.assert_allclose(working.probabilities(shapes.uniform()), 0.5)
     table = working.members()
     assert set(table) == {ShapeKey("image_size")} and table[ShapeKey("image_size")][0].shape == (2, 2)
@@ -87,9 +111,11 @@ def test_a_space_smaller_than_the_set_is_held_whole():
 def test_scores_are_smoothed_and_strangers_get_the_mean():
     working = make(2, strides=1)
     working.fill(SHAPES.uniform())
-    assert working.scores().tolist() == [0.0, 0.0]
-    working.scored([1.0, 2.0])
-    working.scored([2.0, 2.0])
-    np.testing.assert_allclose(working.scores(), [1.5, 2.0])
+    count = len(working.plans)
+    assert working.scores().tolist() == [0.0] * count
+    working.scored([1.0] + [2.0] * (count - 1))
+    working.scored([2.0] * count)
+    np.testing.assert_allclose(working.scores(), [1.5] + [2.0] * (count - 1))
     working.renew({key: np.eye(len(SHAPES.values(key)))[-1] for key in SHAPES.keys}, part=0.5)
-    assert len(working.scores()) == len(working.plans) and set(working.scores().tolist()) <= {1.5, 2.0}
+    mean = working.scores()[[plan not in working._losses for plan in working.plans]]
+    assert len(working.scores()) == len(working.plans) and len(mean) and len(set(mean.tolist())) == 1

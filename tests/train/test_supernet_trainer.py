@@ -202,7 +202,10 @@ def test_second_order_agrees_with_exact_differentiation():
     train, val = next(stream), next(stream)
     programs = trainer.programs(SMALL)
     weights = trainer.weights(programs.plan, state, 1.0)
-    loss = programs._loss
+
+    def loss(*arguments):
+        return programs._losses(*arguments)[-1]
+
     rate = trainer.training.learning_rate
 
     @jax.jit
@@ -241,16 +244,18 @@ def test_sampled_steps_take_one_path_for_weights_and_two_for_logits():
     trainer, stream = make(mode="sampled"), batches(8)
     state = trainer.init()
     for paths in (1, 2):
-        narrow = trainer._masks(LARGE, state, 1.0, paths)
+        narrow = trainer._masks(trainer.relaxed(LARGE), state, 1.0, paths)
         assert {int(mask.sum()) for mask in narrow[0].values()} <= {1, paths}
         assert narrow[0]["spatial"].sum() == min(paths, 2)
     batch = next(stream)
     state, loss = trainer.weight_step(state, LARGE, batch, 1.0)
     state, val_loss, _ = trainer.arch_step(state, LARGE, batch, batch, 1.0, 0.0)
     assert np.isfinite([float(loss), float(val_loss)]).all()
-    drawn = [tuple(np.flatnonzero(trainer._masks(LARGE, state, 1.0, 1)[0]["spatial"])) for _ in range(200)]
+    drawn = [
+        tuple(np.flatnonzero(trainer._masks(trainer.relaxed(LARGE), state, 1.0, 1)[0]["spatial"])) for _ in range(200)
+    ]
     share = np.mean([path == (0,) for path in drawn])
-    p = float(trainer.weights(trainer.programs(LARGE).plan, state, 1.0)[0]["spatial"][0])
+    p = float(trainer.weights(trainer.relaxed(LARGE), state, 1.0)[0]["spatial"][0])
     assert abs(share - p) < 4 * np.sqrt(p * (1 - p) / 200)
 
 
@@ -281,13 +286,44 @@ def test_plans_share_their_weights(trainer):
     stream, state = batches(10), trainer.init()
     state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     batch = next(stream)
-    before = trainer.plan_loss(state, LARGE, batch, 1.0)
+    before = trainer.plan_losses(state, LARGE, batch, 1.0)[2]
     after_state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
-    assert before != trainer.plan_loss(after_state, LARGE, batch, 1.0)
+    assert before != trainer.plan_losses(after_state, LARGE, batch, 1.0)[2]
     _, grads, _ = trainer.programs(SMALL).gradients(
         state.params, trainer.weights(trainer.programs(SMALL).plan, state, 1.0), batch
     )
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads["blocks"][1]))
+
+
+def test_a_plan_and_its_prefixes_are_one_program(trainer):
+    """Losses and gradients of a prefix on the way through a longer plan are those of the prefix alone."""
+    stream, state = batches(12), trainer.init()
+    for _ in range(3):
+        state, _ = trainer.weight_step(state, LARGE, next(stream), 1.0, lengths={1: 0.5, 2: 0.5})
+    prefix = SHAPES.prefixes(LARGE)[0]
+    assert len(prefix.blocks) == 1 and trainer.programs(prefix) is trainer.programs(LARGE)
+    alone = make()
+    batch = next(stream)
+    own, along = (one.plan_losses(state, plan, batch, 1.0) for one, plan in ((alone, prefix), (trainer, LARGE)))
+    assert list(own) == [1] and list(along) == [1, 2] and along[1] != along[2]
+    assert float(along[1]) == pytest.approx(float(own[1]), rel=1e-5)
+    both, first, second = (
+        trainer.programs(LARGE).gradients(
+            state.params, trainer.weights(trainer.relaxed(LARGE), state, 1.0), batch, np.array(parts, np.float32)
+        )
+        for parts in ([0.3, 0.7], [1, 0], [0, 1])
+    )
+    assert float(both[0]) == pytest.approx(float(0.3 * along[1] + 0.7 * along[2]), rel=1e-5)
+    for mean, one, two in zip(*(jax.tree.leaves(grads) for grads in (both, first, second))):
+        np.testing.assert_allclose(mean, 0.3 * one + 0.7 * two, atol=1e-5)
+    _, grads, by_gene = alone.programs(prefix).gradients(
+        state.params, alone.weights(alone.relaxed(prefix), state, 1.0), batch
+    )
+    for ours, theirs in zip(jax.tree.leaves(first[1]), jax.tree.leaves(grads)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    for gene, grad in by_gene[0].items():
+        np.testing.assert_allclose(first[2][0][gene], grad, atol=1e-5)
+    assert not any(np.asarray(grad).any() for grad in jax.tree.leaves(first[2][1])), "nothing of the second block"
 
 
 def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
@@ -300,7 +336,7 @@ def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
     p = float(trainer.weights(plan, state, 0.05)[0]["spatial"][0])
     assert p == pytest.approx(1 / (1 + np.exp(-1.2)), rel=1e-4), "the temperature does not sharpen probabilities"
     draws = np.array(
-        [trainer._weights(LARGE, state, masks, 0.05, trainer.noise(1.0))[0]["spatial"][0] for _ in range(400)]
+        [trainer._weights(plan, state, masks, 0.05, trainer.noise(1.0))[0]["spatial"][0] for _ in range(400)]
     )
     assert np.mean((draws < 0.02) | (draws > 0.98)) > 0.8
     assert abs(np.mean(draws > 0.5) - p) < 4 * np.sqrt(p * (1 - p) / 400)

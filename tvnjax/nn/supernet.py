@@ -101,7 +101,8 @@ class Supernet(nnx.Module):
 
         Args:
             clip: normalised clips ``[B, T, H, W, C]``.
-            weights: of every candidate.
+            weights: of every candidate, for the first of the blocks or all of them; the scores are those of the
+                network of these blocks alone.
             train: batch statistics, and the running ones move.
             momentum: of the running statistics.
             dropout_key: no key, no dropout.
@@ -110,11 +111,30 @@ class Supernet(nnx.Module):
         Returns:
             Logits ``[B, classes]``.
         """
+        options = {"train": train, "momentum": momentum, "dropout_key": dropout_key, "sampled": sampled}
+        return self.of_lengths(clip, weights, (len(weights),), **options)[0]
+
+    def of_lengths(
+        self,
+        clip: Array,
+        weights: GeneWeights,
+        lengths: Sequence[int],
+        *,
+        train: bool = False,
+        momentum: float | Array = BN_MOMENTUM,
+        dropout_key: Array | None = None,
+        sampled: bool = False,
+    ) -> list[Array]:
+        """Class scores of the networks of the first ``n`` blocks, for every ``n`` of ``lengths``: the longest computes
+        the shorter ones on its way. Arguments and scores as for ``__call__``."""
         x, widths = clip, Widths((self.channels,), jnp.ones(1))
-        for units, p in zip(self.blocks, weights):
+        scores = {}
+        for length, (units, p) in enumerate(zip(self.blocks, weights), 1):
             for unit in units:
                 x, widths = unit(x, widths, p, train=train, momentum=momentum, sampled=sampled)
-        return self.heads[-1](x, dropout_key=dropout_key)
+            if length in lengths:
+                scores[length] = self.heads[length - 1](x, dropout_key=dropout_key)
+        return [scores[length] for length in lengths]
 
 
 def softmax_weights(plan: RelaxedPlan, alphas: Sequence[Mapping[str, Any]], temperature: float | Array) -> GeneWeights:

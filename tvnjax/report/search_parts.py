@@ -69,7 +69,10 @@ def plan_list(record: RunRecord) -> list[Part]:
     again = f", {different:,} of them different" if different < len(entries) else ""
     plans = f"{len(entries):,} plans" if len(entries) > 1 else "1 plan"
     text = f"{plans} entered the working set, to be compiled{again}."
-    key = "Blocks are written width/stride, t2 for a stride in time, x2 for repeats."
+    key = (
+        "Blocks are written width/stride, t2 for a stride in time, x2 for repeats. A compiled plan also serves its "
+        "variants: other distances between its frames, and its first blocks alone."
+    )
     return [
         title,
         Paragraph(text=f"{text} {key}"),

@@ -70,13 +70,16 @@ def plans(entries: Sequence[Mapping[str, Any]]) -> Table:
             str(index + 1),
             str(entry.get("plan") or MISSING),
             f"{entry.get('strategy') or MISSING}, seed {entry.get('seed', MISSING)}",
+            optional(number(entry, "members"), lambda members: f"{members:,.0f}"),
             optional(number(entry, "charged_s"), seconds),
         )
         for index, entry in enumerate(entries[:PLANS_SHOWN])
     )
     more = len(entries) - len(rows)
     caption = f"{more:,} more in events.jsonl." if more else ""
-    return Table(header=("", "plan", "search", "charged seconds"), rows=rows, caption=caption, numeric=False)
+    return Table(
+        header=("", "plan", "search", "with its variants", "charged seconds"), rows=rows, caption=caption, numeric=False
+    )
 
 
 def shape_values(shapes: Mapping[str, Any]) -> Table:

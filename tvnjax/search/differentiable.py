@@ -137,7 +137,7 @@ class DifferentiableSearch:
         state = trainer.init()
         projection = Projection(config.projection, trainer, self.costs, charge, data, config.latency_weight)
         plans = WorkingSet(self.shapes, config.working_set, self._rng, allowed=projection.fits)
-        self._fill(plans.fill, trainer, state, data, charge)
+        self._fill(plans, plans.fill, trainer, state, data, charge)
         warmup = int(config.arch_warmup * config.steps)
         redraw = {warmup + (config.steps - warmup) * (i + 1) // (config.redraws + 2) for i in range(config.redraws)}
         for step in range(1, config.steps + 1):
@@ -145,20 +145,19 @@ class DifferentiableSearch:
             temperature = config.temperature**progress
             if self.shapes.searched and step % config.score_every == 0:
                 self._score(plans, trainer, state, data, temperature, progress)
-            plan = self._pick(plans, trainer, state, projection, progress)
+            plan, lengths = self._pick(plans, trainer, state, projection, progress)
             batch = data.cut(next(data.train), plan, self._rng)
-            state, loss = trainer.weight_step(state, plan, batch, temperature, progress)
+            state, loss = trainer.weight_step(state, plan, batch, temperature, progress, lengths)
             val_loss, parts = None, None
             if step > warmup:
                 val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
-                state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress)
+                state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress, lengths)
                 if self.shapes.searched and step % config.score_every == 0:
                     rates = {"rate": config.shape_learning_rate, "decay": config.shape_decay}
                     losses = plans.scores()
                     state = trainer.shape_step(state, losses, plans.members(), temperature, progress, **rates)
                 if self.shapes.searched and step in redraw:
-                    weights = jax.device_get(trainer.shape_weights(state.shapes))
-                    self._fill(lambda _, weights=weights: plans.renew(weights), trainer, state, data, charge)
+                    self._fill(plans, plans.renew, trainer, state, data, charge)
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
                 self._report(charge, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
         projection.run(state, plans, config.temperature)
@@ -167,13 +166,14 @@ class DifferentiableSearch:
 
     def _fill(
         self,
+        plans: WorkingSet,
         fill: Callable[[Any], list[Plan]],
         trainer: SupernetTrainer,
         state: SupernetState,
         data: Data,
         charge: Charge,
     ) -> None:
-        """Compiles the plans that are new to the working set."""
+        """Compiles the programs that are new to the working set."""
         new = fill(jax.device_get(trainer.shape_weights(state.shapes)))
         charge.monitor.progress(self.name, 0, self.config.steps, f"compiling {len(new)} plans")
         batch, scoring = next(data.train), next(data.scoring)
@@ -181,7 +181,8 @@ class DifferentiableSearch:
             new, state, lambda plan: data.cut(batch, plan, None), lambda plan: data.cut(scoring, plan, None)
         )
         for plan in new:
-            charge.monitor.event("plan", strategy=self.name, seed=self.seed, plan=str(plan), charged_s=charge.seconds)
+            what = {"plan": str(plan), "members": len(plans.members_of(plan)), "charged_s": charge.seconds}
+            charge.monitor.event("plan", strategy=self.name, seed=self.seed, **what)
 
     def _pick(
         self,
@@ -190,19 +191,22 @@ class DifferentiableSearch:
         state: SupernetState,
         projection: Projection,
         progress: float,
-    ) -> Plan:
-        """A member by the policy, part of the time by lot: half at first, a fifth at the end.
+    ) -> tuple[Plan, dict[int, float]]:
+        """Members by the policy, part of the time by lot: half at first, a fifth at the end. Returns the longest of
+        those picked together, and the part of each by its number of blocks.
 
-        The lot favours cheap plans, by the root of their largest latency: they need as many steps and take fewer
+        Those that differ in the number of blocks alone are trained together. The lot favours cheap plans, by the root of their largest latency: they need as many steps and take fewer
         seconds. And it favours plans that have begun to learn: where few can, they would drown in the others' noise.
         """
-        if len(plans.plans) == 1:
-            return plans.plans[0]
         p = plans.probabilities(jax.device_get(trainer.shape_weights(state.shapes)))
         share = 0.5 - 0.3 * progress
         lot = np.array([projection.predicted_range(plan)[1] ** -0.5 for plan in plans.plans])
         lot *= np.exp((plans.scores().min() - plans.scores()) / _HEAD_START)
-        return plans.plans[int(self._rng.choice(len(p), p=(1 - share) * p + share * lot / lot.sum()))]
+        chances = dict(zip(plans.plans, (1 - share) * p + share * lot / lot.sum()))
+        together = [sum(chances[plan] for plan in view) for view in plans.views]
+        index = int(self._rng.choice(len(together), p=np.array(together) / sum(together)))
+        view = plans.views[index]
+        return view[-1], {len(plan.blocks): chances[plan] / together[index] for plan in view}
 
     def _score(
         self,
@@ -215,10 +219,11 @@ class DifferentiableSearch:
     ) -> None:
         """Scores every member on the same clips, under the same draw of the choices."""
         clips, noise = next(data.scoring), trainer.noise(progress)
-        losses = [
-            trainer.plan_loss(state, plan, data.cut(clips, plan, self._rng), temperature, noise) for plan in plans.plans
-        ]
-        plans.scored(jax.device_get(losses))
+        losses = {}
+        for view in plans.views:
+            by_length = trainer.plan_losses(state, view[-1], data.cut(clips, view[-1], self._rng), temperature, noise)
+            losses |= {plan: by_length[len(plan.blocks)] for plan in view}
+        plans.scored(jax.device_get([losses[plan] for plan in plans.plans]))
 
     def _report(
         self,

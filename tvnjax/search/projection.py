@@ -137,7 +137,7 @@ class Projection:
         """Trains the best-ranked networks of a plan that are measured within the budget (and fill it)."""
         trainer, config = self._trainer, self._config
         batches = [self._data.cut(next(self._data.train), plan, None) for _ in range(config.recalibration_batches)]
-        relaxed = trainer.weights(trainer.programs(plan).plan, state, temperature)
+        relaxed = trainer.weights(trainer.relaxed(plan), state, temperature)
         ledger = []
         if with_ledger:
             soft = self._score(state, plan, relaxed, trainer.recalibrate(state, plan, relaxed, batches))
@@ -150,7 +150,7 @@ class Projection:
             for choice in choices:
                 known = genotype_id(choice.genotype)
                 if known not in inherited:
-                    weights = one_hot(trainer.programs(plan).plan, choice.genotype)
+                    weights = one_hot(trainer.relaxed(plan), choice.genotype)
                     stats = trainer.recalibrate(state, plan, weights, batches)
                     inherited[known] = self._score(state, plan, weights, stats)
                     if with_ledger and len(inherited) == 1:

@@ -18,13 +18,17 @@ _DRAWS = 256
 
 
 class WorkingSet:
-    """At most ``size`` plans to compile, each with several distances between its frames.
+    """Plans that share at most ``size`` programs.
 
-    Plans that differ in the frame stride alone are one program, so a member brings up to ``strides`` of them along.
+    What costs nothing more to compile comes along with a program: several distances between its frames, which are an
+    input of it, and its prefixes, the plans of its first blocks, which it computes on its way. So a program's members
+    differ in the number of blocks and the frame stride with all else equal, which is when losses tell most.
 
     Args:
+        size: programs to compile.
         allowed: whether a plan may be a member (one whose cheapest network is over the budget may not).
         alive: probability below which a value need not be covered.
+        strides: distances between frames that a program brings along.
     """
 
     def __init__(
@@ -41,68 +45,90 @@ class WorkingSet:
         self._strides = strides
         self._losses: dict[Plan, float] = {}
         self._covered: dict[Plan, np.ndarray] = {}
-        self.plans: list[Plan] = []
+        self._programs: dict[Plan, list[Plan]] = {}
         self.seen: list[Plan] = []
         """Every plan that ever was a member."""
 
+    @property
+    def programs(self) -> list[Plan]:
+        """The longest plan of every program, its frames next to each other."""
+        return list(self._programs)
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The members, program by program."""
+        return [plan for members in self._programs.values() for plan in members]
+
+    def members_of(self, program: Plan) -> list[Plan]:
+        """The members of one of ``programs``."""
+        return self._programs[program]
+
+    @property
+    def views(self) -> list[list[Plan]]:
+        """The members, those together that read the same frames in the same program; the longest of them last."""
+        views = []
+        for members in self._programs.values():
+            strides = dict.fromkeys(plan.frame_stride for plan in members)
+            views += [[plan for plan in members if plan.frame_stride == stride] for stride in strides]
+        return views
+
     def fill(self, weights: ShapeTable) -> list[Plan]:
-        """Adds members until the set is full or no further plan exists; returns the new ones."""
-        new: list[Plan] = []
-        drawn = self._draw(weights)
+        """Adds programs until the set is full or no further plan exists; returns the new programs' longest plans."""
+        before = self.programs
+        families = [self._family(plan, weights) for plan in self._draw(weights)]
         alive = [np.asarray(weights[key], float) >= self._alive for key in self._shapes.searched]
         alive = np.concatenate(alive) if alive else np.zeros(0, bool)
-        while len(self._programs()) < self._size:
-            rest = [plan for plan in drawn if plan not in self.plans]
-            if not rest:
+        while len(self._programs) < self._size:
+            members = set(self.plans)
+            families = [family for family in families if not members.issuperset(family)]
+            if not families:
                 break
-            missing = ~np.any([self._covers(plan) for plan in self.plans] or [~alive], axis=0) & alive
-            gains = np.array([(missing & self._covers(plan)).sum() for plan in rest])
-            # Stable sorting keeps the order of drawing, so that of equal gains the policy's likelier comes first.
-            order = np.argsort(-gains, kind="stable")
+            missing = ~np.any([self._covers(plan) for plan in members] or [~alive], axis=0) & alive
+            gains = [(missing & np.any([self._covers(p) for p in family], axis=0)).sum() for family in families]
+            # Of equal gains the first drawn, so that the policy's likelier comes first.
+            self._take(families[int(np.argmax(gains))])
+        if not self._programs:
             # Where the budget allows next to nothing, a plan that is over it still beats having none.
-            plan = next((rest[i] for i in order if self._allowed(rest[i])), None if self.plans else rest[order[0]])
-            if plan is None:
-                break
-            new += self._add(plan, weights)
-        self.seen += [plan for plan in new if plan not in self.seen]
-        return new
+            self._take([self._shapes.prefixes(self._draw(weights)[0])[0]])
+        return [plan for plan in self.programs if plan not in before]
 
     def renew(self, weights: ShapeTable, part: float = 1 / 3) -> list[Plan]:
-        """Drops the members of least probability, takes in the policy's likeliest plan and fills up; returns the new
-        ones."""
-        programs = self._programs()
-        p = [sum(self._shapes.probability(plan, weights) for plan in plans) for plans in programs]
-        keep = len(programs) - max(1, int(len(programs) * part))
-        before, mode = list(self.plans), self._shapes.mode(weights)
-        kept = sorted(np.argsort(p)[::-1][:keep].tolist())
-        # Which strides come along is chosen anew: they cost nothing to compile.
-        self.plans = []
-        for index in kept:
-            self._add(programs[index][0], weights)
-        if mode not in self.plans and self._allowed(mode):
-            self._add(mode, weights)
+        """Drops the programs of least probability, takes in the policy's likeliest plan and fills up; returns the new
+        programs' longest plans."""
+        before = self.programs
+        p = [sum(self._shapes.probability(plan, weights) for plan in plans) for plans in self._programs.values()]
+        keep = len(before) - max(1, int(len(before) * part))
+        families = [self._programs[before[index]] for index in sorted(np.argsort(p)[::-1][:keep])]
+        kept = [family[-1] for family in families]
+        mode = self._shapes.mode(weights)
+        if self._allowed(mode) and not any(mode in family for family in families):
+            kept.append(self._shapes.lengthened(mode, weights, self._rng))
+        self._programs = {}
+        for plan in kept:
+            # Which strides come along is chosen anew.
+            self._take(self._family(plan, weights))
         self.fill(weights)
-        new = [plan for plan in self.plans if plan not in before]
-        self.seen += [plan for plan in new if plan not in self.seen]
-        return new
+        return [plan for plan in self.programs if plan not in before]
 
-    def _programs(self) -> list[list[Plan]]:
-        """Members by what is compiled for them."""
-        groups: dict[Plan, list[Plan]] = {}
-        for plan in self.plans:
-            groups.setdefault(dataclasses.replace(plan, frame_stride=1), []).append(plan)
-        return list(groups.values())
-
-    def _add(self, plan: Plan, weights: ShapeTable) -> list[Plan]:
-        """Takes in a plan and its likeliest frame strides; returns what was new."""
+    def _family(self, longest: Plan, weights: ShapeTable) -> list[Plan]:
+        """What comes along with a plan: its allowed prefixes, with its own frame stride and the likeliest others."""
         key = ShapeKey("frame_stride")
-        p = np.asarray(weights[key], float) * self._shapes.legal_strides(plan.num_frames)
-        likely = [self._shapes.values(key)[i] for i in np.argsort(-p, kind="stable") if p[i] > 0][: self._strides]
-        strides = [plan.frame_stride, *(stride for stride in likely if stride != plan.frame_stride)][: self._strides]
-        family = [self._shapes.canonical(dataclasses.replace(plan, frame_stride=stride)) for stride in strides]
-        new = [member for member in dict.fromkeys(family) if member not in self.plans]
-        self.plans += new
-        return new
+        p = np.asarray(weights[key], float) * self._shapes.legal_strides(longest.num_frames)
+        likely = [self._shapes.values(key)[i] for i in np.argsort(-p, kind="stable") if p[i] > 0]
+        strides = list(dict.fromkeys([longest.frame_stride, *likely]))[: self._strides]
+        plans = [
+            self._shapes.canonical(dataclasses.replace(prefix, frame_stride=stride))
+            for prefix in self._shapes.prefixes(longest)
+            for stride in strides
+        ]
+        return [plan for plan in dict.fromkeys(plans) if self._allowed(plan)]
+
+    def _take(self, family: list[Plan]) -> None:
+        """Makes a family members; those that are already stay where they are."""
+        members, new = set(self.plans), dataclasses.replace(family[-1], frame_stride=1)
+        own = self._programs.setdefault(new, [])
+        own += [plan for plan in family if plan not in members]
+        self.seen += [plan for plan in own if plan not in self.seen]
 
     def probabilities(self, weights: ShapeTable) -> np.ndarray:
         """``[members]``: the policy restricted to the set."""
@@ -134,12 +160,13 @@ class WorkingSet:
         return table
 
     def _draw(self, weights: ShapeTable) -> list[Plan]:
-        """Distinct plans from the policy, mixed with the uniform one so that no value is out of reach."""
+        """Distinct longest plans from the policy, mixed with the uniform one so that no value is out of reach."""
         uniform = self._shapes.uniform()
         mixed: dict[ShapeKey, Any] = {
             key: 0.7 * np.asarray(weights[key], float) + 0.3 * uniform[key] for key in self._shapes.keys
         }
-        return list(dict.fromkeys(self._shapes.sample(mixed, self._rng) for _ in range(_DRAWS)))
+        drawn = (self._shapes.sample(mixed, self._rng) for _ in range(_DRAWS))
+        return list(dict.fromkeys(self._shapes.lengthened(plan, mixed, self._rng) for plan in drawn))
 
     def _covers(self, plan: Plan) -> np.ndarray:
         """For every value of every searched gene, in order: whether the plan has it and it means something there."""

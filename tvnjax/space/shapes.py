@@ -7,6 +7,7 @@ equivalent, so that a gene that does nothing in a plan gets no log-probability t
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -227,21 +228,36 @@ class ShapeSpace:
     def sample(self, weights: ShapeTable, rng: np.random.Generator) -> Plan:
         """Draws every gene from its probabilities (frame strides from those the frames allow); canonical."""
 
-        def draw(key: ShapeKey, legal: np.ndarray | None = None) -> int:
-            p = np.asarray(weights[key], float) * (1 if legal is None else legal)
-            return self.values(key)[int(rng.choice(len(p), p=p / p.sum()))]
-
+        draw = functools.partial(self._draw, weights=weights, rng=rng)
         frames = draw(ShapeKey("num_frames"))
         plan = Plan(
             image_size=draw(ShapeKey("image_size")),
             num_frames=frames,
-            frame_stride=draw(ShapeKey("frame_stride"), self.legal_strides(frames)),
-            blocks=tuple(
-                BlockPlan(**{gene: draw(ShapeKey(gene, index)) for gene in BLOCK_SHAPE_GENES})
-                for index in range(draw(ShapeKey("num_blocks")))
-            ),
+            frame_stride=draw(ShapeKey("frame_stride"), legal=self.legal_strides(frames)),
+            blocks=tuple(self._draw_block(index, weights, rng) for index in range(draw(ShapeKey("num_blocks")))),
         )
         return self.canonical(plan)
+
+    def _draw(
+        self, key: ShapeKey, *, weights: ShapeTable, rng: np.random.Generator, legal: np.ndarray | None = None
+    ) -> int:
+        p = np.asarray(weights[key], float) * (1 if legal is None else legal)
+        return self.values(key)[int(rng.choice(len(p), p=p / p.sum()))]
+
+    def _draw_block(self, index: int, weights: ShapeTable, rng: np.random.Generator) -> BlockPlan:
+        draw = functools.partial(self._draw, weights=weights, rng=rng)
+        return BlockPlan(**{gene: draw(ShapeKey(gene, index)) for gene in BLOCK_SHAPE_GENES})
+
+    def prefixes(self, plan: Plan) -> list[Plan]:
+        """The plans of a plan's first blocks, as many as a network may have; from the shortest to the plan itself."""
+        lengths = sorted({length for length in self.choices.lengths if length < len(plan.blocks)} | {len(plan.blocks)})
+        return [dataclasses.replace(plan, blocks=plan.blocks[:length]) for length in lengths]
+
+    def lengthened(self, plan: Plan, weights: ShapeTable, rng: np.random.Generator) -> Plan:
+        """A longest plan that begins with this one; what is missing is drawn from the probabilities."""
+        missing = range(len(plan.blocks), len(self.choices.blocks))
+        blocks = tuple(self._draw_block(index, weights, rng) for index in missing)
+        return self.canonical(dataclasses.replace(plan, blocks=plan.blocks + blocks))
 
     def mode(self, weights: ShapeTable) -> Plan:
         """The plan of every gene's likeliest value."""

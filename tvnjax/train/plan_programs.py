@@ -2,6 +2,8 @@
 
 A convolution's weights depend neither on resolution nor on frames or strides, and a narrower block's are the leading
 channels of a wider one's. So the weights of the largest plan hold those of every other, by path, as leading slices.
+
+One program serves a plan and its *prefixes*, the plans of its first blocks: it computes them on its way to the last.
 """
 
 import time
@@ -10,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 
@@ -30,12 +33,22 @@ class PlanPrograms:
 
     Args:
         plan: what the supernet relaxes.
+        lengths: numbers of blocks for which it has losses; the last is the plan's own.
         view: cuts the plan's clips out of stored ones.
         sampled: whether gene weights hold zeros whose paths are then left out.
     """
 
-    def __init__(self, plan: RelaxedPlan, num_classes: int, view: View, *, sampled: bool, head: HeadKind = "mean"):
-        self.plan, self._view, self._sampled = plan, view, sampled
+    def __init__(
+        self,
+        plan: RelaxedPlan,
+        lengths: tuple[int, ...],
+        num_classes: int,
+        view: View,
+        *,
+        sampled: bool,
+        head: HeadKind = "mean",
+    ):
+        self.plan, self.lengths, self._view, self._sampled = plan, lengths, view, sampled
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(
             Supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
         )
@@ -54,41 +67,52 @@ class PlanPrograms:
         return nnx.from_flat_state(parts)
 
     def gradients(
-        self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]
+        self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any], parts: np.ndarray | None = None
     ) -> tuple[Array, nnx.State, GeneWeights]:
-        """Loss on a batch (batch statistics), its gradients for the shared weights and for the gene weights."""
-        return self._call("gradients", self._gradients, shared, weights, batch["clip"], batch["times"], batch["label"])
+        """Loss on a batch (batch statistics), its gradients for the shared weights and for the gene weights.
 
-    def loss(self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Array:
-        """Mean cross-entropy on a batch, with the batch's own statistics."""
-        return self._call("loss", self._loss, shared, weights, batch["clip"], batch["times"], batch["label"])
+        Args:
+            parts: of the loss, for every one of ``lengths``; default: the plan's own length alone.
+        """
+        if parts is None:
+            parts = np.eye(len(self.lengths), dtype=np.float32)[-1]
+        arguments = (shared, weights, batch["clip"], batch["times"], batch["label"], parts)
+        return self._call("gradients", self._gradients, *arguments)
+
+    def losses(self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Array:
+        """Mean cross-entropy on a batch, with the batch's own statistics, for every one of ``lengths``."""
+        return self._call("losses", self._losses, shared, weights, batch["clip"], batch["times"], batch["label"])
 
     def score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
-        """``count_correct`` of a batch in evaluation mode."""
+        """``count_correct`` of a batch in evaluation mode, for the prefix that has ``weights``."""
         arguments = (shared, stats, weights, batch["clip"], batch["times"], batch["label"], batch["weight"])
-        return self._call("score", self._score, *arguments)
+        return self._call(f"score {len(weights)}", self._score, *arguments)
 
     def statistics(
         self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any], momentum: float
     ) -> nnx.State:
-        """Running statistics after one more batch."""
+        """Running statistics of the prefix that has ``weights`` after one more batch."""
         arguments = (shared, stats, weights, batch["clip"], batch["times"], jnp.float32(momentum))
-        return self._call("statistics", self._statistics, *arguments)
+        return self._call(f"statistics {len(weights)}", self._statistics, *arguments)
 
     def _model(self, shared: nnx.State, stats: nnx.State) -> Supernet:
         return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
 
-    def _loss(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:
+    def _losses(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:
         model = self._model(shared, self.fresh_stats)
         pixels = normalize(self._view(clip, times))
-        logits = model(pixels, weights, train=True, momentum=BN_MOMENTUM, sampled=self._sampled)
-        return cross_entropy(logits, label)
+        options = {"train": True, "momentum": BN_MOMENTUM, "sampled": self._sampled}
+        scores = model.of_lengths(pixels, weights, self.lengths, **options)
+        return jnp.stack([cross_entropy(logits, label) for logits in scores])
 
     def _gradients(
-        self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array
+        self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array, parts: Array
     ) -> tuple[Array, nnx.State, GeneWeights]:
-        loss, grads = jax.value_and_grad(self._loss, argnums=(0, 1))(shared, weights, clip, times, label)
-        return loss, *grads
+        def loss(shared: nnx.State, weights: GeneWeights) -> Array:
+            return parts @ self._losses(shared, weights, clip, times, label)
+
+        value, grads = jax.value_and_grad(loss, argnums=(0, 1))(shared, weights)
+        return value, *grads
 
     def _score(
         self,

@@ -110,17 +110,26 @@ class SupernetTrainer:
         return SupernetState(self._params, self._alphas, shapes, opt, arch_opt, multipliers, jnp.int32(0))
 
     def programs(self, plan: Plan) -> PlanPrograms:
-        """The programs of a plan, made on first use; the same ones whatever the distance between frames."""
+        """The programs of a plan, made on first use: the same ones whatever the distance between frames, and for a
+        plan and its prefixes."""
         plan = dataclasses.replace(plan, frame_stride=1)
         if plan not in self._plans:
-            self._plans[plan] = PlanPrograms(
-                relax_plan(plan, self.operators),
+            prefixes = self.shapes.prefixes(plan)
+            programs = PlanPrograms(
+                self.relaxed(plan),
+                tuple(len(prefix.blocks) for prefix in prefixes),
                 self._num_classes,
                 self._view_of(plan),
                 sampled=self.training.mode == "sampled",
                 head=self._head,
             )
+            for prefix in prefixes:
+                self._plans.setdefault(prefix, programs)
         return self._plans[plan]
+
+    def relaxed(self, plan: Plan) -> RelaxedPlan:
+        """What is relaxed in a plan."""
+        return relax_plan(dataclasses.replace(plan, frame_stride=1), self.operators)
 
     def compile(
         self,
@@ -141,7 +150,7 @@ class SupernetTrainer:
             programs, weights, clips, more = item
             programs.gradients(state.params, weights, clips)
             if self.shapes.searched:
-                programs.loss(state.params, weights, more)
+                programs.losses(state.params, weights, more)
 
         start = time.monotonic()
         with ThreadPoolExecutor(2) as pool:
@@ -155,12 +164,18 @@ class SupernetTrainer:
         batch: Mapping[str, Any],
         temperature: float,
         progress: float = 0.0,
+        lengths: Mapping[int, float] | None = None,
     ) -> tuple[SupernetState, Array]:
-        """One step of the weights on one plan; returns the training loss."""
-        masks = self._masks(plan, state, temperature, paths=1)
-        weights = self._weights(plan, state, masks, temperature, self.noise(progress))
+        """One step of the weights on one plan; returns the training loss.
+
+        Args:
+            lengths: parts of the loss by the number of blocks, for the plan and its prefixes; default: the plan alone.
+        """
         programs = self.programs(plan)
-        loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch)
+        masks = self._masks(programs.plan, state, temperature, paths=1)
+        weights = self._weights(programs.plan, state, masks, temperature, self.noise(progress))
+        parts = self._parts(plan, lengths)
+        loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch, parts)
         params, opt = self._call("update", self._update, grads, state.opt, state.params)
         return state._replace(params=params, opt=opt, step=state.step + 1), loss
 
@@ -172,24 +187,27 @@ class SupernetTrainer:
         val: Mapping[str, Any],
         temperature: float,
         progress: float,
+        lengths: Mapping[int, float] | None = None,
     ) -> tuple[SupernetState, Array, Array]:
         """One step of the operator logits on one plan; returns the loss and the expected costs as parts of their
-        budgets.
+        budgets. ``lengths`` as for ``weight_step``.
 
         ``bilevel`` says on which clips: validation clips at the present weights (``first``), at the weights after a
         look-ahead step (``second``), or the training clips themselves (``one-level``).
         """
-        masks = self._masks(plan, state, temperature, paths=2)
-        noise = self.noise(progress)
-        weights = self._weights(plan, state, masks, temperature, noise)
         programs, bilevel = self.programs(plan), self.training.bilevel
-        clips = train if bilevel == "one-level" else val
+        masks = self._masks(programs.plan, state, temperature, paths=2)
+        noise = self.noise(progress)
+        weights = self._weights(programs.plan, state, masks, temperature, noise)
+
+        def gradients(params: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
+            return self._timed(programs, "gradients", params, weights, batch, self._parts(plan, lengths))
+
         if bilevel == "second":
-            gradients = partial(self._timed, programs, "gradients")
             rate = self.training.learning_rate
             loss, by_gene = second_order(gradients, state.params, weights, train, val, rate)
         else:
-            loss, _, by_gene = self._timed(programs, "gradients", state.params, weights, clips)
+            loss, _, by_gene = gradients(state.params, weights, train if bilevel == "one-level" else val)
         parts, by_all, _ = self._costs(state, temperature, progress)
         arguments = (
             self._filled(by_gene),
@@ -233,13 +251,14 @@ class SupernetTrainer:
         }
         return state._replace(shapes=shapes)
 
-    def plan_loss(
+    def plan_losses(
         self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float, noise: Any = None
-    ) -> Array:
-        """Validation loss of one plan under the relaxed choices."""
-        masks = plan_masks(self.programs(plan).plan, len(self.shapes.choices.blocks))
-        weights = self._weights(plan, state, masks, temperature, noise or self._still)
-        return self._timed(self.programs(plan), "loss", state.params, weights, batch)
+    ) -> dict[int, Array]:
+        """Validation losses of a plan and its prefixes under the relaxed choices, by the number of blocks."""
+        programs = self.programs(plan)
+        masks = plan_masks(programs.plan, len(self.shapes.choices.blocks))
+        weights = self._weights(programs.plan, state, masks, temperature, noise or self._still)
+        return dict(zip(programs.lengths, self._timed(programs, "losses", state.params, weights, batch)))
 
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
         """Probabilities of what a plan can have."""
@@ -343,20 +362,26 @@ class SupernetTrainer:
         (pulls,) = jax.vjp(self.shape_weights, shapes)[1](by_shape)
         return jax.tree.map(jnp.add, jax.grad(expected_loss)(shapes, losses, members), pulls)
 
-    def _masks(self, plan: Plan, state: SupernetState, temperature: float, paths: int) -> Masks:
+    def _parts(self, plan: Plan, lengths: Mapping[int, float] | None) -> np.ndarray:
+        """Parts of the loss in the order of the program's lengths."""
+        lengths = lengths or {len(plan.blocks): 1.0}
+        return np.array([lengths.get(length, 0.0) for length in self.programs(plan).lengths], np.float32)
+
+    def _masks(self, plan: RelaxedPlan, state: SupernetState, temperature: float, paths: int) -> Masks:
         """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene."""
-        relaxed = self.programs(plan).plan
-        masks = plan_masks(relaxed, len(self.shapes.choices.blocks))
+        masks = plan_masks(plan, len(self.shapes.choices.blocks))
         if self.training.mode != "sampled":
             return masks
-        return sampled_masks(masks, jax.device_get(self.weights(relaxed, state, temperature)), paths, self._rng)
+        return sampled_masks(masks, jax.device_get(self.weights(plan, state, temperature)), paths, self._rng)
 
     def _decided(self, temperature: float) -> float:
         """Temperature of the probabilities: noisy and sampled weights are draws from softmax(logits) itself, and the
         temperature only says how close to one-hot they are."""
         return temperature if self.training.mode == "mixture" else 1.0
 
-    def _weights(self, plan: Plan, state: SupernetState, masks: Any, temperature: float, noise: Any) -> GeneWeights:
+    def _weights(
+        self, plan: RelaxedPlan, state: SupernetState, masks: Any, temperature: float, noise: Any
+    ) -> GeneWeights:
         weights = self._call("weights", gene_softmax, state.alphas, masks, noise, jnp.float32(temperature))
         return weights[: len(plan.blocks)]
 
