@@ -70,7 +70,7 @@ def plans(entries: Sequence[Mapping[str, Any]]) -> Table:
             str(index + 1),
             str(entry.get("plan") or MISSING),
             f"{entry.get('strategy') or MISSING}, seed {entry.get('seed', MISSING)}",
-            optional(number(entry, "members"), lambda members: f"{members:,.0f}"),
+            optional(number(entry, "members"), count),
             optional(number(entry, "charged_s"), seconds),
         )
         for index, entry in enumerate(entries[:PLANS_SHOWN])

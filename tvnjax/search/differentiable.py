@@ -40,9 +40,10 @@ class DifferentiableConfig:
     batch_size: int = 32
     mode: Mode = "concrete"
     """``mixture``: every candidate runs, weighted by its softmax (DARTS); a candidate can then live on a small weight
-    that no single network will give it. ``concrete``: the weights are draws from the softmax, ever closer to one-hot
-    (Gumbel-softmax, as SNAS), so that a candidate has to do without the others. ``sampled``: one path a gene for the
-    weights, drawn by Gumbel-max, and two for the logits' gradient (as ProxylessNAS); what is not drawn does not run."""
+    that no single network will give it. ``concrete``: the weights are draws around that softmax (Gumbel noise is added
+    to its argument, as in SNAS), so that an undecided choice cannot rest on a mixture, and a decided one is left alone.
+    ``sampled``: one path a gene for the weights, drawn by Gumbel-max, and two for the logits' gradient (as
+    ProxylessNAS); what is not drawn does not run."""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
     order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""
@@ -195,8 +196,9 @@ class DifferentiableSearch:
         """Members by the policy, part of the time by lot: half at first, a fifth at the end. Returns the longest of
         those picked together, and the part of each by its number of blocks.
 
-        Those that differ in the number of blocks alone are trained together. The lot favours cheap plans, by the root of their largest latency: they need as many steps and take fewer
-        seconds. And it favours plans that have begun to learn: where few can, they would drown in the others' noise.
+        Those that differ in the number of blocks alone are trained together. The lot favours cheap plans, by the root
+        of their largest latency: they need as many steps and take fewer seconds. And it favours plans that have begun
+        to learn: where few can, they would drown in the others' noise.
         """
         p = plans.probabilities(jax.device_get(trainer.shape_weights(state.shapes)))
         share = 0.5 - 0.3 * progress

@@ -94,6 +94,8 @@ class Projection:
         self._range: dict[Plan, tuple[float, float]] = {}
         # How much longer measured networks took than predicted: the median is what the knapsack's limit is divided by.
         self._ratios: list[float] = []
+        # The least prediction the filter refused without measuring.
+        self._refused_ms = float("inf")
 
     @property
     def budget_ms(self) -> float:
@@ -179,8 +181,8 @@ class Projection:
         """The likeliest networks predicted, by what was measured so far, to land in the window."""
         ratio = float(np.median(self._ratios)) if self._ratios else 1.0
         # A little below the budget: of networks predicted right at it, half are measured over.
-        limit = 0.97 * self.budget_ms / ratio
-        floor = self._fill * self.budget_ms / ratio * 1.02 if self._fill else 0.0
+        limit = min(0.97 * self.budget_ms / ratio, 0.99 * self._refused_ms)
+        floor = min(self._fill * self.budget_ms / ratio * 1.02, 0.9 * limit) if self._fill else 0.0
         also = self._costs.counted()
         count = self._config.top_k
         found = discretize(genes, self._costs.ms, plan, limit, floor=floor, count=count, also=also)
@@ -190,7 +192,9 @@ class Projection:
         """Measures a network; trains it if it lands in the window. Returns whether it was trained."""
         verdict, compiling = self._charge.task.check(choice.genotype)
         self._charge.compile_seconds += compiling
-        if verdict.latency_ms is not None:
+        if verdict.latency_ms is None:
+            self._refused_ms = min(self._refused_ms, choice.predicted_ms)
+        else:
             self._ratios.append(verdict.latency_ms / max(choice.predicted_ms, 1e-9))
         if verdict.feasible and (verdict.latency_ms or 0.0) < self._fill * self.budget_ms:
             small.append(Candidate(genotype=choice.genotype, verdict=verdict, evaluation=None, charged_s=0.0))

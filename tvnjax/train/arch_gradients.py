@@ -13,7 +13,7 @@ from tvnjax.space.relaxed import GENES
 
 
 def gene_softmax(alphas: nnx.State, masks: Any, noise: Any, temperature: Array) -> GeneWeights:
-    """Gene weights of every block: ``softmax((logits + noise) / temperature)`` over what the masks allow."""
+    """Gene weights of every block: ``softmax(logits / temperature + noise)`` over what the masks allow."""
     logits = alphas.get("alphas", {})
     weights = []
     for index, block in enumerate(masks):
@@ -22,7 +22,7 @@ def gene_softmax(alphas: nnx.State, masks: Any, noise: Any, temperature: Array) 
         for gene in GENES:
             mask = jnp.asarray(block[gene])
             if gene in own:
-                row[gene] = jax.nn.softmax((own[gene][...] + noise[index][gene]) / temperature, where=mask)
+                row[gene] = jax.nn.softmax(own[gene][...] / temperature + noise[index][gene], where=mask)
             else:
                 row[gene] = mask.astype(jnp.float32)
         weights.append(row)

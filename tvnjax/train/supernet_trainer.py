@@ -219,7 +219,6 @@ class SupernetTrainer:
             state.alphas,
             state.multipliers,
             jnp.float32(temperature),
-            jnp.float32(self._decided(temperature)),
             jnp.float32(progress),
         )
         alphas, arch_opt, multipliers = self._call("arch_update", self._arch_update, *arguments)
@@ -263,11 +262,11 @@ class SupernetTrainer:
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
         """Probabilities of what a plan can have."""
         masks = plan_masks(plan, len(self.shapes.choices.blocks))
-        decided = jnp.float32(self._decided(temperature))
-        return self._call("weights", gene_softmax, state.alphas, masks, self._still, decided)[: len(plan.blocks)]
+        return self._weights(plan, state, masks, temperature, self._still)
 
     def noise(self, progress: float) -> Any:
-        """What is added to the logits for one step: Gumbel noise in mode ``concrete``, nothing otherwise.
+        """What is added to the argument of the softmax for one step: Gumbel noise in mode ``concrete``, nothing
+        otherwise. The likeliest candidate is then a draw from the softmax itself.
 
         It grows from nothing to its full size at half of the progress: weights learn slowly under it.
         """
@@ -278,8 +277,7 @@ class SupernetTrainer:
 
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
-        decided = jnp.float32(self._decided(temperature))
-        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, decided)
+        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
         return weights, self.shape_weights(state.shapes)
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
@@ -292,8 +290,7 @@ class SupernetTrainer:
 
         One program for every step that asks: the expectation over a whole space is the longest to compile.
         """
-        decided = jnp.float32(self._decided(temperature))
-        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, decided)
+        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
         shapes = self._call("shape_weights", self.shape_weights, state.shapes)
         weight = jnp.float32(self.training.latency_weight * ramp)
         function = partial(cost_gradients, self._constraint, self.training.penalty)
@@ -339,11 +336,10 @@ class SupernetTrainer:
         alphas: nnx.State,
         multipliers: Array,
         temperature: Array,
-        decided: Array,
         progress: Array,
     ) -> tuple[Any, optax.OptState, Array]:
         (grads,) = jax.vjp(lambda a: gene_softmax(a, masks, noise, temperature), alphas)[1](by_gene)
-        (pulls,) = jax.vjp(lambda a: gene_softmax(a, self._free, self._still, decided), alphas)[1](by_all)
+        (pulls,) = jax.vjp(lambda a: gene_softmax(a, self._free, self._still, temperature), alphas)[1](by_all)
 
         def flatten(alphas: nnx.State) -> Any:
             leaves = jax.tree.leaves(alphas)
@@ -373,11 +369,6 @@ class SupernetTrainer:
         if self.training.mode != "sampled":
             return masks
         return sampled_masks(masks, jax.device_get(self.weights(plan, state, temperature)), paths, self._rng)
-
-    def _decided(self, temperature: float) -> float:
-        """Temperature of the probabilities: noisy and sampled weights are draws from softmax(logits) itself, and the
-        temperature only says how close to one-hot they are."""
-        return temperature if self.training.mode == "mixture" else 1.0
 
     def _weights(
         self, plan: RelaxedPlan, state: SupernetState, masks: Any, temperature: float, noise: Any
