@@ -44,6 +44,9 @@ class UndecidedTrainer:
     def recalibrate(self, state, plan, weights, batches):
         return None
 
+    def fine_tune(self, state, plan, weights, batches):
+        return state
+
     def score(self, state, plan, stats, weights, batches):
         return Score(top1=0.5, top5=1.0, loss=1.0, clips=1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.train.compilation import no_compilation
 from tvnjax.nn.supernet import one_hot
-from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.relaxed import GENES, OperatorChoices
 from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
 from tvnjax.train.gene_masks import plan_masks
 from tvnjax.train.second_order import second_order
@@ -279,6 +279,21 @@ def test_relaxed_and_single_networks_are_scored_by_one_program(trainer):
         assert trainer.score(state, SMALL, stats, single, batch).clips == 8
         again = trainer.recalibrate(state, SMALL, single, train)
     assert not changed(stats, again), "recalibrating starts from nothing"
+
+
+def test_fine_tuning_improves_one_network_and_leaves_the_logits(trainer):
+    """The first block of a two-block program, whose second block has no part in it."""
+    stream, state = batches(13), trainer.init()
+    state, _ = trainer.weight_step(state, LARGE, next(stream), 1.0)
+    prefix = SHAPES.prefixes(LARGE)[0]
+    plan, batch = trainer.relaxed(prefix), [next(stream)]
+    single = one_hot(plan, plan.decode(tuple({gene: b.default(gene) for gene in GENES} for b in plan.blocks)))
+    tuned = trainer.fine_tune(state, prefix, single, [next(stream) for _ in range(30)])
+    before, after = (
+        trainer.score(s, prefix, trainer.recalibrate(s, prefix, single, batch), single, batch) for s in (state, tuned)
+    )
+    assert after.loss < before.loss, (after.loss, before.loss)
+    assert not changed(state.alphas, tuned.alphas)
 
 
 def test_plans_share_their_weights(trainer):

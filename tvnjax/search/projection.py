@@ -41,6 +41,9 @@ class ProjectionConfig:
     a millisecond is worth."""
     recalibration_batches: int = 8
     """Batches the running statistics are computed on before a network is scored with inherited weights."""
+    fine_tune_steps: int = 30
+    """Steps that the likeliest network's inherited weights are trained further, for the ledger: what is lost between
+    the relaxed network and it, and comes back, was a matter of weights. 0 leaves that row out."""
     attempts: int = 6
     """Most times that the knapsack's limit is corrected by what its networks took when measured."""
 
@@ -51,6 +54,8 @@ class ProjectionConfig:
             )
         if not 0 <= self.fill < 1:
             raise InvalidInputError(f"fill is a part of the budget in [0, 1); got {self.fill}")
+        if self.fine_tune_steps < 0:
+            raise InvalidInputError(f"search.projection.fine_tune_steps is 0 or above; got {self.fine_tune_steps}")
         for name in ("plans", "recalibration_batches", "attempts"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"search.projection.{name} is at least 1; got {getattr(self, name)}")
@@ -140,9 +145,10 @@ class Projection:
         trainer, config = self._trainer, self._config
         batches = [self._data.cut(next(self._data.train), plan, None) for _ in range(config.recalibration_batches)]
         relaxed = trainer.weights(trainer.relaxed(plan), state, temperature)
-        ledger = []
+        ledger, relaxed_stats = [], None
         if with_ledger:
-            soft = self._score(state, plan, relaxed, trainer.recalibrate(state, plan, relaxed, batches))
+            relaxed_stats = trainer.recalibrate(state, plan, relaxed, batches)
+            soft = self._score(state, plan, relaxed, relaxed_stats)
             part = float(trainer.parts(state, temperature)[0])
             ledger.append(_row("soft", soft, part * self.budget_ms, f"expected ms, over all plans; scored at {plan}"))
         trained, inherited, seen = 0, {}, set()
@@ -156,11 +162,11 @@ class Projection:
                     stats = trainer.recalibrate(state, plan, weights, batches)
                     inherited[known] = self._score(state, plan, weights, stats)
                     if with_ledger and len(inherited) == 1:
-                        raw = trainer.recalibrate(state, plan, relaxed, batches)
-                        ledger.append(
-                            _row("one-hot", self._score(state, plan, weights, raw), choice.predicted_ms, "predicted ms")
-                        )
-                        ledger.append(_row("recalibrated", inherited[known], choice.predicted_ms, "predicted ms"))
+                        scores = {"one-hot": self._score(state, plan, weights, relaxed_stats)}
+                        scores["recalibrated"] = inherited[known]
+                        if config.fine_tune_steps:
+                            scores["fine-tuned"] = self._fine_tuned(plan, state, weights, batches)
+                        ledger += [_row(stage, s, choice.predicted_ms, "predicted ms") for stage, s in scores.items()]
                 self._say(f"ranking with inherited weights, {len(inherited)} networks")
             choices.sort(key=lambda choice: -inherited[genotype_id(choice.genotype)].fitness)
             before = trained
@@ -176,6 +182,13 @@ class Projection:
         for candidate in sorted(small, key=lambda c: -(c.verdict.latency_ms or 0))[: config.finalists - trained]:
             self._charge.consider(candidate.genotype)
         return ledger
+
+    def _fine_tuned(self, plan: Plan, state: SupernetState, weights: Any, batches: list[dict[str, Any]]) -> Score:
+        """Score of one network after a few more steps for it alone."""
+        self._say(f"fine-tuning the likeliest network, {self._config.fine_tune_steps} steps")
+        more = [self._data.cut(next(self._data.train), plan, None) for _ in range(self._config.fine_tune_steps)]
+        tuned = self._trainer.fine_tune(state, plan, weights, more)
+        return self._score(tuned, plan, weights, self._trainer.recalibrate(tuned, plan, weights, batches))
 
     def _choices(self, plan: Plan, genes: Any) -> list[Choice]:
         """The likeliest networks predicted, by what was measured so far, to land in the window."""

@@ -176,7 +176,7 @@ class SupernetTrainer:
         weights = self._weights(programs.plan, state, masks, temperature, self.noise(progress))
         parts = self._parts(plan, lengths)
         loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch, parts)
-        params, opt = self._call("update", self._update, grads, state.opt, state.params)
+        params, opt = self._call("update", partial(_update, self._tx), grads, state.opt, state.params)
         return state._replace(params=params, opt=opt, step=state.step + 1), loss
 
     def arch_step(
@@ -318,12 +318,22 @@ class SupernetTrainer:
             stats = self._timed(programs, "statistics", state.params, stats, weights, batch, momentum)
         return stats
 
+    def fine_tune(
+        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Mapping[str, Any]]
+    ) -> SupernetState:
+        """Trains the shared weights further for one network alone: a step for every batch, the rate falling to 0."""
+        programs, params = self.programs(plan), state.params
+        tx = Optimizer(learning_rate=self.training.learning_rate).build(len(batches))
+        # The program runs on to its last block, whatever its weights are.
+        rest = self.weights(programs.plan, state, 1.0)[len(weights) :]
+        opt = self._call("fine_tune_init", tx.init, params)
+        for batch in batches:
+            _, grads, _ = self._timed(programs, "gradients", params, weights + rest, batch, self._parts(plan, None))
+            params, opt = self._call(f"fine_tune {len(batches)}", partial(_update, tx), grads, opt, params)
+        return state._replace(params=params)
+
     def _init(self, params: nnx.State, alphas: nnx.State) -> tuple[Any, Any]:
         return self._tx.init(params), self._arch_tx.init(alphas)
-
-    def _update(self, grads: nnx.State, opt: optax.OptState, params: nnx.State) -> tuple[Any, optax.OptState]:
-        updates, opt = self._tx.update(grads, opt, params)
-        return optax.apply_updates(params, updates), opt
 
     def _arch_update(
         self,
@@ -394,3 +404,10 @@ class SupernetTrainer:
             self._compiled[name] = jax.jit(function).lower(*args).compile()
             self._compile_seconds += time.monotonic() - start
         return self._compiled[name](*args)
+
+
+def _update(
+    tx: optax.GradientTransformation, grads: nnx.State, opt: optax.OptState, params: nnx.State
+) -> tuple[Any, optax.OptState]:
+    updates, opt = tx.update(grads, opt, params)
+    return optax.apply_updates(params, updates), opt
