@@ -143,6 +143,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                 batch_size=16,
                 arch_warmup=0.5,
                 learning_rate=6e-3,
+                drop=0.1,
                 working_set=5,
                 redraws=3,
                 score_every=10,

@@ -42,6 +42,7 @@ TRAINING = SupernetTraining(
     steps=40,
     learning_rate=0.02,
     schedule="step",
+    drop=0.1,
     arch_learning_rate=0.1,
     arch_schedule="temperature",
     bilevel="first",

@@ -18,7 +18,8 @@ class Optimizer:
 
     learning_rate: float = 3e-3
     schedule: Literal["cosine", "step"] = "cosine"
-    """``cosine`` to 0; ``step`` divides by 10 at 60 % and 85 % of the steps."""
+    """``cosine`` to 0; ``step`` multiplies by ``drop`` at 60 % and 85 % of the steps."""
+    drop: float = 0.1
     warmup: float = 0.05
     """Part of the steps over which the rate rises from 0."""
     weight_decay: float = 1e-2
@@ -27,6 +28,8 @@ class Optimizer:
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
             raise InvalidInputError(f"learning_rate is above 0; got {self.learning_rate}")
+        if not 0 < self.drop <= 1:
+            raise InvalidInputError(f"a step schedule's drop is a factor in (0, 1]; got {self.drop}")
         if not 0 <= self.warmup < 1:
             raise InvalidInputError(f"warmup is a part of the steps in [0, 1); got {self.warmup}")
 
@@ -36,7 +39,7 @@ class Optimizer:
         if self.schedule == "cosine":
             main = optax.cosine_decay_schedule(self.learning_rate, max(steps - warmup, 1))
         else:
-            edges = {int(part * steps) - warmup: 0.1 for part in (0.6, 0.85)}
+            edges = {int(part * steps) - warmup: self.drop for part in (0.6, 0.85)}
             main = optax.piecewise_constant_schedule(self.learning_rate, edges)
         rise = optax.linear_schedule(0.0, self.learning_rate, max(warmup, 1))
         schedule = optax.join_schedules([rise, main], [warmup])

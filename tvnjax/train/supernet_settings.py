@@ -19,6 +19,7 @@ class SupernetTraining:
     steps: int
     learning_rate: float
     schedule: Literal["step", "cosine"]
+    drop: float
     arch_learning_rate: float
     arch_schedule: ArchSchedule
     bilevel: Bilevel

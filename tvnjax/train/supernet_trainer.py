@@ -80,7 +80,7 @@ class SupernetTrainer:
         self._num_classes, self._view_of = num_classes, view_of
         self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
-        optimizer = Optimizer(learning_rate=training.learning_rate, schedule=training.schedule)
+        optimizer = Optimizer(learning_rate=training.learning_rate, schedule=training.schedule, drop=training.drop)
         self._tx = optimizer.build(training.steps)
         # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
         self._arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
