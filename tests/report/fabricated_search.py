@@ -46,7 +46,7 @@ def gradient_events(
     """The log of a gradient search that ends at a network: plans, steps, marginals, ledger."""
     uniform = shapes.uniform()
     log: list[dict[str, Any]] = [
-        {"event": "plan", **where, "plan": str(shapes.sample(uniform, rng)), "charged_s": 3.0 * index}
+        {"event": "plan", **where, "plan": str(shapes.sample(uniform, rng)), "members": 3, "charged_s": 3.0 * index}
         for index in range(9)
     ]
     relaxed = relax_plan(shapes.largest(), OperatorChoices()).blocks

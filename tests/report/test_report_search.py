@@ -130,7 +130,8 @@ def test_every_plan_is_listed_and_counted(finished: Path) -> None:
     markdown = read(finished)
     assert f"{len(plans)} plans entered the working set, to be compiled." in markdown
     for number, event in enumerate(plans):
-        assert f"| {number + 1} | {event['plan']} | differentiable, seed 0 | {event['charged_s']:.1f} |" in markdown
+        cells = (number + 1, event["plan"], "differentiable, seed 0", event["members"], f"{event['charged_s']:.1f}")
+        assert f"| {' | '.join(map(str, cells))} |" in markdown
 
 
 def test_layers_with_parameters_are_those_derived(finished: Path) -> None:
