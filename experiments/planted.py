@@ -1,6 +1,6 @@
 """Planted truth: does the search find the shape genes a procedural set was made for?
 
-    python -m experiments.planted --out runs/planted              # everything, 1-2 minutes a run on two cores
+    python -m experiments.planted --out runs/planted              # everything, 2-3 minutes a run on one core
     python -m experiments.planted --out runs/planted --tasks fine_texture --seeds 0 1
     python -m experiments.planted --out runs/planted --summarise  # table of the runs that are there
 
@@ -21,7 +21,6 @@ from typing import Any, get_args
 
 from tvnjax.config import PRESETS
 from tvnjax.console import ConsoleMonitor
-from tvnjax.core.environment import environment
 from tvnjax.data.planted import PlantedData, PlantedTask
 from tvnjax.pipeline import run
 from tvnjax.report.page import write_report
@@ -69,6 +68,7 @@ def read(folder: Path, task: str, seed: int) -> dict[str, Any]:
         "search_seconds": row["seconds"],
         "compile_seconds": row["compile_seconds"],
         "genotype": genotype,
+        "environment": results["environment"],
     }
 
 
@@ -83,9 +83,10 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "runs": len(own),
             "mean_top1": statistics.fmean(row["top1"] or 0.0 for row in own),
         }
+    environments = list({json.dumps(row.pop("environment"), sort_keys=True): None for row in rows})
     return {
         "command": "python -m experiments.planted",
-        "environment": environment(),
+        "environment": [json.loads(text) for text in environments],
         "tasks": tasks,
         "runs": rows,
     }

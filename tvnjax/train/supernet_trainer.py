@@ -138,24 +138,20 @@ class SupernetTrainer:
         batch: Callable[[Plan], Mapping[str, Any]],
         scoring: Callable[[Plan], Mapping[str, Any]],
     ) -> None:
-        """Compiles what a search needs of some plans, two at a time (XLA lets go of the interpreter)."""
-        new = [(self.programs(plan), plan) for plan in plans]
-        distinct = {id(programs): (programs, plan) for programs, plan in new if not programs.compile_seconds}
-        first = [
-            (programs, self.weights(programs.plan, state, 1.0), batch(plan), scoring(plan))
-            for programs, plan in distinct.values()
-        ]
-
-        def work(item: tuple[PlanPrograms, GeneWeights, Mapping[str, Any], Mapping[str, Any]]) -> None:
-            programs, weights, clips, more = item
-            programs.gradients(state.params, weights, clips)
+        """Compiles what a search needs of some plans, and the expected costs, two at a time (XLA lets go of the
+        interpreter)."""
+        new = {id(self.programs(plan)): (self.programs(plan), plan) for plan in plans}
+        jobs: list[Callable[[], Any]] = [partial(self._costs, state, 1.0)]
+        for programs, plan in new.values():
+            weights = self.weights(programs.plan, state, 1.0)
+            jobs.append(partial(programs.gradients, state.params, weights, batch(plan)))
             if self.shapes.searched:
-                programs.losses(state.params, weights, more)
-
-        start = time.monotonic()
+                jobs.append(partial(programs.losses, state.params, weights, scoring(plan)))
+        before, start = self._compile_seconds, time.monotonic()
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(work, first))
-        self._compile_seconds += time.monotonic() - start
+            for job in [pool.submit(job) for job in jobs]:
+                job.result()
+        self._compile_seconds = before + time.monotonic() - start
 
     def weight_step(
         self,
