@@ -1,6 +1,7 @@
-"""The command line: ``tvnjax run | profile | report``."""
+"""The command line: ``tvnjax run | profile | report | export``."""
 
 import contextlib
+import dataclasses
 import io
 import re
 import shlex
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.box import SIMPLE
@@ -25,6 +26,7 @@ Finds Tiny Video Networks by gradient under a measured latency budget, beside ev
   tvnjax run PRESET [options]      search, retrain, compare; leaves a run directory with report.html
   tvnjax profile PRESET [options]  measure this device for a preset's search space
   tvnjax report RUN_DIR            write a run directory's report again
+  tvnjax export GENOTYPE [options] write a trained network for another runtime: StableHLO, ONNX, TFLite
 
 Presets: {presets}
 'tvnjax run PRESET --help' lists every option with its default.
@@ -47,7 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(argv: list[str]) -> int:
     from tvnjax.config import PRESETS
 
-    commands: dict[str, Callable[[list[str]], int]] = {"run": _run, "profile": _profile, "report": _report}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "run": _run,
+        "profile": _profile,
+        "report": _report,
+        "export": _export,
+    }
     if not argv or argv[0] in ("-h", "--help", "help"):
         presets = "".join(f"\n  {name:<8} {line}" for name, (line, _) in PRESETS.items())
         print(USAGE.format(presets=presets))
@@ -113,6 +120,36 @@ def _report(argv: list[str]) -> int:
     return 0
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Writes a trained network as a file another runtime runs, with a description (JSON) beside it."""
+
+    genotype: Annotated[Path, tyro.conf.Positional]
+    """The network: a file of a run's genotypes/."""
+    checkpoint: Path
+    """Its weights: the folder of the same name in the run's checkpoints/."""
+    to: Literal["stablehlo", "onnx", "tflite"] = "onnx"
+    """stablehlo loads again in JAX, without this package's code."""
+    out: Path | None = None
+    """The file. Default: the checkpoint's name, here."""
+    classes: tuple[str, ...] | None = None
+    """Names in the order of the scores. Default: those of the run the checkpoint lies in."""
+    head: Literal["mean", "softmax_time", "max_time"] | None = None
+    """How scores are pooled. Default: as in the run the checkpoint lies in."""
+
+
+def _export(argv: list[str]) -> int:
+    options = parse_command(ExportOptions, argv, prog="tvnjax export")
+    from tvnjax.export.export_network import export_network, read_genotype
+
+    exported = export_network(
+        read_genotype(options.genotype), options.checkpoint, options.to, options.out, options.classes, options.head
+    )
+    print(exported.path)
+    print(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
+    return 0
+
+
 def _parse_config(command: str, argv: list[str]) -> tuple[str, Any]:
     """The preset named first, with the options behind it."""
     from tvnjax.config import PRESETS
@@ -140,17 +177,20 @@ def parse_options(default: Any, argv: Sequence[str], *, prog: str, description: 
     """
     # A field that may be one of several classes keeps the class the preset gave it.
     kind: Any = Annotated[type(default), tyro.conf.arg(name="")]
+    return parse_command(kind, argv, prog=prog, description=description, default=default)
+
+
+def parse_command(kind: Any, argv: Sequence[str], *, prog: str, **options: Any) -> Any:
+    """Reads a dataclass from a command's options.
+
+    Raises:
+        InvalidInputError: an option is unknown, missing or of the wrong kind.
+    """
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
-            return tyro.cli(
-                kind,
-                args=list(argv),
-                default=default,
-                prog=prog,
-                description=description,
-                config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
-            )
+            config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+            return tyro.cli(kind, args=list(argv), prog=prog, config=config, **options)
     except SystemExit as exit:
         if not exit.code:
             raise

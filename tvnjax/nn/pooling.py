@@ -2,11 +2,14 @@
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from flax import nnx
+from jax import Array
 
 from tvnjax.nn.convolution import Form, check_window
 from tvnjax.nn.windows import Axis, correlate, overlap_add, same_axis, shifted, unmoved
@@ -32,7 +35,7 @@ def max_pool(x: Array, window: tuple[int, int, int], stride: tuple[int, int, int
     """
     check_window("max pool", x, window, stride, form)
     if form == "plain":
-        return lax.reduce_window(x, -jnp.inf, lax.max, (1, *window, 1), (1, *stride, 1), "SAME")
+        return _plain(nnx.max_pool, x, window, stride)
     # Width first, then height, then time: the first of equals along each is the row-major first of them all.
     for dim in (3, 2, 1):
         if window[dim - 1] > 1 or stride[dim - 1] > 1:
@@ -56,14 +59,30 @@ def avg_pool(x: Array, window: tuple[int, int, int], stride: tuple[int, int, int
       InvalidInputError: where the shape, the window, the stride or the form is not one of these.
     """
     check_window("average pool", x, window, stride, form)
-    axes = [same_axis(n, k, s) for n, k, s in zip(x.shape[1:4], window, stride)]
-    total = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if form == "plain":
-        total = lax.reduce_window(total, 0.0, lax.add, (1, *window, 1), (1, *stride, 1), "SAME")
-    else:
-        total = _sum_windows(total, axes)
+        return _plain(nnx.avg_pool, wide, window, stride, count_include_pad=False).astype(x.dtype)
+    axes = [same_axis(n, k, s) for n, k, s in zip(x.shape[1:4], window, stride)]
     count = functools.reduce(np.multiply.outer, [_elements(axis) for axis in axes])
-    return (total / count[..., None].astype(total.dtype)).astype(x.dtype)
+    return (_sum_windows(wide, axes) / count[..., None].astype(wide.dtype)).astype(x.dtype)
+
+
+def _plain(
+    pool: Callable[..., Array], x: Array, window: tuple[int, int, int], stride: tuple[int, int, int], **options: Any
+) -> Array:
+    """A pool of Flax's with SAME padding. A window that leaves time or space alone is a two-dimensional one: other
+    runtimes have no three-dimensional pools, or slow ones."""
+    b, t, h, w, c = x.shape
+    sizes = [-(-n // s) for n, s in zip((t, h, w), stride)]
+    if window[0] == stride[0] == 1:
+        x, window2, stride2 = x.reshape(b * t, h, w, c), window[1:], stride[1:]
+    elif window[1:] == stride[1:] == (1, 1):
+        x, window2, stride2 = x.reshape(b, t, h * w, c), (window[0], 1), (stride[0], 1)
+    else:
+        window2, stride2 = window, stride
+    # By keyword: converters to other runtimes stand in for these functions and know their arguments by name.
+    y = pool(x, window_shape=window2, strides=stride2, padding="SAME", **options)
+    return y.reshape(b, *sizes, c)
 
 
 def _sum_windows(x: Array, axes: list[Axis]) -> Array:

@@ -1,0 +1,118 @@
+"""From a genotype and a checkpoint to a file beside its description."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from flax import nnx
+
+from tvnjax.core.checkpoint import load_state
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.run_dir import read_json, write_json
+from tvnjax.export.formats import SUFFIXES, ExportFormat, convert
+from tvnjax.export.metadata import ExportMetadata
+from tvnjax.export.program import export_program
+from tvnjax.export.run_file import largest_difference
+from tvnjax.nn.child import Child
+from tvnjax.space.genotype import Genotype, genotype_from_text
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import HeadKind
+
+TOLERANCE = 1e-4
+"""Most that a score of an exported network may differ from the network's own, on normalised noise, as a part of the
+largest score (or of 1, where all are smaller)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written."""
+
+    path: Path
+    description: Path
+    """JSON: classes, input, normalisation, genotype."""
+    difference: float
+    """Largest difference of a score from JAX's, for one clip of noise; a part of the largest score or of 1."""
+
+
+def read_genotype(path: Path) -> Genotype:
+    """A genotype's file, as a run leaves it in ``genotypes/``.
+
+    Raises:
+        InvalidInputError: there is no such file, or it holds no genotype.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"a genotype is a JSON file; {path} cannot be read ({error}): check the path") from None
+    try:
+        return genotype_from_text(text)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path} holds no genotype: {error}") from None
+
+
+def export_network(
+    genotype: Genotype,
+    checkpoint: Path,
+    to: ExportFormat,
+    out: Path | None = None,
+    classes: Sequence[str] | None = None,
+    head: HeadKind | None = None,
+) -> Exported:
+    """Writes a trained network as a file of another runtime, runs it there, and compares.
+
+    Args:
+        genotype: of the network.
+        checkpoint: its weights, a folder of a run's ``checkpoints/``.
+        to: the format.
+        out: the file; default: the checkpoint's name with the format's ending, in the working directory.
+        classes: names in the order of the scores; default: those of the run the checkpoint lies in.
+        head: default: that of the run, or ``mean``.
+
+    Raises:
+        InvalidInputError: the checkpoint is of another network, names are missing, a package is not installed, or the
+            file cannot be written.
+        RuntimeError: the file does not compute what the network does.
+    """
+    if classes is None or head is None:
+        run_classes, run_head = _of_run(checkpoint)
+        classes, head = classes or run_classes, head or run_head
+    if not classes:
+        raise InvalidInputError(
+            f"an export names its classes; {checkpoint} lies in no finished run that does: give --classes"
+        )
+    network = lower(genotype, len(classes), head=head)
+    _, params, stats = nnx.split(Child(network), nnx.Param, ...)
+    loaded = load_state(checkpoint, {"params": params, "stats": stats})
+    program = export_program(network, loaded["params"], loaded["stats"])
+    description = ExportMetadata(genotype=genotype, classes=tuple(classes)).as_json()
+    content = convert(program, to, description)
+    clip = np.random.default_rng(0).standard_normal(program.clip.shape).astype(np.float32)
+    difference = largest_difference(content, to, program, clip)
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"an exported network's scores are within {TOLERANCE} of JAX's; those in {to} differ by {difference:.2g}"
+        )
+    path = out or Path(checkpoint.name + SUFFIXES[to])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise InvalidInputError(f"an export is a file that can be written; {path}: {error.strerror}") from None
+    sidecar = path.with_name(path.name + ".json")
+    write_json(sidecar, description)
+    return Exported(path=path, description=sidecar, difference=difference)
+
+
+def _of_run(checkpoint: Path) -> tuple[list[str] | None, HeadKind]:
+    """Class names and head of the run a checkpoint lies in; ``None`` where it lies in none."""
+    run = checkpoint.absolute().parent.parent
+    head: Any = "mean"
+    if (run / "config.json").is_file():
+        head = read_json(run / "config.json").get("config", {}).get("head", "mean")
+    if head not in get_args(HeadKind):
+        raise InvalidInputError(f"head is one of {', '.join(get_args(HeadKind))}; {run / 'config.json'} has {head!r}")
+    results = run / "results.json"
+    names = read_json(results).get("data", {}).get("class_names") if results.is_file() else None
+    return names, head
