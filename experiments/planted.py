@@ -7,7 +7,8 @@
 Each run is ``tvnjax run planted --data.task TASK --seed SEED`` (the latency term on, see the preset). A run that has
 finished is not repeated, so the experiment resumes where it was stopped. Two sets, ``appearing`` and ``small_mark``,
 were held out: nothing was tuned on them. The table goes to ``experiments/planted.json`` and ``experiments/planted.md``;
-a run counts as found if every gene named in the set's answer has one of the planted values in the network derived.
+a run counts as found if every gene named in the set's answer has one of the planted values in the network derived, and
+where the answer has several frames, if that network has a temporal convolution as well.
 """
 
 import argparse
@@ -50,17 +51,24 @@ def value_of(genotype: dict[str, Any], gene: str) -> int:
     return len(genotype["blocks"]) if gene == "num_blocks" else genotype[gene]
 
 
+def needs_time(answer: dict[str, tuple[int, ...]]) -> bool:
+    """Whether one frame does not do: then the order of frames decides, and only a temporal layer sees it."""
+    return min(answer.get("num_frames", (1,))) > 1
+
+
 def read(folder: Path, task: str, seed: int) -> dict[str, Any]:
     """What one run derived, beside the planted answer."""
     results = json.loads((folder / "results.json").read_text())
     row = results["strategies"][0]
     answer = PlantedData(task=task).answer
     genotype = row["genotype"]
+    temporal = sum(block["temporal_type"] == "1d" and block["temporal_kernel"] > 1 for block in genotype["blocks"])
     derived = {gene: value_of(genotype, gene) for gene in ("image_size", "num_frames", "frame_stride", "num_blocks")}
     return {
         "task": task,
         "seed": seed,
-        "found": all(derived[gene] in values for gene, values in answer.items()),
+        "found": all(derived[gene] in values for gene, values in answer.items()) and temporal >= needs_time(answer),
+        "temporal_convolutions": temporal,
         "derived": derived,
         "top1": row["top1"],
         "latency_ms": row["latency_ms"],
@@ -100,6 +108,8 @@ def markdown(summary: dict[str, Any]) -> str:
     for task, row in summary["tasks"].items():
         own = [r for r in summary["runs"] if r["task"] == task]
         answer = "; ".join(f"{gene} {' or '.join(map(str, values))}" for gene, values in row["answer"].items())
+        if needs_time(PlantedData(task=task).answer):
+            answer += "; a temporal convolution"
         derived = ", ".join(
             "{image_size}px {num_frames}x{frame_stride} {num_blocks}b".format(**r["derived"])
             + ("" if r["found"] else " (no)")
