@@ -11,10 +11,10 @@ from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, write_json
-from tvnjax.latency.measure import LATENCY_RULE, measure, prepare_network
+from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure, prepare_network
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.timer import Timer
-from tvnjax.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem
+from tvnjax.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem, watch_drift
 from tvnjax.report.page import write_report
 from tvnjax.search.base import Candidate, SearchResult, SearchTask, run_strategy
 from tvnjax.search.budget import Costs
@@ -50,10 +50,11 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
     except InvalidInputError:
         run_dir.discard()
         raise
-    task = make_task(problem, profile, costs)
+    sentinel = watch_drift(problem, profile, costs)
+    task = make_task(problem, profile, costs, sentinel)
     budget_ms = task.budget_ms
     found = _search(problem, costs, task, out, monitor)
-    chosen = _confirm(found, budget_ms, problem, monitor)
+    chosen = _confirm(found, budget_ms, problem, sentinel, monitor)
     rows = []
     for number, result in enumerate(found):
         monitor.progress("retraining", number, len(found), result.name)
@@ -143,7 +144,7 @@ def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: fl
 
 
 def _confirm(
-    found: list[SearchResult], budget_ms: float, problem: Problem, monitor: Monitor
+    found: list[SearchResult], budget_ms: float, problem: Problem, sentinel: Sentinel, monitor: Monitor
 ) -> dict[str, tuple[Candidate, float, float]]:
     """Measures the strategies' best networks once more, in turns, and keeps for each the fittest still within the
     budget.
@@ -163,7 +164,7 @@ def _confirm(
         for name, queue in queues.items():
             monitor.progress("confirming", len(chosen), len(found), f"{name}'s best network")
             prepared[name] = prepare_network(problem.lower(queue[0].genotype))
-        for name, measured in measure(prepared, timer).items():
+        for name, measured in measure(prepared, timer, sentinel).items():
             candidate = queues[name].pop(0)
             if measured.median_ms <= budget_ms:
                 chosen[name] = (candidate, measured.median_ms, measured.iqr_ms)
@@ -172,6 +173,7 @@ def _confirm(
                 strategy=name,
                 id=candidate.id,
                 latency_ms=measured.median_ms,
+                drift=measured.drift,
                 within=measured.median_ms <= budget_ms,
             )
     return chosen

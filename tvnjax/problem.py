@@ -18,6 +18,7 @@ from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.view import view
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
+from tvnjax.latency.measure import Sentinel, make_sentinel
 from tvnjax.latency.memory import ExpectedMemory, memory_mb, working_set
 from tvnjax.latency.profile import Profile, profile_space
 from tvnjax.latency.table import LatencyTable
@@ -199,7 +200,15 @@ def _check_counted(problem: Problem, budget: Budget, params: ExpectedCost | None
             )
 
 
-def make_task(problem: Problem, profile: Profile, costs: Costs) -> SearchTask:
+def watch_drift(problem: Problem, profile: Profile, costs: Costs) -> Sentinel:
+    """A network of about the budget's latency, whose own latency is that of the profile's conditions."""
+    assert costs.budget.ms is not None
+    timer = Timer(repeats=2 * problem.config.profile.repeats)
+    network = profile.nearest(costs.budget.ms)
+    return make_sentinel(network, problem.lower(profile.dearest), profile.dearest_ms, timer)
+
+
+def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentinel | None = None) -> SearchTask:
     """One space, one filter, one way to evaluate."""
     runtime = RuntimeFilter(
         budget=costs.budget,
@@ -207,6 +216,7 @@ def make_task(problem: Problem, profile: Profile, costs: Costs) -> SearchTask:
         margin=max(profile.fit.margin, 0.1),
         lower=problem.lower,
         timer=Timer(repeats=problem.config.profile.repeats),
+        sentinel=sentinel,
     )
     assert costs.budget.ms is not None
     return SearchTask(space=problem.space, budget_ms=costs.budget.ms, check=runtime.check, evaluate=problem.evaluate)

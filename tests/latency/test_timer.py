@@ -2,6 +2,7 @@
 
 import pytest
 
+from tvnjax.latency.measure import Prepared, Sentinel, measure
 from tvnjax.latency.timer import Timer, Timing
 
 
@@ -55,3 +56,19 @@ def test_calls_are_interleaved():
 
 def test_the_spread_is_the_distance_of_the_quartiles():
     assert Timing(samples_ms=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)).iqr_ms == pytest.approx(4)
+
+
+def test_with_a_sentinel_a_busy_minute_cancels():
+    clock, load = Clock(), {"now": 1.0}
+
+    def work(seconds):
+        return lambda: Pending(clock, seconds * load["now"])
+
+    prepared = {"network": Prepared(call=work(0.002))}
+    sentinel = Sentinel(call=work(0.004), reference_ms=4.0)
+    timer = Timer(warmup=0, repeats=5, settle=0, clock=clock)
+    for level in (0.8, 1.0, 1.3, 5.0):
+        load["now"] = level
+        measured = measure(prepared, timer, sentinel)["network"]
+        assert measured.median_ms == pytest.approx(2.0) and measured.drift == pytest.approx(level)
+        assert measure(prepared, timer)["network"].median_ms == pytest.approx(2.0 * level)

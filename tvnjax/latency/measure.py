@@ -1,10 +1,13 @@
 """Compiled latency of networks and units on the current device.
 
 The latency of a network here is: one clip, float32, evaluation mode, weights as arguments, pixels already normalised
-and on the device; the median over the timer's repeats of one call of the compiled program, waited for.
+and on the device; the median over the timer's repeats of one call of the compiled program, waited for. With a
+``Sentinel`` every call is compared with one of a reference network in the same turn: what the machine is busy with then
+cancels.
 """
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,8 +25,12 @@ from tvnjax.space.network import Network, Unit
 
 LATENCY_RULE = (
     "one clip, float32, evaluation mode, normalised pixels already on the device; median of repeated calls of the "
-    "compiled network, each waited for"
+    "compiled network, each waited for, and each as a part of what a reference network takes in the same turn, times "
+    "what that took when the device was profiled"
 )
+
+
+_SENTINEL = "the sentinel"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,8 @@ class Measurement:
     iqr_ms: float
     repeats: int
     compile_seconds: float
+    drift: float = 1.0
+    """How much longer the reference network took meanwhile than when the device was profiled; divided out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,33 +55,67 @@ class Prepared:
     compile_seconds: float = 0.0
 
 
-def measure(prepared: Mapping[Any, Prepared], timer: Timer) -> dict[Any, Measurement]:
-    """Times everything in turns, so that a slow moment of the machine meets all alike."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sentinel:
+    """A reference network whose latency is known, timed in turns with what is measured."""
+
+    call: Callable[[], Array]
+    reference_ms: float
+    """What it took when the device was profiled."""
+
+
+def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel | None = None) -> dict[Any, Measurement]:
+    """Times everything in turns, so that a slow moment of the machine meets all alike.
+
+    On a shared machine the same network takes 20 % longer a minute later. With a sentinel each sample is a part of the
+    sentinel's in the same turn, so that medians of different minutes can be compared.
+    """
     calls: dict[Any, Callable[[], Array]] = {}
+    if sentinel is not None:
+        calls[_SENTINEL] = sentinel.call
     for key, item in prepared.items():
         calls[key, "call"] = item.call
         if item.longer is not None:
             calls[key, "longer"] = item.longer
     times = timer.interleave(calls)
+    drifts = [1.0] * timer.repeats
+    if sentinel is not None:
+        drifts = [sample / sentinel.reference_ms for sample in times[_SENTINEL].samples_ms]
     measured = {}
     for key, item in prepared.items():
         samples = times[key, "call"].samples_ms
         if item.longer is not None:
             longer = times[key, "longer"].samples_ms
             samples = tuple(max(b - a, 0.0) / item.turns for a, b in zip(samples, longer))
-        timing = Timing(samples_ms=samples)
+        timing = Timing(samples_ms=tuple(sample / drift for sample, drift in zip(samples, drifts)))
         measured[key] = Measurement(
             median_ms=timing.median_ms,
             iqr_ms=timing.iqr_ms,
             repeats=len(samples),
             compile_seconds=item.compile_seconds,
+            drift=statistics.median(drifts),
         )
     return measured
 
 
-def measure_network(network: Network, timer: Timer) -> Measurement:
+def measure_network(network: Network, timer: Timer, sentinel: Sentinel | None = None) -> Measurement:
     """Compiles a network and times one forward pass of one clip."""
-    return measure({"network": prepare_network(network)}, timer)["network"]
+    return measure({"network": prepare_network(network)}, timer, sentinel)["network"]
+
+
+def make_sentinel(network: Network, anchor: Network, anchor_ms: float, timer: Timer) -> Sentinel:
+    """A sentinel whose reference is measured in turns with a network of known latency.
+
+    Args:
+        network: the sentinel.
+        anchor: the network whose latency is known; what a sentinel corrects is to its conditions.
+        anchor_ms: its milliseconds.
+        timer: times both.
+    """
+    prepared = {"network": prepare_network(network), "anchor": prepare_network(anchor)}
+    known = Sentinel(call=prepared["anchor"].call, reference_ms=anchor_ms)
+    reference_ms = measure({"network": prepared["network"]}, timer, known)["network"].median_ms
+    return Sentinel(call=prepared["network"].call, reference_ms=reference_ms)
 
 
 def prepare_network(network: Network) -> Prepared:

@@ -1,6 +1,7 @@
 """Measuring a device for a search space: units and a few whole networks, then the cost model fitted to them."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 
@@ -60,9 +61,15 @@ class Profile:
     dearest: Genotype
     dearest_ms: float
     """Measured: the largest network's latency."""
+    networks: tuple[tuple[Network, float], ...]
+    """Every whole network of the profile, with its measured milliseconds."""
     measured: int
     reused: int
     seconds: float
+
+    def nearest(self, ms: float) -> Network:
+        """The profiled network whose latency is nearest."""
+        return min(self.networks, key=lambda pair: abs(math.log(max(pair[1], 1e-9) / ms)))[0]
 
 
 def profile_space(
@@ -103,10 +110,11 @@ def profile_space(
         costs = _expected(shapes, operators, num_classes, model, head)
         genotype = extreme_genotype(costs, which)  # type: ignore[arg-type]
         key = ("network", _network_key(genotype, num_classes, head))
+        network = lower(genotype, num_classes, head=head)
         if key not in table.entries:
-            network = lower(genotype, num_classes, head=head)
             _measure(table, {key: _prepare(network)}, {key: network}, timer)
             measured += 1
+        wanted[key] = network
         keys.add(key)
         extremes[which] = (genotype, table.entries[key].median_ms)
     fitted = fit_entries(table.rows(keys))
@@ -118,6 +126,9 @@ def profile_space(
         cheapest_ms=extremes["cheapest"][1],
         dearest=extremes["dearest"][0],
         dearest_ms=extremes["dearest"][1],
+        networks=tuple(
+            (what, table.entries[key].median_ms) for key, what in wanted.items() if isinstance(what, Network)
+        ),
         measured=measured,
         reused=len(keys) - measured,
         seconds=time.monotonic() - start,

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 from tvnjax.latency.cost_model import CostModel
-from tvnjax.latency.measure import Measurement, measure_network
+from tvnjax.latency.measure import Measurement, Sentinel, measure_network
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
 from tvnjax.search.budget import Budget
@@ -28,6 +28,8 @@ class RuntimeFilter:
     margin: float
     lower: Callable[[Genotype], Network]
     timer: Timer
+    sentinel: Sentinel | None = None
+    """Timed in turns with every network, so that a busy moment refuses none and lets none through."""
     measured: dict[str, Measurement] = dataclasses.field(default_factory=dict)
 
     def check(self, genotype: Genotype) -> tuple[Verdict, float]:
@@ -42,7 +44,7 @@ class RuntimeFilter:
             return Verdict(predicted_ms=predicted, latency_ms=None, feasible=False, reason=reason), 0.0
         known, compiling = genotype_id(genotype), 0.0
         if known not in self.measured:
-            self.measured[known] = measure_network(network, self.timer)
+            self.measured[known] = measure_network(network, self.timer, self.sentinel)
             compiling = self.measured[known].compile_seconds
         latency = self.measured[known].median_ms
         feasible = latency <= budget_ms
