@@ -13,8 +13,15 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure, prepare_network
 from tvnjax.latency.memory import memory_mb
-from tvnjax.latency.timer import Timer
-from tvnjax.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem, watch_drift
+from tvnjax.problem import (
+    Problem,
+    decide_costs,
+    filter_timer,
+    make_task,
+    prepare_problem,
+    profile_problem,
+    watch_drift,
+)
 from tvnjax.report.page import write_report
 from tvnjax.search.base import Candidate, SearchResult, SearchTask, run_strategy
 from tvnjax.search.budget import Costs
@@ -54,7 +61,7 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
     task = make_task(problem, profile, costs, sentinel)
     budget_ms = task.budget_ms
     found = _search(problem, costs, task, out, monitor)
-    chosen = _confirm(found, budget_ms, problem, sentinel, monitor)
+    chosen = _confirm(found, costs, problem, sentinel, monitor)
     rows = []
     for number, result in enumerate(found):
         monitor.progress("retraining", number, len(found), result.name)
@@ -144,14 +151,15 @@ def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: fl
 
 
 def _confirm(
-    found: list[SearchResult], budget_ms: float, problem: Problem, sentinel: Sentinel, monitor: Monitor
+    found: list[SearchResult], costs: Costs, problem: Problem, sentinel: Sentinel, monitor: Monitor
 ) -> dict[str, tuple[Candidate, float, float]]:
     """Measures the strategies' best networks once more, in turns, and keeps for each the fittest still within the
     budget.
 
     A first measurement near the budget may have been a lucky one.
     """
-    timer = Timer(repeats=2 * problem.config.profile.repeats)
+    timer, budget_ms = filter_timer(problem, costs), costs.budget.ms
+    assert budget_ms is not None
     queues = {
         result.name: sorted(
             (c for c in result.candidates if c.fitness > float("-inf")), key=lambda c: c.fitness, reverse=True

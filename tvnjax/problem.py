@@ -200,12 +200,18 @@ def _check_counted(problem: Problem, budget: Budget, params: ExpectedCost | None
             )
 
 
+def filter_timer(problem: Problem, costs: Costs) -> Timer:
+    """Repeats for about a second of calls that take as long as the budget, untimed ones and the sentinel's included: a
+    few dozen short calls are over before the scheduler has changed its mind."""
+    assert costs.budget.ms is not None
+    return Timer(repeats=int(np.clip(1e3 / (4 * costs.budget.ms), problem.config.profile.repeats, 300)))
+
+
 def watch_drift(problem: Problem, profile: Profile, costs: Costs) -> Sentinel:
     """A network of about the budget's latency, whose own latency is that of the profile's conditions."""
     assert costs.budget.ms is not None
-    timer = Timer(repeats=2 * problem.config.profile.repeats)
     network = profile.nearest(costs.budget.ms)
-    return make_sentinel(network, problem.lower(profile.dearest), profile.dearest_ms, timer)
+    return make_sentinel(network, problem.lower(profile.dearest), profile.dearest_ms, filter_timer(problem, costs))
 
 
 def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentinel | None = None) -> SearchTask:
@@ -215,7 +221,7 @@ def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentin
         model=profile.fit.model,
         margin=max(profile.fit.margin, 0.1),
         lower=problem.lower,
-        timer=Timer(repeats=problem.config.profile.repeats),
+        timer=filter_timer(problem, costs),
         sentinel=sentinel,
     )
     assert costs.budget.ms is not None
