@@ -129,8 +129,8 @@ def _layers(problem: Problem, genotype: Genotype) -> int:
 def markdown(rows: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         "| arm | likeliest network collapsed | its layers with parameters, by seed | proposed network collapsed | "
-        "its layers | mass on pools and identity | entropy | soft top-1 |",
-        "|---|---|---|---|---|---|---|---|",
+        "its layers | mass on pools and identity | entropy | soft top-1 | top-1 of the network taken out |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, runs in rows.items():
         cells = [arm]
@@ -139,7 +139,8 @@ def markdown(rows: dict[str, list[dict[str, Any]]]) -> str:
             cells.append(", ".join(str(run[kind]) for run in runs))
         cells.append(f"{statistics.fmean(run['parameter_free_mass'] for run in runs):.0%}")
         cells.append(f"{statistics.fmean(run['entropy'] for run in runs):.2f}")
-        cells.append(f"{statistics.fmean(run['inherited_top1']['soft'] for run in runs):.0%}")
+        for stage in ("soft", "recalibrated"):
+            cells.append(f"{statistics.fmean(run['inherited_top1'][stage] for run in runs):.0%}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
