@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE
@@ -18,6 +18,8 @@ from rich.table import Table
 
 from tvnjax import __version__
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.export import ExportFormat
+from tvnjax.space.network import HeadKind
 
 USAGE = """usage: tvnjax COMMAND ...
 
@@ -128,13 +130,13 @@ class ExportOptions:
     """The network: a file of a run's genotypes/."""
     checkpoint: Path
     """Its weights: the folder of the same name in the run's checkpoints/."""
-    to: Literal["stablehlo", "onnx", "tflite"] = "onnx"
+    to: ExportFormat = "onnx"
     """stablehlo loads again in JAX, without this package's code."""
     out: Path | None = None
     """The file. Default: the checkpoint's name, here."""
     classes: tuple[str, ...] | None = None
     """Names in the order of the scores. Default: those of the run the checkpoint lies in."""
-    head: Literal["mean", "softmax_time", "max_time"] | None = None
+    head: HeadKind | None = None
     """How scores are pooled. Default: as in the run the checkpoint lies in."""
 
 

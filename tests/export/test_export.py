@@ -14,7 +14,7 @@ from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
 from tvnjax.export.export_network import export_network, read_genotype
-from tvnjax.export.formats import SUFFIXES, optional_package
+from tvnjax.export.formats import optional_package
 from tvnjax.export.run_file import run_file
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
@@ -69,7 +69,7 @@ def test_an_exported_network_computes_what_the_network_does(kind, run, tmp_path)
     if not installed(*NEEDS[kind]):
         pytest.skip(f"{' and '.join(NEEDS[kind])} not installed (the extra 'export')")
     folder, model = run
-    out = tmp_path / f"net{SUFFIXES[kind]}"
+    out = tmp_path / f"net.{kind}"
     exported = export_network(GENOTYPE, folder / "checkpoints" / "found", kind, out)
     clip = np.random.default_rng(1).standard_normal((1, 4, 13, 13, 3)).astype(np.float32)
     theirs = run_file(out.read_bytes(), kind, clip)

@@ -119,3 +119,12 @@ def test_scores_are_smoothed_and_strangers_get_the_mean():
     working.renew({key: np.eye(len(SHAPES.values(key)))[-1] for key in SHAPES.keys}, part=0.5)
     mean = working.scores()[[plan not in working._losses for plan in working.plans]]
     assert len(working.scores()) == len(working.plans) and len(mean) and len(set(mean.tolist())) == 1
+
+
+def test_a_program_without_members_of_its_own_is_none():
+    working = make(2, seed=3)
+    working.fill(SHAPES.uniform())
+    before = working.programs
+    shortened = SHAPES.prefixes(before[0])[0]
+    working._take([plan for plan in working.plans if plan.blocks == shortened.blocks])
+    assert working.programs == before and all(working.members_of(program) for program in before)

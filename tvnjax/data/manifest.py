@@ -101,9 +101,10 @@ def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Iterator[LabelledSp
 def _columns(manifest: Path, header: Sequence[str]) -> dict[str, int]:
     for name in _REQUIRED:
         if name not in header:
+            near = next((f" ({other!r} may be it, misspelt)" for other in header if did_you_mean(other, [name])), "")
             raise InvalidInputError(
                 f"a manifest must have the columns path and label, but {str(manifest)!r} lacks {name!r} and has "
-                f"{', '.join(map(repr, header))}{did_you_mean(name, header)}; rename or add the column"
+                f"{', '.join(map(repr, header))}{near}; rename or add the column"
             )
     for name, count in Counter(header).items():
         if count > 1 and name in (*_REQUIRED, *_OPTIONAL):

@@ -11,7 +11,8 @@ from flax import nnx
 from tvnjax.core.checkpoint import load_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import read_json, write_json
-from tvnjax.export.formats import SUFFIXES, ExportFormat, convert
+from tvnjax.export import ExportFormat
+from tvnjax.export.formats import convert
 from tvnjax.export.metadata import ExportMetadata
 from tvnjax.export.program import export_program
 from tvnjax.export.run_file import largest_difference
@@ -72,8 +73,7 @@ def export_network(
 
     Raises:
         InvalidInputError: the checkpoint is of another network, names are missing, a package is not installed, or the
-            file cannot be written.
-        RuntimeError: the file does not compute what the network does.
+            file cannot be written or does not compute what the network does.
     """
     if classes is None or head is None:
         run_classes, run_head = _of_run(checkpoint)
@@ -91,10 +91,11 @@ def export_network(
     clip = np.random.default_rng(0).standard_normal(program.clip.shape).astype(np.float32)
     difference = largest_difference(content, to, program, clip)
     if not difference <= TOLERANCE:
-        raise RuntimeError(
-            f"an exported network's scores are within {TOLERANCE} of JAX's; those in {to} differ by {difference:.2g}"
+        raise InvalidInputError(
+            f"an exported network's scores are within {TOLERANCE} of JAX's; those in {to} differ by {difference:.2g} "
+            "and were not written: choose another format with --to"
         )
-    path = out or Path(checkpoint.name + SUFFIXES[to])
+    path = out or Path(f"{checkpoint.name}.{to}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

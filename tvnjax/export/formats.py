@@ -8,16 +8,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.export import ExportFormat
 from tvnjax.export.program import ExportProgram
 
-ExportFormat = Literal["stablehlo", "onnx", "tflite"]
-FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-SUFFIXES: dict[ExportFormat, str] = {"stablehlo": ".stablehlo", "onnx": ".onnx", "tflite": ".tflite"}
 INSTALL = "pip install 'tvnjax[export]'"
 
 
@@ -30,8 +28,8 @@ def convert(program: ExportProgram, to: ExportFormat, metadata: dict[str, Any]) 
         metadata: goes into the file where the format has a place for it (ONNX).
 
     Raises:
-        InvalidInputError: a package the format needs is not installed; the message says how to install it.
-        RuntimeError: the converter refused the program.
+        InvalidInputError: a package the format needs is not installed, and how to install it; or the converter to
+            TFLite refused the program.
     """
     converters: dict[ExportFormat, Callable[[ExportProgram, dict[str, Any]], bytes]] = {
         "stablehlo": _stablehlo,
@@ -83,5 +81,8 @@ def _tflite(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
         if done.returncode or not target.exists():
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             reason = lines[-1] if lines else f"it ended with status {done.returncode}"
-            raise RuntimeError(f"litert-converter did not convert the network: {reason}")
+            raise InvalidInputError(
+                f"a TFLite export is a network litert-converter can express; it refused this one ({reason}): choose "
+                "--to onnx or stablehlo"
+            )
         return target.read_bytes()

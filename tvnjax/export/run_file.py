@@ -5,7 +5,8 @@ import importlib
 import jax
 import numpy as np
 
-from tvnjax.export.formats import ExportFormat, optional_package
+from tvnjax.export import ExportFormat
+from tvnjax.export.formats import optional_package
 from tvnjax.export.program import ExportProgram
 
 

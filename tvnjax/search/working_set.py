@@ -125,10 +125,11 @@ class WorkingSet:
 
     def _take(self, family: list[Plan]) -> None:
         """Makes a family members; those that are already stay where they are."""
-        members, new = set(self.plans), dataclasses.replace(family[-1], frame_stride=1)
-        own = self._programs.setdefault(new, [])
-        own += [plan for plan in family if plan not in members]
-        self.seen += [plan for plan in own if plan not in self.seen]
+        members = set(self.plans)
+        new = [plan for plan in family if plan not in members]
+        if new:
+            self._programs.setdefault(dataclasses.replace(family[-1], frame_stride=1), []).extend(new)
+        self.seen += [plan for plan in new if plan not in self.seen]
 
     def probabilities(self, weights: ShapeTable) -> np.ndarray:
         """``[members]``: the policy restricted to the set."""

@@ -50,6 +50,16 @@ def cost_gradients(
     return parts, *grads
 
 
+def penalty_gradient(alphas: nnx.State, weight: Array) -> Any:
+    """Gradient of ``weight`` times the mean log-sum-exp of the logits (PV-NAS, Wang et al. 2020)."""
+
+    def mean(alphas: nnx.State) -> Any:
+        leaves = jax.tree.leaves(alphas)
+        return weight * sum(jax.nn.logsumexp(leaf) for leaf in leaves) / max(len(leaves), 1)
+
+    return jax.grad(mean)(alphas)
+
+
 def expected_loss(shapes: Any, losses: Array, members: Any) -> Array:
     """Mean of the members' losses under the policy restricted to them.
 

@@ -25,7 +25,7 @@ from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
-from tvnjax.train.arch_gradients import cost_gradients, expected_loss, gene_softmax
+from tvnjax.train.arch_gradients import cost_gradients, expected_loss, gene_softmax, penalty_gradient
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.plan_programs import PlanPrograms, View
@@ -105,13 +105,13 @@ class SupernetTrainer:
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
         shapes = {key: jnp.zeros(len(self.shapes.values(key))) for key in self.shapes.searched}
-        opt, arch_opt = self._call("init", self._init, self._params, self._alphas)
+        opt = self._call("init", self._tx.init, self._params)
+        arch_opt = self._call("arch_init", self._arch_tx.init, self._alphas)
         multipliers = jnp.zeros(self._constraints)
         return SupernetState(self._params, self._alphas, shapes, opt, arch_opt, multipliers, jnp.int32(0))
 
     def programs(self, plan: Plan) -> PlanPrograms:
-        """The programs of a plan, made on first use: the same ones whatever the distance between frames, and for a
-        plan and its prefixes."""
+        """The programs of a plan and its prefixes, whatever the distance between frames; made on first use."""
         plan = dataclasses.replace(plan, frame_stride=1)
         if plan not in self._plans:
             prefixes = self.shapes.prefixes(plan)
@@ -274,7 +274,7 @@ class SupernetTrainer:
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
         weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
-        return weights, self.shape_weights(state.shapes)
+        return weights, self._call("shape_weights", self.shape_weights, state.shapes)
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
         """Expected costs as parts of their budgets."""
@@ -286,8 +286,7 @@ class SupernetTrainer:
 
         One program for every step that asks: the expectation over a whole space is the longest to compile.
         """
-        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
-        shapes = self._call("shape_weights", self.shape_weights, state.shapes)
+        weights, shapes = self.probabilities(state, temperature)
         weight = jnp.float32(self.training.latency_weight * ramp)
         function = partial(cost_gradients, self._constraint, self.training.penalty)
         return self._call("costs", function, weights, shapes, state.multipliers, weight)
@@ -328,9 +327,6 @@ class SupernetTrainer:
             params, opt = self._call(f"fine_tune {len(batches)}", partial(_update, tx), grads, opt, params)
         return state._replace(params=params)
 
-    def _init(self, params: nnx.State, alphas: nnx.State) -> tuple[Any, Any]:
-        return self._tx.init(params), self._arch_tx.init(alphas)
-
     def _arch_update(
         self,
         by_gene: GeneWeights,
@@ -346,12 +342,7 @@ class SupernetTrainer:
     ) -> tuple[Any, optax.OptState, Array]:
         (grads,) = jax.vjp(lambda a: gene_softmax(a, masks, noise, temperature), alphas)[1](by_gene)
         (pulls,) = jax.vjp(lambda a: gene_softmax(a, self._free, self._still, temperature), alphas)[1](by_all)
-
-        def flatten(alphas: nnx.State) -> Any:
-            leaves = jax.tree.leaves(alphas)
-            return progress * sum(jax.nn.logsumexp(leaf) for leaf in leaves) / max(len(leaves), 1)
-
-        penalty = jax.tree.map(lambda g: self.training.logit_penalty * g, jax.grad(flatten)(alphas))
+        penalty = penalty_gradient(alphas, self.training.logit_penalty * progress)
         updates, opt = self._arch_tx.update(jax.tree.map(lambda *g: sum(g), grads, pulls, penalty), opt, alphas)
         # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
         falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}
