@@ -33,7 +33,7 @@ def test_spreadsheet_files_are_read(write_manifest):
     [
         ([], ["is empty"]),
         (["path,label"], ["has no row"]),
-        (["path,labels,split", "a.mp4,bin blue,train"], ["'label'", "'labels', 'split'", "'labels' may be it, misspelt"]),
+        (["path,labels,split", "a.mp4,bin blue,train"], ["'label'", "'labels', 'split'", "may be it, misspelt"]),
         (["file;label", "a.mp4;x"], ["'path'", "'file;label'"]),
         (["path,label,label", "a.mp4,x,y"], ["'label' 2 times"]),
         (["path,label", "a.mp4,x", "b.mp4"], ["row 3", "has 1"]),
