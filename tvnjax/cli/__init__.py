@@ -1,0 +1,68 @@
+"""The command line: ``tvnjax COMMAND``; a module for each command, imported when it is called."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from tvnjax import __version__
+from tvnjax.core.errors import InvalidInputError, did_you_mean
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "run": ("run:run_command", "PRESET [options]", "search, retrain, compare; leaves a run directory with report.html"),
+    "profile": ("profile:profile_command", "PRESET [options]", "measure this device for a preset's search space"),
+    "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
+    "export": (
+        "export:export_command",
+        "GENOTYPE [options]",
+        "write a trained network for another runtime: StableHLO, ONNX, TFLite",
+    ),
+}
+"""For each command: where its function is, its arguments, and what it does."""
+
+USAGE = """usage: tvnjax COMMAND ...
+
+Finds Tiny Video Networks by gradient under a measured latency budget, beside evolution and random search.
+
+{commands}
+
+Presets: {presets}
+'tvnjax run PRESET --help' lists every option with its default.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0, or 2 for input that breaks a rule, 130 for Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(argv)
+    except InvalidInputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return 0 if argv else 2
+    if argv[0] in ("-V", "--version"):
+        print(f"tvnjax {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        raise InvalidInputError(
+            f"a command is one of {', '.join(COMMANDS)}; got {argv[0]!r}{did_you_mean(argv[0], COMMANDS)}"
+        )
+    module, function = COMMANDS[argv[0]][0].split(":")
+    return getattr(importlib.import_module(f"tvnjax.cli.{module}"), function)(argv[1:])
+
+
+def _usage() -> str:
+    from tvnjax.config import PRESETS
+
+    calls = {name: f"tvnjax {name} {arguments}" for name, (_, arguments, _) in COMMANDS.items()}
+    width = max(map(len, calls.values()))
+    commands = "\n".join(f"  {calls[name]:<{width}}  {does}" for name, (_, _, does) in COMMANDS.items())
+    presets = "".join(f"\n  {name:<8} {line}" for name, (line, _) in PRESETS.items())
+    return USAGE.format(commands=commands, presets=presets)

@@ -1,0 +1,68 @@
+"""Options of a command, read by tyro, refused in one line."""
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from tvnjax.core.errors import InvalidInputError, did_you_mean
+
+
+def parse_preset(command: str, argv: list[str]) -> tuple[str, Any]:
+    """The preset named first, with the options behind it."""
+    from tvnjax.config import PRESETS
+
+    names = ", ".join(PRESETS)
+    if not argv or argv[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {name:<8} {line}" for name, (line, _) in PRESETS.items())
+        print(
+            f"usage: tvnjax {command} PRESET [options]\n\n{lines}\n\n"
+            f"'tvnjax {command} PRESET --help' lists the options."
+        )
+        raise SystemExit(0 if argv else 2)
+    preset = argv[0]
+    if preset not in PRESETS:
+        raise InvalidInputError(f"a preset is one of {names}; got {preset!r}{did_you_mean(preset, PRESETS)}")
+    line, default = PRESETS[preset]
+    return preset, parse_options(default, argv[1:], prog=f"tvnjax {command} {preset}", description=line)
+
+
+def parse_options(default: Any, argv: Sequence[str], *, prog: str, description: str) -> Any:
+    """Overrides fields of a configuration from options such as ``--search.steps 100``.
+
+    Raises:
+        InvalidInputError: an option is unknown (the nearest is named) or its value is of the wrong kind.
+    """
+    # A field that may be one of several classes keeps the class the preset gave it.
+    kind: Any = Annotated[type(default), tyro.conf.arg(name="")]
+    return parse_command(kind, argv, prog=prog, description=description, default=default)
+
+
+def parse_command(kind: Any, argv: Sequence[str], *, prog: str, **options: Any) -> Any:
+    """Reads a dataclass from a command's options.
+
+    Raises:
+        InvalidInputError: an option is unknown, missing or of the wrong kind.
+    """
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+            return tyro.cli(kind, args=list(argv), prog=prog, config=config, **options)
+    except SystemExit as exit:
+        if not exit.code:
+            raise
+        raise InvalidInputError(_one_line(messages.getvalue(), prog)) from None
+
+
+def _one_line(message: str, prog: str) -> str:
+    """tyro's boxed message as one sentence."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", message)
+    text = " ".join(re.sub(r"[│╭╮╰╯─┃━]+", " ", text).split())
+    text = re.split(r" For full helptext| Argument helptext:", text)[0]
+    text = re.sub(r"^(Unrecognized options|Value error|Parsing error) (?=Unrecognized|Error|Missing)", "", text)
+    text = re.sub(r" Perhaps you meant: (--[\w.-]+).*", r" (did you mean \1?)", text)
+    return f"{text}; '{prog} --help' lists the options"
