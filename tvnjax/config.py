@@ -10,6 +10,7 @@ from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.video_folder import VideoData
 from tvnjax.latency.profile import Profiling
+from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.search.budget import Budget
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.evolution import EvolutionConfig
@@ -33,6 +34,13 @@ class RunConfig:
     """Of the strategies, the initial weights and the order of the clips."""
     budget: Budget = field(default_factory=Budget)
     """What a network may cost."""
+    runtime: RuntimeName = "xla"
+    """Whose latency counts, in the table, the search, the filter and the report: XLA on JAX's device, or the exported
+    network on CPU in LiteRT or ONNX Runtime."""
+    threads: int | None = None
+    """Threads of the runtime. Default: 1 for LiteRT and ONNX Runtime; for XLA all cores of the process."""
+    device: str | None = None
+    """Device whose latency counts, of XLA: cpu, gpu, tpu. Default: JAX's first."""
     data: ProceduralData | PlantedData | VideoData = field(default_factory=ProceduralData)
     shapes: ShapeChoices = field(default_factory=ShapeChoices)
     """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""

@@ -11,7 +11,7 @@ from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, write_json
-from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure, prepare_network
+from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure
 from tvnjax.latency.memory import memory_mb
 from tvnjax.problem import (
     Problem,
@@ -80,7 +80,7 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
         "budget": dataclasses.asdict(costs.budget),
         "space": {"log10_size": problem.space.log10_size, "shapes": dataclasses.asdict(config.shapes)},
         "seconds": run_dir.elapsed,
-        "environment": environment(),
+        "environment": environment() | problem.runtime.description,
     }
     write_json(out / "results.json", results)
     run_dir.close()
@@ -171,18 +171,18 @@ def _confirm(
         prepared = {}
         for name, queue in queues.items():
             monitor.progress("confirming", len(chosen), len(found), f"{name}'s best network")
-            prepared[name] = prepare_network(problem.lower(queue[0].genotype))
+            prepared[name] = problem.runtime.network(problem.lower(queue[0].genotype))
         for name, measured in measure(prepared, timer, sentinel).items():
             candidate = queues[name].pop(0)
-            if measured.median_ms <= budget_ms:
-                chosen[name] = (candidate, measured.median_ms, measured.iqr_ms)
+            if measured.latency_ms <= budget_ms:
+                chosen[name] = (candidate, measured.latency_ms, measured.iqr_ms)
             monitor.event(
                 "confirmed",
                 strategy=name,
                 id=candidate.id,
-                latency_ms=measured.median_ms,
+                latency_ms=measured.latency_ms,
                 drift=measured.drift,
-                within=measured.median_ms <= budget_ms,
+                within=measured.latency_ms <= budget_ms,
             )
     return chosen
 

@@ -21,6 +21,7 @@ from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.measure import Sentinel, make_sentinel
 from tvnjax.latency.memory import ExpectedMemory, memory_mb, working_set
 from tvnjax.latency.profile import Profile, profile_space
+from tvnjax.latency.runtimes import Runtime, load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Evaluation, SearchTask
@@ -46,6 +47,8 @@ class Problem:
     clips: ClipSet
     shapes: ShapeSpace
     space: SearchSpace
+    runtime: Runtime
+    """Whose latency counts."""
 
     @property
     def operators(self) -> OperatorChoices:
@@ -116,6 +119,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
     Raises:
         InvalidInputError: the data or the space break a rule.
     """
+    runtime = load_runtime(config.runtime, config.threads, config.device)
     choices = config.shapes
     longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
     clip_frames = config.data.clip_frames or longest
@@ -130,18 +134,19 @@ def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
         cache_dir=cache_dir() / "datasets",
         progress=lambda done, total: monitor.progress("data", done, total, "clips stored"),
     )
-    problem = Problem(config=config, clips=clips, shapes=shapes, space=space)
+    problem = Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
     monitor.event("data", **problem.describe_data())
     return problem
 
 
 def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
     """Measures the device for the problem's space, reusing what was measured before."""
-    table = LatencyTable.for_this_environment(cache_dir() / "latency")
+    table = LatencyTable.for_this_environment(cache_dir() / "latency", problem.runtime)
     profile = profile_space(
         problem.shapes,
         problem.operators,
         problem.num_classes,
+        problem.runtime,
         table,
         problem.config.profile,
         monitor,
@@ -211,7 +216,8 @@ def watch_drift(problem: Problem, profile: Profile, costs: Costs) -> Sentinel:
     """A network of about the budget's latency, whose own latency is that of the profile's conditions."""
     assert costs.budget.ms is not None
     network = profile.nearest(costs.budget.ms)
-    return make_sentinel(network, problem.lower(profile.dearest), profile.dearest_ms, filter_timer(problem, costs))
+    anchor = problem.lower(profile.dearest)
+    return make_sentinel(network, anchor, profile.dearest_ms, problem.runtime, filter_timer(problem, costs))
 
 
 def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentinel | None = None) -> SearchTask:
@@ -221,6 +227,7 @@ def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentin
         model=profile.fit.model,
         margin=max(profile.fit.margin, 0.1),
         lower=problem.lower,
+        runtime=problem.runtime,
         timer=filter_timer(problem, costs),
         sentinel=sentinel,
     )

@@ -17,8 +17,9 @@ from tvnjax.latency.cost_model import (
     network_features,
     unit_features,
 )
-from tvnjax.latency.measure import Measurement, measure, prepare_network, prepare_unit
+from tvnjax.latency.measure import Measurement, measure
 from tvnjax.latency.profile import Profiling, covering_genotypes, profile_space
+from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.table import LatencyTable, fit_entries
 from tvnjax.latency.timer import Timer
 from tvnjax.space.lowering import lower
@@ -26,6 +27,7 @@ from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeSpace
 
 PLAN = Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8), BlockPlan(spatial_stride=1, filters=12)))
+XLA = load_runtime("xla")
 RELAXED = relax_plan(PLAN, OperatorChoices())
 SPACE = (ShapeSpace(ShapeChoices.fixed(PLAN)), OperatorChoices())
 
@@ -103,8 +105,8 @@ def test_covering_networks_meet_every_candidate_equally_often():
 def profiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "table.json"
     profiling = Profiling(units=10, networks=3, repeats=30)
-    first = profile_space(*SPACE, 4, LatencyTable(path), profiling, Silent())
-    second = profile_space(*SPACE, 4, LatencyTable(path), profiling, Silent())
+    first = profile_space(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent())
+    second = profile_space(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent())
     return path, first, second
 
 
@@ -121,7 +123,7 @@ def test_a_table_of_another_environment_is_refused_with_the_reason(profiled, tmp
     other = tmp_path / "table.json"
     other.write_text(json.dumps(data))
     with pytest.raises(InvalidInputError, match=r"abacus there.*tvnjax profile") as error:
-        LatencyTable(other)
+        LatencyTable(other, XLA)
     assert "\n" not in str(error.value)
 
 
@@ -129,7 +131,7 @@ def test_a_table_of_another_environment_is_refused_with_the_reason(profiled, tmp
 def test_a_table_that_is_none_is_refused(text, tmp_path):
     (tmp_path / "table.json").write_text(text)
     with pytest.raises(InvalidInputError, match=r"table\.json"):
-        LatencyTable(tmp_path / "table.json")
+        LatencyTable(tmp_path / "table.json", XLA)
 
 
 def test_too_few_measurements_fit_nothing(tmp_path):
@@ -139,9 +141,9 @@ def test_too_few_measurements_fit_nothing(tmp_path):
 
 def test_units_and_networks_are_timed_in_turns():
     network = lower(covering_genotypes(*SPACE, 1, np.random.default_rng(1))[0], 4)
-    prepared = {"network": prepare_network(network), "unit": prepare_unit(network.units[0])}
+    prepared = {"network": XLA.network(network), "unit": XLA.unit(network.units[0])}
     measured = measure(prepared, Timer(warmup=1, repeats=30))
     assert prepared["unit"].turns >= 6
     for result in measured.values():
         assert isinstance(result, Measurement)
-        assert result.median_ms > 0 and result.repeats == 30 and result.compile_seconds > 0
+        assert result.latency_ms > 0 and result.repeats == 30 and result.compile_seconds > 0

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tvnjax.latency.measure import Prepared, Sentinel, measure
+from tvnjax.latency.measure import DriftError, Sentinel, measure
+from tvnjax.latency.runtimes import Prepared
 from tvnjax.latency.timer import Timer, Timing
 
 
@@ -35,7 +36,9 @@ def call(clock, seconds):
 
 def test_warm_up_is_left_out_and_asynchronous_work_is_waited_for():
     clock = Clock()
-    timing = Timer(warmup=2, repeats=3, settle=0, clock=clock).time(call(clock, [9, 9, 0.001, 0.003, 0.002]))
+    timing = Timer(warmup=2, repeats=3, settle=0, patience=1, clock=clock).time(
+        call(clock, [9, 9, 0.001, 0.003, 0.002])
+    )
     assert timing.samples_ms == pytest.approx((1, 3, 2))
     assert timing.median_ms == pytest.approx(2)
 
@@ -47,10 +50,25 @@ def test_a_slow_moment_does_not_move_the_median():
     assert max(timing.samples_ms) == pytest.approx(5000)
 
 
+def test_other_work_does_not_move_the_latency():
+    clock = Clock()
+    prepared = {"network": Prepared(call=call(clock, [0.005, 0.002, 0.003, 0.002, 0.009, 0.002]))}
+    measured = measure(prepared, Timer(warmup=0, repeats=6, settle=0, clock=clock))["network"]
+    assert measured.latency_ms == pytest.approx(2) and measured.median_ms == pytest.approx(2.5)
+
+
+def test_a_fastest_call_that_stays_alone_is_looked_at_again():
+    clock = Clock()
+    timer = Timer(warmup=0, repeats=3, settle=0, patience=3, clock=clock)
+    assert len(timer.time(call(clock, [0.001] * 3)).samples_ms) == 3
+    assert len(timer.time(call(clock, [0.002, 0.003, 0.001, 0.001, 0.005, 0.001])).samples_ms) == 6
+    assert len(timer.time(call(clock, [0.001 * 2**n for n in range(9)])).samples_ms) == 9, "patience has an end"
+
+
 def test_calls_are_interleaved():
     clock, order = Clock(), []
     calls = {name: (lambda name=name: order.append(name)) for name in "ab"}
-    Timer(warmup=1, repeats=2, settle=1, clock=clock).interleave(calls)
+    Timer(warmup=1, repeats=2, settle=1, patience=1, clock=clock).interleave(calls)
     assert order == list("ab" + "aabb" * 2), "each timed call comes right behind an untimed one of its own"
 
 
@@ -70,5 +88,32 @@ def test_with_a_sentinel_a_busy_minute_cancels():
     for level in (0.8, 1.0, 1.3, 5.0):
         load["now"] = level
         measured = measure(prepared, timer, sentinel)["network"]
-        assert measured.median_ms == pytest.approx(2.0) and measured.drift == pytest.approx(level)
-        assert measure(prepared, timer)["network"].median_ms == pytest.approx(2.0 * level)
+        assert measured.latency_ms == pytest.approx(2.0) and measured.drift == pytest.approx(level)
+        assert measured.median_ms == pytest.approx(2.0 * level)
+        assert measure(prepared, timer)["network"].latency_ms == pytest.approx(2.0 * level)
+
+
+def test_outliers_are_counted():
+    assert Timing(samples_ms=(1.0, 1.1, 0.9, 1.0, 1.2, 0.8, 1.0, 9.0)).outliers == 1
+    assert Timing(samples_ms=(1.0, 2.0, 3.0, 4.0)).outliers == 0
+
+
+def drifting(clock, levels):
+    """A sentinel whose n-th call takes the n-th of ``levels`` in milliseconds."""
+    return Sentinel(call=call(clock, [level / 1e3 for level in levels]), reference_ms=1.0)
+
+
+def test_a_drifting_reference_raises():
+    clock = Clock()
+    prepared = {"network": Prepared(call=lambda: Pending(clock, 0.001))}
+    timer = Timer(warmup=0, repeats=6, settle=0, patience=1, attempts=2, clock=clock)
+    with pytest.raises(DriftError, match=r"factor of 1\.5; it changed by 3\.00, 2\.00 in 2 attempts"):
+        measure(prepared, timer, drifting(clock, [1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 2, 2]))
+
+
+def test_a_reference_that_is_steady_again_is_believed():
+    clock = Clock()
+    prepared = {"network": Prepared(call=lambda: Pending(clock, 0.002))}
+    timer = Timer(warmup=0, repeats=6, settle=0, patience=1, attempts=2, clock=clock)
+    measured = measure(prepared, timer, drifting(clock, [1, 1, 2, 2, 3, 3] + [2] * 6))["network"]
+    assert measured.drift == pytest.approx(2) and measured.latency_ms == pytest.approx(1)

@@ -14,7 +14,6 @@ def environment() -> dict[str, Any]:
 
     device = jax.devices()[0]
     return {
-        "runtime": "xla",
         "backend": jax.default_backend(),
         "device": device.device_kind,
         "processor": _processor(),
@@ -28,7 +27,18 @@ def environment() -> dict[str, Any]:
 
 def fingerprint(described: dict[str, Any]) -> str:
     """Ten hexadecimal digits of all that changes how long a program takes (Python's own version does not)."""
-    parts = ("runtime", "backend", "device", "processor", "cores", "jax", "jaxlib", "xla_flags")
+    parts = (
+        "runtime",
+        "runtime_version",
+        "threads",
+        "backend",
+        "device",
+        "processor",
+        "cores",
+        "jax",
+        "jaxlib",
+        "xla_flags",
+    )
     text = "\n".join(f"{part}={described.get(part)}" for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 

@@ -1,22 +1,20 @@
 """Conversions of an exported program. Each asks for its packages only when it is called."""
 
-import importlib
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.export import ExportFormat
+from tvnjax.export.onnx_graph import onnx_network
+from tvnjax.export.optional import optional_package
 from tvnjax.export.program import ExportProgram
-
-INSTALL = "pip install 'tvnjax[export]'"
 
 
 def convert(program: ExportProgram, to: ExportFormat, metadata: dict[str, Any]) -> bytes:
@@ -39,43 +37,36 @@ def convert(program: ExportProgram, to: ExportFormat, metadata: dict[str, Any]) 
     return converters[to](program, metadata)
 
 
-def optional_package(name: str, what: str) -> ModuleType:
-    """Imports a package of the ``export`` extra.
-
-    Raises:
-        InvalidInputError: it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InvalidInputError(f"{what} needs the package {name}, which is missing ({error}): {INSTALL}") from None
-
-
-def _exported(program: ExportProgram, platforms: tuple[str, ...]) -> Any:
-    return jax.export.export(jax.jit(program.forward), platforms=platforms)(program.clip)
-
-
 def _stablehlo(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
     optional_package("flatbuffers", "exporting to StableHLO")
-    return bytes(_exported(program, ("cpu", "cuda", "tpu")).serialize())
+    exported = jax.export.export(jax.jit(program.forward), platforms=("cpu", "cuda", "tpu"))(program.clip)
+    return bytes(exported.serialize())
 
 
 def _onnx(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
-    to_onnx = optional_package("jax2onnx", "exporting to ONNX").to_onnx
-    model = to_onnx(program.forward, [program.clip])
-    for key, value in metadata.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value if isinstance(value, str) else json.dumps(value)
-    return model.SerializeToString()
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    return onnx_network(program.network, program.child, texts)
 
 
 def _tflite(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
-    """By way of StableHLO text and litert-converter, in a process of its own: that package's interface is not a
-    documented one, and what it does not like it answers with a crash."""
+    return tflite_program(program.forward, program.clip)
+
+
+def tflite_program(forward: Callable[[Any], Any], argument: jax.ShapeDtypeStruct) -> bytes:
+    """A function of one array as a TFLite file.
+
+    By way of StableHLO text and litert-converter, in a process of its own: that package's interface is not a documented
+    one, and what it does not like it answers with a crash.
+
+    Raises:
+        InvalidInputError: a package is not installed, or the converter refused the program.
+    """
+    optional_package("flatbuffers", "exporting to TFLite")
     optional_package("litert_converter", "exporting to TFLite")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "program.mlir", Path(folder) / "program.tflite"
-        source.write_text(_exported(program, ("cpu",)).mlir_module(), encoding="utf-8")
+        exported = jax.export.export(jax.jit(forward), platforms=("cpu",))(argument)
+        source.write_text(exported.mlir_module(), encoding="utf-8")
         command = [sys.executable, "-m", "tvnjax.export.tflite_worker", str(source), str(target)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.exists():

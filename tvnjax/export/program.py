@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from flax import nnx
@@ -15,6 +16,9 @@ from tvnjax.space.network import Network
 class ExportProgram:
     """A forward pass of one clip and the shape it takes."""
 
+    network: Network
+    child: Child
+    """Its module, with the weights."""
     forward: Callable[[Array], Array]
     """Normalised pixels ``[1, T, H, W, C]`` float32 to class scores ``[1, classes]``."""
     clip: jax.ShapeDtypeStruct
@@ -30,10 +34,18 @@ def export_program(network: Network, *weights: nnx.State) -> ExportProgram:
         network: lowered.
         weights: parameters and running statistics of its ``Child``; where there are none, fresh ones, as for timing.
     """
-    graph, state = nnx.split(Child(network, form="plain"))
-    states = weights or (state,)
+    child = Child(network, form="plain")
+    if weights:
+        nnx.update(child, *weights)
+    clip = jax.ShapeDtypeStruct((1, *network.input_shape), "float32")
+    return ExportProgram(network=network, child=child, forward=plain_forward(child), clip=clip)
 
-    def forward(clip: Array) -> Array:
-        return nnx.merge(graph, *states, copy=True)(clip)
 
-    return ExportProgram(forward=forward, clip=jax.ShapeDtypeStruct((1, *network.input_shape), "float32"))
+def plain_forward(module: nnx.Module, **arguments: Any) -> Callable[[Array], Array]:
+    """A function of one array that calls a module whose weights are constants of it."""
+    graph, state = nnx.split(module)
+
+    def forward(x: Array) -> Array:
+        return nnx.merge(graph, state, copy=True)(x, **arguments)
+
+    return forward

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from tvnjax.export import ExportFormat
-from tvnjax.export.formats import optional_package
+from tvnjax.export.optional import optional_package
 from tvnjax.export.program import ExportProgram
 
 

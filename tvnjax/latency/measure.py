@@ -1,32 +1,23 @@
-"""Compiled latency of networks and units on the current device.
+"""Compiled latency of networks and units on a runtime.
 
-The latency of a network here is: one clip, float32, evaluation mode, weights as arguments, pixels already normalised
-and on the device; the median over the timer's repeats of one call of the compiled program, waited for. With a
-``Sentinel`` every call is compared with one of a reference network in the same turn: what the machine is busy with then
-cancels.
+The latency of a network here is: one clip, float32, evaluation mode, pixels already normalised and on the device; the
+fastest of the timer's calls of the compiled program, each waited for. With a ``Sentinel`` it is compared with a
+reference network's in the same turns: a clock that runs slower, or a machine that is busy all the while, then cancels.
 """
 
 import dataclasses
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-from flax import nnx
-from jax import Array
-
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.timer import Timer, Timing
-from tvnjax.nn.child import Child, UnitModule
-from tvnjax.nn.convolution import default_form
-from tvnjax.nn.layers import Initializer
-from tvnjax.space.network import Network, Unit
+from tvnjax.space.network import Network
 
 LATENCY_RULE = (
-    "one clip, float32, evaluation mode, normalised pixels already on the device; median of repeated calls of the "
-    "compiled network, each waited for, and each as a part of what a reference network takes in the same turn, times "
-    "what that took when the device was profiled"
+    "one clip, float32, evaluation mode, normalised pixels already on the device; the fastest of repeated calls of the "
+    "compiled network, each waited for, over the fastest call of a reference network in the same turns, times what "
+    "that took when the device was profiled; medians and quartiles beside it are those of the clock"
 )
 
 
@@ -35,31 +26,30 @@ _SENTINEL = "the sentinel"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A median with its spread, and what it cost to get it."""
+    """A latency, the spread of the calls it was taken from, and what it cost to get it."""
 
+    latency_ms: float
+    """Of the fastest call, in the conditions of the profile."""
     median_ms: float
+    """As it was on the clock, whatever else the machine did."""
     iqr_ms: float
     repeats: int
     compile_seconds: float
+    outliers: int = 0
+    """Samples far outside the quartiles, see ``Timing``."""
     drift: float = 1.0
     """How much longer the reference network took meanwhile than when the device was profiled; divided out."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Something compiled and ready to be timed: the call, and for a slope a longer call of ``turns`` more turns."""
-
-    call: Callable[[], Array]
-    longer: Callable[[], Array] | None = None
-    turns: int = 1
-    compile_seconds: float = 0.0
+class DriftError(InvalidInputError):
+    """The machine was too busy to measure on: the reference network's latency did not stay what it was."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sentinel:
     """A reference network whose latency is known, timed in turns with what is measured."""
 
-    call: Callable[[], Array]
+    call: Callable[[], Any]
     reference_ms: float
     """What it took when the device was profiled."""
 
@@ -67,112 +57,72 @@ class Sentinel:
 def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel | None = None) -> dict[Any, Measurement]:
     """Times everything in turns, so that a slow moment of the machine meets all alike.
 
-    On a shared machine the same network takes 20 % longer a minute later. With a sentinel each sample is a part of the
-    sentinel's in the same turn, so that medians of different minutes can be compared.
+    With a sentinel latencies are parts of the sentinel's, so that those of different hours can be compared.
+
+    Raises:
+        DriftError: there is a sentinel, and its own latency changed by more than ``timer.steady`` during each of
+            ``timer.attempts`` attempts.
     """
-    calls: dict[Any, Callable[[], Array]] = {}
+    calls: dict[Any, Callable[[], Any]] = {}
     if sentinel is not None:
         calls[_SENTINEL] = sentinel.call
     for key, item in prepared.items():
         calls[key, "call"] = item.call
         if item.longer is not None:
             calls[key, "longer"] = item.longer
-    times = timer.interleave(calls)
-    drifts = [1.0] * timer.repeats
-    if sentinel is not None:
-        drifts = [sample / sentinel.reference_ms for sample in times[_SENTINEL].samples_ms]
+    times = _steady_times(calls, timer)
+    drift = 1.0 if sentinel is None else times[_SENTINEL].fastest_ms / sentinel.reference_ms
     measured = {}
     for key, item in prepared.items():
-        samples = times[key, "call"].samples_ms
+        timing = times[key, "call"]
+        fastest_ms = timing.fastest_ms
         if item.longer is not None:
-            longer = times[key, "longer"].samples_ms
-            samples = tuple(max(b - a, 0.0) / item.turns for a, b in zip(samples, longer))
-        timing = Timing(samples_ms=tuple(sample / drift for sample, drift in zip(samples, drifts)))
+            longer = times[key, "longer"]
+            fastest_ms = max(longer.fastest_ms - fastest_ms, 0.0) / item.turns
+            pairs = zip(timing.samples_ms, longer.samples_ms)
+            timing = Timing(samples_ms=tuple(max(b - a, 0.0) / item.turns for a, b in pairs))
         measured[key] = Measurement(
+            latency_ms=fastest_ms / drift,
             median_ms=timing.median_ms,
             iqr_ms=timing.iqr_ms,
-            repeats=len(samples),
+            repeats=len(timing.samples_ms),
             compile_seconds=item.compile_seconds,
-            drift=statistics.median(drifts),
+            outliers=timing.outliers,
+            drift=drift,
         )
     return measured
 
 
-def measure_network(network: Network, timer: Timer, sentinel: Sentinel | None = None) -> Measurement:
+def _steady_times(calls: Mapping[Any, Callable[[], Any]], timer: Timer) -> dict[Any, Timing]:
+    drifted = []
+    for _ in range(timer.attempts):
+        times = timer.interleave(calls)
+        if _SENTINEL not in times or times[_SENTINEL].drift <= timer.steady:
+            return times
+        drifted.append(times[_SENTINEL].drift)
+    raise DriftError(
+        f"while something is timed the reference network's latency stays within a factor of {timer.steady:g}; it "
+        f"changed by {', '.join(f'{drift:.2f}' for drift in drifted)} in {timer.attempts} attempts: stop what else "
+        "runs on this machine and try again"
+    )
+
+
+def measure_network(network: Network, runtime: Runtime, timer: Timer, sentinel: Sentinel | None = None) -> Measurement:
     """Compiles a network and times one forward pass of one clip."""
-    return measure({"network": prepare_network(network)}, timer, sentinel)["network"]
+    return measure({"network": runtime.network(network)}, timer, sentinel)["network"]
 
 
-def make_sentinel(network: Network, anchor: Network, anchor_ms: float, timer: Timer) -> Sentinel:
+def make_sentinel(network: Network, anchor: Network, anchor_ms: float, runtime: Runtime, timer: Timer) -> Sentinel:
     """A sentinel whose reference is measured in turns with a network of known latency.
 
     Args:
         network: the sentinel.
         anchor: the network whose latency is known; what a sentinel corrects is to its conditions.
         anchor_ms: its milliseconds.
+        runtime: of both.
         timer: times both.
     """
-    prepared = {"network": prepare_network(network), "anchor": prepare_network(anchor)}
+    prepared = {"network": runtime.network(network), "anchor": runtime.network(anchor)}
     known = Sentinel(call=prepared["anchor"].call, reference_ms=anchor_ms)
-    reference_ms = measure({"network": prepared["network"]}, timer, known)["network"].median_ms
+    reference_ms = measure({"network": prepared["network"]}, timer, known)["network"].latency_ms
     return Sentinel(call=prepared["network"].call, reference_ms=reference_ms)
-
-
-def prepare_network(network: Network) -> Prepared:
-    """A compiled forward pass of one clip."""
-    graph, state = _constant(Child(network))
-
-    def forward(state: nnx.State, clip: Array) -> Array:
-        return nnx.merge(graph, state, copy=True)(clip)
-
-    clip = jnp.zeros((1, *network.input_shape))
-    start = time.monotonic()
-    compiled = jax.jit(forward).lower(state, clip).compile()
-    return Prepared(call=lambda: compiled(state, clip), compile_seconds=time.monotonic() - start)
-
-
-def prepare_unit(unit: Unit) -> Prepared:
-    """A short and a long chain of one fused unit, whose difference is the unit without the cost of a call.
-
-    The chain is a loop of known body and free length: the input of each turn hangs on the mean of the turn before, so
-    that no turn can be skipped or run early.
-    """
-    graph, state = _constant(UnitModule(unit, Initializer(0), default_form()))
-
-    def chain(state: nnx.State, x: Array, turns: Array) -> Array:
-        module = nnx.merge(graph, state, copy=True)
-
-        def turn(_: int, x: Array) -> Array:
-            return x + 1e-20 * module(x, train=False).mean()
-
-        return jax.lax.fori_loop(0, turns, turn, x)[0, 0, 0, 0, 0]
-
-    x = jnp.ones((1, *unit.in_shape))
-    start = time.monotonic()
-    compiled = jax.jit(chain).lower(state, x, jnp.int32(1)).compile()
-    compile_seconds = time.monotonic() - start
-    turns = _turns(lambda count: compiled(state, x, jnp.int32(count)))
-    one, more = jnp.int32(1), jnp.int32(1 + turns)
-    return Prepared(
-        call=lambda: compiled(state, x, one),
-        longer=lambda: compiled(state, x, more),
-        turns=turns,
-        compile_seconds=compile_seconds,
-    )
-
-
-def _turns(run: Callable[[int], Array]) -> int:
-    """Enough turns for a chain of about 4 ms, so that neither the clock's grain nor the cost of a call counts."""
-    jax.block_until_ready(run(2))
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        jax.block_until_ready(run(8))
-        seconds.append((time.perf_counter() - start) / 8)
-    return int(min(max(4e-3 / min(seconds), 6), 200))
-
-
-def _constant(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
-    """Graph and weights of a module. Weights are constants: what they are does not change how long they take."""
-    graph, state = nnx.split(module)
-    return graph, jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.01, leaf.dtype), state)

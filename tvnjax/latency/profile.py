@@ -12,7 +12,8 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.latency.cost_model import CostModel, network_features, unit_features
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
-from tvnjax.latency.measure import Prepared, measure, prepare_network, prepare_unit
+from tvnjax.latency.measure import Sentinel, measure
+from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.table import Fit, LatencyTable, fit_entries
 from tvnjax.latency.timer import Timer
 from tvnjax.space.canonical import genotype_id
@@ -76,6 +77,7 @@ def profile_space(
     shapes: ShapeSpace,
     operators: OperatorChoices,
     num_classes: int,
+    runtime: Runtime,
     table: LatencyTable,
     profiling: Profiling,
     monitor: Monitor,
@@ -94,13 +96,14 @@ def profile_space(
         wanted["network", _network_key(genotype, num_classes, head)] = network
     missing = [key for key in wanted if key not in table.entries]
     total = len(missing) + 2
+    sentinel = _sentinel(lowered[0], runtime, table, timer)
     # In batches, so that an interrupted profile keeps what it has; inside a batch everything is timed in turns.
     for first in range(0, len(missing), _BATCH):
         prepared = {}
         for done, key in enumerate(missing[first : first + _BATCH], first):
             monitor.progress("profile", done, total, f"{key[0]} {key[1][:48]}")
-            prepared[key] = _prepare(wanted[key])
-        _measure(table, prepared, wanted, timer)
+            prepared[key] = _prepare(wanted[key], runtime)
+        _measure(table, prepared, wanted, timer, sentinel)
     keys = set(wanted)
     model = fit_entries(table.rows(keys)).model
     measured = len(missing)
@@ -112,11 +115,11 @@ def profile_space(
         key = ("network", _network_key(genotype, num_classes, head))
         network = lower(genotype, num_classes, head=head)
         if key not in table.entries:
-            _measure(table, {key: _prepare(network)}, {key: network}, timer)
+            _measure(table, {key: _prepare(network, runtime)}, {key: network}, timer, sentinel)
             measured += 1
         wanted[key] = network
         keys.add(key)
-        extremes[which] = (genotype, table.entries[key].median_ms)
+        extremes[which] = (genotype, table.entries[key].latency_ms)
     fitted = fit_entries(table.rows(keys))
     monitor.progress("profile", 1, 1, f"{measured} measured, {len(keys) - measured} known")
     return Profile(
@@ -127,7 +130,7 @@ def profile_space(
         dearest=extremes["dearest"][0],
         dearest_ms=extremes["dearest"][1],
         networks=tuple(
-            (what, table.entries[key].median_ms) for key, what in wanted.items() if isinstance(what, Network)
+            (what, table.entries[key].latency_ms) for key, what in wanted.items() if isinstance(what, Network)
         ),
         measured=measured,
         reused=len(keys) - measured,
@@ -197,14 +200,28 @@ def _expected(
     )
 
 
-def _prepare(what: Unit | Network) -> Prepared:
-    return prepare_unit(what) if isinstance(what, Unit) else prepare_network(what)
+def _prepare(what: Unit | Network, runtime: Runtime) -> Prepared:
+    return runtime.unit(what) if isinstance(what, Unit) else runtime.network(what)
+
+
+def _sentinel(network: Network, runtime: Runtime, table: LatencyTable, timer: Timer) -> Sentinel:
+    """The network all of a table's entries are compared with; its own latency is measured once, and kept."""
+    prepared = runtime.network(network)
+    key = ("sentinel", " | ".join(unit.key for unit in network.units))
+    if key not in table.entries:
+        table.add(key, network_features(network), measure({"network": prepared}, timer)["network"])
+        table.save()
+    return Sentinel(call=prepared.call, reference_ms=table.entries[key].latency_ms)
 
 
 def _measure(
-    table: LatencyTable, prepared: Mapping[Key, Prepared], wanted: Mapping[Key, Unit | Network], timer: Timer
+    table: LatencyTable,
+    prepared: Mapping[Key, Prepared],
+    wanted: Mapping[Key, Unit | Network],
+    timer: Timer,
+    sentinel: Sentinel,
 ) -> None:
-    for key, measured in measure(prepared, timer).items():
+    for key, measured in measure(prepared, timer, sentinel).items():
         what = wanted[key]
         features = unit_features(what) if isinstance(what, Unit) else network_features(what)
         table.add(key, features, measured)

@@ -11,8 +11,9 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.latency.cost_model import FEATURE_NAMES, CostModel, Measured, cross_validated, fit, fit_quality
 from tvnjax.latency.measure import Measurement
+from tvnjax.latency.runtimes import Runtime
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the features, so that a table of an older version is set aside, not misread."""
 
 
@@ -21,12 +22,16 @@ class Entry:
     """One measured unit or whole network."""
 
     kind: str
-    """``unit`` or ``network``."""
+    """``unit``, ``network``, or ``sentinel`` for the network the others were compared with."""
     key: str
     features: tuple[float, ...]
+    latency_ms: float
+    """Of the fastest call; what is fitted to. The rest is how it was measured, see ``Measurement``."""
     median_ms: float
     iqr_ms: float
     repeats: int
+    outliers: int
+    drift: float
 
 
 class LatencyTable:
@@ -34,21 +39,23 @@ class LatencyTable:
 
     Args:
         path: the table's file; it is read if it is there.
+        runtime: what is measured.
 
     Raises:
         InvalidInputError: the file is of another environment or of another format.
     """
 
-    def __init__(self, path: Path):
-        self.path, self.environment = path, environment()
+    def __init__(self, path: Path, runtime: Runtime):
+        self.path, self.environment = path, environment() | runtime.description
         self.entries: dict[tuple[str, str], Entry] = {}
         if path.exists():
             self._read(read_json(path))
 
     @classmethod
-    def for_this_environment(cls, folder: Path) -> "LatencyTable":
-        """The table kept in ``folder`` for this device, these versions and flags."""
-        return cls(folder / f"{fingerprint(environment())}-v{FORMAT}.json")
+    def for_this_environment(cls, folder: Path, runtime: Runtime) -> "LatencyTable":
+        """The table kept in ``folder`` for this runtime on this device, these versions and flags."""
+        described = environment() | runtime.description
+        return cls(folder / f"{described['runtime']}-{fingerprint(described)}-v{FORMAT}.json", runtime)
 
     def add(self, kind_and_key: tuple[str, str], features: np.ndarray, measured: Measurement) -> None:
         """Keeps a measurement; ``save`` writes it."""
@@ -57,9 +64,12 @@ class LatencyTable:
             kind=kind,
             key=key,
             features=tuple(map(float, features)),
+            latency_ms=measured.latency_ms,
             median_ms=measured.median_ms,
             iqr_ms=measured.iqr_ms,
             repeats=measured.repeats,
+            outliers=measured.outliers,
+            drift=measured.drift,
         )
 
     def save(self) -> None:
@@ -118,7 +128,7 @@ def fit_entries(entries: list[Entry]) -> Fit:
         )
     measured = Measured(
         features=np.array([entry.features for entry in entries]),
-        ms=np.array([entry.median_ms for entry in entries]),
+        ms=np.array([entry.latency_ms for entry in entries]),
         spread_ms=np.array([entry.iqr_ms for entry in entries]),
         is_network=np.array(networks),
     )
@@ -129,7 +139,7 @@ def fit_entries(entries: list[Entry]) -> Fit:
         model=fit(measured),
         quality=fit_quality(*zip(*pairs)),
         points=tuple(
-            {"kind": entry.kind, "key": entry.key, "measured_ms": entry.median_ms, "predicted_ms": float(p)}
+            {"kind": entry.kind, "key": entry.key, "measured_ms": entry.latency_ms, "predicted_ms": float(p)}
             for entry, p in zip(entries, predicted)
         ),
         margin=float(np.quantile(errors, 0.9)),

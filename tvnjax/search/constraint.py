@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tvnjax.latency.cost_model import CostModel
 from tvnjax.latency.measure import Measurement, Sentinel, measure_network
+from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
 from tvnjax.search.budget import Budget
@@ -27,6 +28,7 @@ class RuntimeFilter:
     model: CostModel
     margin: float
     lower: Callable[[Genotype], Network]
+    runtime: Runtime
     timer: Timer
     sentinel: Sentinel | None = None
     """Timed in turns with every network, so that a busy moment refuses none and lets none through."""
@@ -44,9 +46,9 @@ class RuntimeFilter:
             return Verdict(predicted_ms=predicted, latency_ms=None, feasible=False, reason=reason), 0.0
         known, compiling = genotype_id(genotype), 0.0
         if known not in self.measured:
-            self.measured[known] = measure_network(network, self.timer, self.sentinel)
+            self.measured[known] = measure_network(network, self.runtime, self.timer, self.sentinel)
             compiling = self.measured[known].compile_seconds
-        latency = self.measured[known].median_ms
+        latency = self.measured[known].latency_ms
         feasible = latency <= budget_ms
         reason = None if feasible else f"measured {latency:.3g} ms, over {budget_ms:.3g}"
         return Verdict(predicted_ms=predicted, latency_ms=latency, feasible=feasible, reason=reason), compiling

@@ -1,0 +1,232 @@
+"""A network as an ONNX graph, built from its primitive layers.
+
+Generic conversion of the traced program works too, but its graphs run 2 to 4 times as long in ONNX Runtime (see
+``experiments/benchmarks/onnx_graph.py``): that runtime's fast convolutions take ``[N, C, H, W]``, and what a converter
+makes of ``[B, T, H, W, C]`` is transposed around every one of them. Here frames are the batch of a spatial layer,
+pixels the second spatial axis of a temporal one, and a batch normalisation is part of its convolution.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.export.optional import optional_package
+from tvnjax.nn.child import Child, HeadModule, UnitModule
+from tvnjax.nn.layers import BN_EPSILON, ConvNorm, Dense, NonLocal
+from tvnjax.space import network
+from tvnjax.space.network import Network, Shape, Triple
+
+OPSET, IR_VERSION = 17, 9
+
+Layout = Literal["frames", "time", "volume"]
+"""``frames`` ``[T, C, H, W]``, ``time`` ``[1, C, T, H * W]``, ``volume`` ``[1, C, T, H, W]``."""
+
+
+def onnx_network(lowered: Network, child: Child, metadata: dict[str, str]) -> bytes:
+    """The serialized model: ``clip`` ``[1, T, H, W, C]`` normalised float32 to ``scores`` ``[1, classes]``.
+
+    Args:
+        lowered: the network.
+        child: its module, with the weights.
+        metadata: goes into the model's properties.
+
+    Raises:
+        InvalidInputError: the package ``onnx`` is missing, or a layer has no ONNX form.
+    """
+    graph = _Graph()
+    graph.shape = lowered.input_shape
+    pixels = graph.reshape("clip", *lowered.input_shape)
+    graph.at = graph.node("Transpose", [pixels], perm=[0, 3, 1, 2])
+    for unit, module in zip(lowered.units, child.units):
+        graph.unit(unit, module)
+    graph.head(lowered.head, child.head)
+    return graph.serialized((1, *lowered.input_shape), (1, lowered.head.num_classes), metadata)
+
+
+def onnx_unit(unit: network.Unit, module: UnitModule) -> bytes:
+    """One unit between arrays laid out as they are inside a network, ``[T, C, H, W]``. Raises as ``onnx_network``."""
+    graph = _Graph()
+    graph.at, graph.shape = "clip", unit.in_shape
+    graph.unit(unit, module)
+    graph.turn("frames")
+    return graph.serialized(_frames(unit.in_shape), _frames(unit.out_shape), {})
+
+
+class _Graph:
+    """Nodes so far, the name of the array that flows, its logical shape and how it is laid out."""
+
+    def __init__(self) -> None:
+        self._onnx = optional_package("onnx", "exporting to ONNX")
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.at, self.shape = "clip", Shape(1, 1, 1, 1)
+        self.layout: Layout = "frames"
+
+    def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Adds an operation; returns the name of its result."""
+        name = f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def constant(self, value: Any) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(self._onnx.numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def reshape(self, at: str, *sizes: int) -> str:
+        return self.node("Reshape", [at, self.constant(np.array(sizes, np.int64))])
+
+    def turn(self, layout: Layout) -> str:
+        """The flowing array in another layout."""
+        t, h, w, c = self.shape
+        if layout != self.layout:
+            if "frames" in (layout, self.layout) and t > 1:
+                # From [T, C, H, W] to [C, T, H, W] or back.
+                at = self.at if self.layout == "frames" else self.reshape(self.at, c, t, h, w)
+                self.at = self.node("Transpose", [at], perm=[1, 0, 2, 3])
+            sizes = {"frames": (t, c, h, w), "time": (1, c, t, h * w), "volume": (1, c, t, h, w)}[layout]
+            if layout != "frames" or t == 1:
+                self.at = self.reshape(self.at, *sizes)
+            self.layout = layout
+        return self.at
+
+    def unit(self, unit: network.Unit, module: Any) -> None:
+        entry = (self.at, self.shape, self.layout)
+        for layer, layer_module in zip(unit.layers, module.layers):
+            self.layer(layer, layer_module)
+        if unit.shortcut is not None:
+            main = (self.turn("frames"), self.shape)
+            self.at, self.shape, self.layout = entry
+            for layer, layer_module in zip(unit.shortcut, module.shortcut):
+                self.layer(layer, layer_module)
+            self.at = self.node("Add", [main[0], self.turn("frames")])
+            self.shape = main[1]
+        self.activate(unit.act)
+
+    def layer(self, layer: network.Layer, module: Any) -> None:
+        if isinstance(layer, network.Conv):
+            self.conv(layer, module)
+        elif isinstance(layer, network.Pool):
+            self.pool(layer)
+        elif isinstance(layer, network.SqueezeExcite):
+            hidden = self.node("Relu", [self.dense(self.clip_mean(), module.reduce)])
+            self.gate(self.dense(hidden, module.restore))
+        elif isinstance(layer, network.ContextGate):
+            self.gate(self.dense(self.clip_mean(), module.dense))
+        elif isinstance(layer, network.NonLocal):
+            self.attend(module)
+        else:
+            raise InvalidInputError(f"no ONNX form is known for a layer {layer}: export to stablehlo or tflite")
+        self.shape = layer.out_shape
+
+    def conv(self, layer: network.Conv, module: ConvNorm) -> None:
+        kernel, bias = _folded(module)
+        kernel = np.transpose(kernel, (4, 3, 0, 1, 2))
+        pads, window, stride, kernel = self._window(layer, layer.kernel, layer.stride, kernel)
+        inputs = [self.at, self.constant(kernel), self.constant(bias)]
+        self.at = self.node("Conv", inputs, kernel_shape=window, strides=stride, pads=pads, group=layer.groups)
+        self.activate(layer.act)
+
+    def pool(self, layer: network.Pool) -> None:
+        pads, window, stride, _ = self._window(layer, layer.window, layer.stride)
+        kind = "MaxPool" if layer.kind == "max" else "AveragePool"
+        self.at = self.node(kind, [self.at], kernel_shape=window, strides=stride, pads=pads)
+
+    def _window(
+        self, layer: network.Conv | network.Pool, window: Triple, stride: Triple, kernel: Any = None
+    ) -> tuple[list[int], list[int], list[int], Any]:
+        """Turns the array to the layout of a window; the pads, window, stride and kernel there."""
+        (t, h, w, _), (kt, kh, kw), (st, sh, sw) = layer.in_shape, window, stride
+        if kt == st == 1:
+            layout, sizes, windows, strides = "frames", (h, w), (kh, kw), (sh, sw)
+            kernel = None if kernel is None else kernel[:, :, 0]
+        elif kh == kw == sh == sw == 1:
+            layout, sizes, windows, strides = "time", (t, h * w), (kt, 1), (st, 1)
+            kernel = None if kernel is None else kernel[:, :, :, :, 0]
+        else:
+            layout, sizes, windows, strides = "volume", (t, h, w), window, stride
+        self.turn(layout)
+        both = [_same_pads(size, k, s) for size, k, s in zip(sizes, windows, strides)]
+        return [a for a, _ in both] + [b for _, b in both], list(windows), list(strides), kernel
+
+    def activate(self, act: str | None) -> None:
+        if act == "relu":
+            self.at = self.node("Relu", [self.at])
+        elif act == "hswish":
+            self.at = self.node("HardSwish", [self.at])
+
+    def clip_mean(self) -> str:
+        """``[1, C]``: mean over time and space."""
+        return self.node("ReduceMean", [self.frame_means()], axes=[0], keepdims=1)
+
+    def frame_means(self) -> str:
+        """``[T, C]``: mean over space."""
+        means = self.node("GlobalAveragePool", [self.turn("frames")])
+        return self.reshape(means, self.shape.t, self.shape.c)
+
+    def dense(self, at: str, module: Dense) -> str:
+        """``[N, c_in]`` to ``[N, c_out]``."""
+        return self.node("Gemm", [at, *(self.constant(np.asarray(p[...])) for p in (module.kernel, module.bias))])
+
+    def gate(self, scores: str) -> None:
+        factor = self.reshape(self.node("Sigmoid", [scores]), 1, self.shape.c, 1, 1)
+        self.at = self.node("Mul", [self.turn("frames"), factor])
+
+    def attend(self, module: NonLocal) -> None:
+        t, h, w, c = self.shape
+        columns = self.reshape(self.turn("time"), c, t * h * w)
+        tokens = self.node("Transpose", [columns], perm=[1, 0])
+        query, key, value = (self.dense(tokens, part) for part in (module.query, module.key, module.value))
+        scores = self.node("MatMul", [query, self.node("Transpose", [key], perm=[1, 0])])
+        read = self.node("MatMul", [self.node("Softmax", [scores], axis=-1), value])
+        added = self.node("Transpose", [self.dense(read, module.out)], perm=[1, 0])
+        self.at = self.node("Add", [self.at, self.reshape(added, 1, c, t, h * w)])
+
+    def head(self, head: network.Head, module: HeadModule) -> None:
+        if head.pool == "mean":
+            scores = self.dense(self.clip_mean(), module.dense)
+        else:
+            frames = self.dense(self.frame_means(), module.dense)
+            if head.pool == "max_time":
+                scores = self.node("ReduceMax", [frames], axes=[0], keepdims=1)
+            else:
+                root = self.constant(np.float32(np.sqrt(self.shape.t)))
+                parts = self.node("Softmax", [self.node("Div", [frames, root])], axis=0)
+                axes = self.constant(np.array([0], np.int64))
+                scores = self.node("ReduceSum", [self.node("Mul", [parts, frames]), axes], keepdims=1)
+        self.at = scores
+
+    def serialized(self, taken: Sequence[int], given: Sequence[int], metadata: dict[str, str]) -> bytes:
+        helper, real = self._onnx.helper, self._onnx.TensorProto.FLOAT
+        self.nodes.append(helper.make_node("Identity", [self.at], ["scores"]))
+        clip = helper.make_tensor_value_info("clip", real, taken)
+        scores = helper.make_tensor_value_info("scores", real, given)
+        graph = helper.make_graph(self.nodes, "tvnjax", [clip], [scores], self.constants)
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tvnjax")
+        helper.set_model_props(model, metadata)
+        self._onnx.checker.check_model(model)
+        return model.SerializeToString()
+
+
+def _frames(shape: Shape) -> tuple[int, int, int, int]:
+    return shape.t, shape.c, shape.h, shape.w
+
+
+def _folded(module: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias of a convolution with its normalisation as it evaluates."""
+    kernel = np.asarray(module.kernel[...])
+    bias = np.zeros(kernel.shape[-1], np.float32) if module.bias is None else np.asarray(module.bias[...])
+    if module.norm is not None:
+        mean, var, beta = (np.asarray(p[...]) for p in (module.norm.mean, module.norm.var, module.norm.bias))
+        scale = np.asarray(module.norm.scale[...]) / np.sqrt(var + BN_EPSILON)
+        kernel, bias = kernel * scale, (bias - mean) * scale + beta
+    return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+def _same_pads(size: int, window: int, stride: int) -> tuple[int, int]:
+    """In front and behind, so that the result has ``ceil(size / stride)`` positions; the odd one is behind."""
+    total = max((-(-size // stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,67 @@
+"""Where networks run: one protocol, and how each runtime is found by name."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.space.network import Network, Unit
+
+RuntimeName = Literal["xla", "litert", "onnxruntime"]
+"""``xla``: JAX's own compiler, on its device. ``litert`` (XNNPACK) and ``onnxruntime``: the exported network on CPU,
+as it is deployed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Something compiled and ready to be timed: the call, and for a slope a longer call of ``turns`` more turns."""
+
+    call: Callable[[], Any]
+    longer: Callable[[], Any] | None = None
+    turns: int = 1
+    compile_seconds: float = 0.0
+    allocated_mb: float | None = None
+    """MiB of arguments, result and temporaries, where the runtime tells."""
+
+
+class Runtime(Protocol):
+    """Compiles networks and units for timing. Weights are random: what they are does not change how long they take."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """For the environment of a measurement: ``runtime``, its version, device and threads."""
+        ...
+
+    def network(self, network: Network) -> Prepared:
+        """A forward pass of one clip."""
+        ...
+
+    def unit(self, unit: Unit) -> Prepared:
+        """One unit between arrays laid out as they are inside a network."""
+        ...
+
+
+def load_runtime(name: str, threads: int | None = None, device: str | None = None) -> Runtime:
+    """The runtime of a name.
+
+    Args:
+        name: one of ``RuntimeName``.
+        threads: that it may use. Default: 1 for LiteRT and ONNX Runtime; the process's cores for XLA.
+        device: of XLA: cpu, gpu, cuda, tpu. Default: JAX's first.
+
+    Raises:
+        InvalidInputError: there is no such runtime, its package is missing, the device is absent, or the threads cannot
+            be had.
+    """
+    names = get_args(RuntimeName)
+    if name not in names:
+        raise InvalidInputError(f"a runtime is one of {', '.join(names)}; got {name!r}{did_you_mean(name, names)}")
+    if threads is not None and threads < 1:
+        raise InvalidInputError(f"threads is 1 or above; got {threads}")
+    module = importlib.import_module(f"tvnjax.latency.runtimes.{name}")
+    if name == "xla":
+        return module.Xla(threads, device)
+    if device not in (None, "cpu"):
+        raise InvalidInputError(f"{name} runs on the CPU; got the device {device!r}: leave it out, or choose xla")
+    return module.LiteRt(threads or 1) if name == "litert" else module.OnnxRuntime(threads or 1)

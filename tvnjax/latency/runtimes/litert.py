@@ -1,0 +1,55 @@
+"""LiteRT (TensorFlow Lite) with XNNPACK on CPU: what phones run."""
+
+import importlib.metadata
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from tvnjax.export.formats import tflite_program
+from tvnjax.export.optional import optional_package
+from tvnjax.export.program import export_program, plain_forward
+from tvnjax.latency.runtimes import Prepared
+from tvnjax.nn.child import UnitModule
+from tvnjax.nn.layers import Initializer
+from tvnjax.space.network import Network, Unit
+
+
+class LiteRt:
+    """See ``Runtime``. A call is one run of the interpreter; its input lies in it already.
+
+    Raises:
+        InvalidInputError: a package of the ``export`` extra is missing.
+    """
+
+    def __init__(self, threads: int):
+        self._interpreter = optional_package("ai_edge_litert.interpreter", "the runtime litert").Interpreter
+        optional_package("litert_converter", "the runtime litert")
+        self._threads = threads
+
+    @property
+    def description(self) -> dict[str, Any]:
+        version = importlib.metadata.version("ai-edge-litert")
+        return {"runtime": "litert", "runtime_version": version, "backend": "cpu", "device": "cpu"} | {
+            "threads": self._threads
+        }
+
+    def network(self, network: Network) -> Prepared:
+        start = time.monotonic()
+        program = export_program(network)
+        return self._prepared(tflite_program(program.forward, program.clip), start)
+
+    def unit(self, unit: Unit) -> Prepared:
+        start = time.monotonic()
+        module = UnitModule(unit, Initializer(0), "plain")
+        given = jax.ShapeDtypeStruct((1, *unit.in_shape), "float32")
+        return self._prepared(tflite_program(plain_forward(module, train=False), given), start)
+
+    def _prepared(self, content: bytes, start: float) -> Prepared:
+        interpreter = self._interpreter(model_content=content, num_threads=self._threads)
+        interpreter.allocate_tensors()
+        given = interpreter.get_input_details()[0]
+        # Not zeros: a product with zeros may be skipped.
+        interpreter.set_tensor(given["index"], np.full(given["shape"], 0.5, np.float32))
+        return Prepared(call=interpreter.invoke, compile_seconds=time.monotonic() - start)

@@ -1,0 +1,114 @@
+"""XLA on one of JAX's devices, in the forms that are fast there."""
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.runtimes import Prepared
+from tvnjax.nn.child import Child, UnitModule
+from tvnjax.nn.convolution import default_form
+from tvnjax.nn.layers import Initializer
+from tvnjax.space.network import Network, Unit
+
+
+class Xla:
+    """See ``Runtime``; arguments as of ``load_runtime``. On a CPU its threads are the cores of the process."""
+
+    def __init__(self, threads: int | None = None, device: str | None = None):
+        cores = process_cores()
+        if threads not in (None, 1, cores):
+            raise InvalidInputError(
+                f"XLA runs on one thread or on as many as its process has cores, {cores} here; got threads {threads}: "
+                f"start the command under 'taskset -c 0-{(threads or 1) - 1}' and leave threads out"
+            )
+        try:
+            self.device = jax.devices(device)[0]
+        except RuntimeError:
+            present = ", ".join(sorted({d.platform for d in jax.devices()}))
+            raise InvalidInputError(f"a device is one JAX has here ({present}); got {device!r}") from None
+        self._threads = threads or cores
+        # One thread is asked of the compiler; what else the process runs, a training say, keeps all its threads.
+        alone = self._threads == 1 and self.device.platform == "cpu"
+        self._options: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": False} if alone else {}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {
+            "runtime": "xla",
+            "runtime_version": importlib.metadata.version("jaxlib"),
+            "backend": self.device.platform,
+            "device": self.device.device_kind,
+            "threads": self._threads,
+        }
+
+    def network(self, network: Network) -> Prepared:
+        graph, state = self._constant(Child(network))
+
+        def forward(state: nnx.State, clip: Array) -> Array:
+            return nnx.merge(graph, state, copy=True)(clip)
+
+        clip = jax.device_put(jnp.zeros((1, *network.input_shape)), self.device)
+        start = time.monotonic()
+        compiled = jax.jit(forward).lower(state, clip).compile(self._options)
+        seconds, memory = time.monotonic() - start, compiled.memory_analysis()
+        parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+        allocated = sum(getattr(memory, part) for part in parts) / 2**20 if memory is not None else None
+        return Prepared(call=lambda: compiled(state, clip), compile_seconds=seconds, allocated_mb=allocated)
+
+    def unit(self, unit: Unit) -> Prepared:
+        """A short and a long chain of one fused unit, whose difference is the unit without the cost of a call.
+
+        The chain is a loop of known body and free length: the input of each turn hangs on the mean of the turn before,
+        so that no turn can be skipped or run early.
+        """
+        graph, state = self._constant(UnitModule(unit, Initializer(0), default_form()))
+
+        def chain(state: nnx.State, x: Array, turns: Array) -> Array:
+            module = nnx.merge(graph, state, copy=True)
+
+            def turn(_: int, x: Array) -> Array:
+                return x + 1e-20 * module(x, train=False).mean()
+
+            return jax.lax.fori_loop(0, turns, turn, x)[0, 0, 0, 0, 0]
+
+        x = jax.device_put(jnp.ones((1, *unit.in_shape)), self.device)
+        start = time.monotonic()
+        compiled = jax.jit(chain).lower(state, x, jnp.int32(1)).compile(self._options)
+        compile_seconds = time.monotonic() - start
+        turns = _turns(lambda count: compiled(state, x, jnp.int32(count)))
+        one, more = jnp.int32(1), jnp.int32(1 + turns)
+        return Prepared(
+            call=lambda: compiled(state, x, one),
+            longer=lambda: compiled(state, x, more),
+            turns=turns,
+            compile_seconds=compile_seconds,
+        )
+
+    def _constant(self, module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State]:
+        graph, state = nnx.split(module)
+        filled = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.01, leaf.dtype), state)
+        return graph, jax.device_put(filled, self.device)
+
+
+def process_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _turns(run: Callable[[int], Array]) -> int:
+    """Enough turns for a chain of about 4 ms, so that neither the clock's grain nor the cost of a call counts."""
+    jax.block_until_ready(run(2))
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        jax.block_until_ready(run(8))
+        seconds.append((time.perf_counter() - start) / 8)
+    return int(min(max(4e-3 / min(seconds), 6), 200))
