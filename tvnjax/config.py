@@ -92,7 +92,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                     BlockShapes(temporal_stride=(2,), filters=(48,)),
                 ),
             ),
-            profile=Profiling(units=30, networks=8, repeats=30),
+            profile=Profiling(units=30, networks=12, repeats=30),
             search=DifferentiableConfig(
                 steps=200,
                 batch_size=16,
@@ -117,7 +117,6 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                     BlockShapes(filters=(64,)),
                 ),
             ),
-            profile=Profiling(units=48, networks=10, repeats=30),
             search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(top_k=6, finalists=2)),
             evolution=EvolutionConfig(population=4, tournament=2),
             proxy=Training(steps=80, batch_size=32),

@@ -32,6 +32,7 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.space.search_space import refine
 from tvnjax.train.trainer import ChildTrainer, Score
+from tvnjax.verification import gate_of_searches
 
 
 def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], Monitor]) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
     budget_ms = task.budget_ms
     found = _search(problem, costs, task, out, monitor)
     chosen = _confirm(found, costs, problem, sentinel, monitor)
+    gate = gate_of_searches(problem, profile, costs, sentinel, found, monitor)
     rows = []
     for number, result in enumerate(found):
         monitor.progress("retraining", number, len(found), result.name)
@@ -76,6 +78,7 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
         },
         "counting_rule": COUNTING_RULE,
         "latency_rule": LATENCY_RULE,
+        "latency_gate": gate.as_json(),
         "data": problem.describe_data(),
         "budget": dataclasses.asdict(costs.budget),
         "space": {"log10_size": problem.space.log10_size, "shapes": dataclasses.asdict(config.shapes)},

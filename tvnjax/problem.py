@@ -15,6 +15,7 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.video_folder import VideoData
 from tvnjax.data.view import view
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
@@ -141,26 +142,44 @@ def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
 
 def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
     """Measures the device for the problem's space, reusing what was measured before."""
-    table = LatencyTable.for_this_environment(cache_dir() / "latency", problem.runtime)
-    profile = profile_space(
-        problem.shapes,
-        problem.operators,
-        problem.num_classes,
-        problem.runtime,
-        table,
-        problem.config.profile,
-        monitor,
-        problem.config.head,
-    )
+    return profile_device(problem.config, problem.shapes, problem.num_classes, problem.runtime, monitor)
+
+
+def profile_device(
+    config: RunConfig, shapes: ShapeSpace, num_classes: int, runtime: Runtime, monitor: Monitor
+) -> Profile:
+    """Measures a runtime for a configuration's space, reusing what was measured before."""
+    table = LatencyTable.for_this_environment(cache_dir() / "latency", runtime)
+    profile = profile_space(shapes, config.operators, num_classes, runtime, table, config.profile, monitor, config.head)
     monitor.event(
         "profile",
+        runtime=runtime.description,
         measured=profile.measured,
         reused=profile.reused,
         took_s=profile.seconds,
-        fit=profile.fit.quality,
-        points=profile.fit.points,
+        fit=profile.gate.as_json(),
+        uncertainty=profile.uncertainty,
+        points=profile.points,
     )
     return profile
+
+
+def space_and_classes(
+    config: RunConfig, classes: int | None, default: int, monitor: Monitor
+) -> tuple[ShapeSpace, int, Runtime]:
+    """What a profile needs of a configuration, without building its clips.
+
+    Args:
+        classes: of the networks; ``None`` for those of the data, or ``default`` where no data is named.
+    """
+    runtime, choices = load_runtime(config.runtime, config.threads, config.device), config.shapes
+    longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
+    shapes = ShapeSpace(choices, config.data.clip_frames or longest)
+    nameless = isinstance(config.data, VideoData) and config.data.manifest is None and config.data.folder is None
+    if classes is None and not nameless:
+        recipe = config.data.recipe(num_frames=longest, frame_stride=1, image_size=max(choices.image_size))
+        classes = len(recipe.class_names)
+    return shapes, classes or default, runtime
 
 
 def decide_costs(problem: Problem, profile: Profile) -> Costs:
@@ -182,7 +201,7 @@ def decide_costs(problem: Problem, profile: Profile) -> Costs:
     params = ExpectedCost(*space, lambda layer: float(layer.params), head=head) if budget.params else None
     memory = ExpectedMemory(*space, head=head) if budget.memory_mb else None
     _check_counted(problem, budget, params)
-    return Costs(ms=profile.expected, predict=profile.fit.model.predict, budget=budget, params=params, memory_mb=memory)
+    return Costs(ms=profile.expected, predict=profile.model.predict, budget=budget, params=params, memory_mb=memory)
 
 
 def _check_counted(problem: Problem, budget: Budget, params: ExpectedCost | None) -> None:
@@ -224,8 +243,8 @@ def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentin
     """One space, one filter, one way to evaluate."""
     runtime = RuntimeFilter(
         budget=costs.budget,
-        model=profile.fit.model,
-        margin=max(profile.fit.margin, 0.1),
+        model=profile.model,
+        margin=max(profile.margin, 0.05),
         lower=problem.lower,
         runtime=problem.runtime,
         timer=filter_timer(problem, costs),

@@ -11,8 +11,12 @@ import tyro
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 
 
-def parse_preset(command: str, argv: list[str]) -> tuple[str, Any]:
-    """The preset named first, with the options behind it."""
+def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str, Any]:
+    """The preset named first, with the options behind it.
+
+    Args:
+        around: a dataclass with further options, whose field ``config`` takes the preset's.
+    """
     from tvnjax.config import PRESETS
 
     names = ", ".join(PRESETS)
@@ -27,6 +31,8 @@ def parse_preset(command: str, argv: list[str]) -> tuple[str, Any]:
     if preset not in PRESETS:
         raise InvalidInputError(f"a preset is one of {names}; got {preset!r}{did_you_mean(preset, PRESETS)}")
     line, default = PRESETS[preset]
+    if around is not None:
+        default = around(config=default)
     return preset, parse_options(default, argv[1:], prog=f"tvnjax {command} {preset}", description=line)
 
 

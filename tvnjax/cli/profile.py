@@ -1,28 +1,78 @@
 """``tvnjax profile``."""
 
+import dataclasses
+import json
+from typing import Annotated, Any, Literal
+
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_preset
+from tvnjax.config import RunConfig
+from tvnjax.core.errors import InvalidInputError
+
+DEFAULT_PRESET, DEFAULT_CLASSES = "clips", 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProfileOptions:
+    """Measures a runtime for a preset's search space; what is known already is not measured again."""
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+    verify: int = 0
+    """Measure so many further random networks, which no model was fitted to, and let the gate rest on them. Default:
+    it rests on the profile's own networks, each predicted by a model that had not seen it."""
+    classes: int | None = None
+    """Classes of the networks. Default: those of the data, or 10 where the preset names none."""
+    format: Literal["table", "json"] = "table"
+
+    def __post_init__(self) -> None:
+        if self.verify < 0 or (self.classes is not None and self.classes < 2):
+            raise InvalidInputError(
+                f"verify is 0 or above and classes 2 or above; got {self.verify} and {self.classes}"
+            )
 
 
 def profile_command(argv: list[str]) -> int:
-    _, config = parse_preset("profile", argv)
+    named = bool(argv) and not argv[0].startswith("-")
+    _, options = parse_preset("profile", argv if named else [DEFAULT_PRESET, *argv], ProfileOptions)
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache
-    from tvnjax.pipeline import prepare_problem, profile_problem
+    from tvnjax.latency.gate import Gate
+    from tvnjax.problem import profile_device, space_and_classes
+    from tvnjax.verification import verify_random
 
     use_compilation_cache()
+    config: Any = options.config
     with ConsoleMonitor() as monitor:
-        profile = profile_problem(prepare_problem(config, monitor), monitor)
-    quality = profile.fit.quality
-    table = Table("what", "value", title="Latency on this device (one clip, XLA)")
+        shapes, classes, runtime = space_and_classes(config, options.classes, DEFAULT_CLASSES, monitor)
+        profile = profile_device(config, shapes, classes, runtime, monitor)
+        gate: Gate = profile.gate
+        if options.verify:
+            gate = verify_random(config, shapes, classes, runtime, profile, options.verify, monitor)
+    if options.format == "json":
+        facts = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
+        facts |= {"cheapest_ms": profile.cheapest_ms, "dearest_ms": profile.dearest_ms}
+        facts |= {"uncertainty": profile.uncertainty, "environment": profile.environment}
+        print(json.dumps({"gate": gate.as_json(), **facts}, indent=1))
+        return 0
+    where = profile.environment
+    title = f"Latency of one clip: {where['runtime']} {where['runtime_version']}, {where['device']}, "
+    table = Table("what", "value", title=title + f"{where['threads']} thread{'s' * (where['threads'] > 1)}")
     table.add_row("measured now, known before", f"{profile.measured}, {profile.reused}")
     table.add_row("seconds", f"{profile.seconds:.0f}")
     table.add_row("cheapest network", f"{profile.cheapest_ms:.3g} ms measured")
     table.add_row("dearest network", f"{profile.dearest_ms:.3g} ms measured (default budget: half of it)")
-    table.add_row("prediction error of whole networks, cross-validated", f"{quality['mape']:.1%} on average")
-    table.add_row("within 10 %", f"{quality['within_10pct']:.0%} of {quality['count']:.0f} networks")
-    table.add_row("rank correlation (Kendall's tau)", f"{quality['kendall_tau']:.2f}")
+    table.add_row("a unit that was not measured is known to", f"±{profile.uncertainty:.1%}")
+    random = gate.random
+    seen = "further random" if options.verify else "random, cross-validated"
+    table.add_row("networks the gate rests on", f"{random['count']:.0f} {seen}")
+    table.add_row("mean absolute error", f"{random['mape']:.1%}  (at most 8 %)")
+    table.add_row("within 10 %", f"{random['within_10pct']:.0%}  (at least 85 %)")
+    table.add_row("mean signed error", f"{random['bias']:+.1%}")
+    table.add_row("Kendall's tau", f"{random['kendall_tau']:.2f}  (at least 0.90)")
+    table.add_row("Kendall's tau of multiply-adds alone", f"{gate.flops_kendall_tau:.2f}")
+    table.add_row("gate", "passed" if gate.passes else f"FAILED: {'; '.join(gate.failures)}")
     Console().print(table)
     return 0

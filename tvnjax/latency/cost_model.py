@@ -1,20 +1,18 @@
 """Milliseconds of any layer, fitted to measured units and networks.
 
-A layer's cost is a sum of non-negative terms with a physical meaning (a fixed cost, multiply-adds, values moved, values
-gathered under a window), with coefficients of their own for each kind of layer, fitted by non-negative least squares
-on the relative errors of units. A network costs a fixed amount more than its units, and in a network units run
-slower by a factor than in a loop of their own; both are fitted to whole networks. Being a sum over layers the cost
-can be taken in expectation exactly (``tvnjax.latency.expected``).
+A layer's physical cost is a sum of non-negative terms (a fixed cost, multiply-adds, values moved, values gathered under
+a window), with coefficients of their own for each kind of layer, fitted by non-negative least squares on the relative
+errors of units. A network costs a fixed amount more than its units, and in a network units run slower by a factor than
+by themselves; both are fitted to whole networks. What these terms miss is learnt as a factor on every layer
+(``layer_regressor``). Being a sum over layers the cost can be taken in expectation exactly (``expected``).
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import kendalltau
 
+from tvnjax.latency.layer_regressor import LayerRegressor, Program
 from tvnjax.space.network import Conv, Head, Layer, Network, Pool, Unit
 
 _TERMS = ("fixed", "macs", "moved", "gathered")
@@ -71,16 +69,37 @@ def network_features(network: Network) -> np.ndarray:
     return np.sum([unit_features(unit) for unit in network.units], axis=0)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class CostModel:
-    """Predicts milliseconds: ``coefficients`` times features, plus ``network_ms`` for a whole network."""
+    """Milliseconds of layers, and of a network as their sum.
 
-    coefficients: np.ndarray
-    network_ms: float
-    """Cost of a call apart from the units."""
+    Args:
+        coefficients: ``[features]`` of the physical terms.
+        network_ms: cost of a call apart from the units.
+        regressor: factors on the physical costs of layers; ``None`` for the physical costs alone.
+        network_factor: how much longer units take in a network than by themselves; the coefficients are of a network.
+    """
+
+    def __init__(
+        self,
+        coefficients: np.ndarray,
+        network_ms: float,
+        regressor: LayerRegressor | None = None,
+        network_factor: float = 1.0,
+    ):
+        self.coefficients, self.network_ms = coefficients, network_ms
+        self.regressor, self.network_factor = regressor, network_factor
+        self._known: dict[Layer | Head, float] = {}
+
+    def prior_ms(self, layer: Layer | Head) -> float:
+        """Physical cost of a layer."""
+        return float(layer_features(layer) @ self.coefficients)
 
     def layer_ms(self, layer: Layer | Head) -> float:
-        return float(layer_features(layer) @ self.coefficients)
+        if layer not in self._known:
+            learnt = self.regressor is not None and not isinstance(layer, Head)
+            factor = self.regressor.factor(layer) if learnt else 1.0  # type: ignore[union-attr, arg-type]
+            self._known[layer] = self.prior_ms(layer) * factor
+        return self._known[layer]
 
     @property
     def unit_ms(self) -> float:
@@ -89,74 +108,55 @@ class CostModel:
 
     def predict(self, network: Network) -> float:
         """Milliseconds of one clip."""
-        return float(network_features(network) @ self.coefficients) + self.network_ms
+        layers = sum(self.layer_ms(layer) for layer in network.layers())
+        return layers + self.layer_ms(network.head) + len(network.units) * self.unit_ms + self.network_ms
+
+    def program(self, what: Unit | Network) -> Program:
+        """What the regressor sees of a unit or network."""
+        layers = list(what.layers()) if isinstance(what, Network) else what.all_layers
+        return Program.of(layers, [self.prior_ms(layer) for layer in layers])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a model is fitted to, one row a unit or network."""
+    """Measured units and networks, and the milliseconds of each."""
 
-    features: np.ndarray
-    ms: np.ndarray
-    spread_ms: np.ndarray
-    """Distance between the quartiles."""
-    is_network: np.ndarray
-
-    def __getitem__(self, rows: np.ndarray) -> "Measured":
-        return Measured(
-            features=self.features[rows],
-            ms=self.ms[rows],
-            spread_ms=self.spread_ms[rows],
-            is_network=self.is_network[rows],
-        )
+    units: tuple[tuple[Unit, float], ...]
+    networks: tuple[tuple[Network, float], ...]
 
 
-def fit(measured: Measured) -> CostModel:
-    """Fits units, then what a network adds to the sum of its units; a row counts the less the wider its spread."""
-    weight = 1.0 / np.maximum(measured.ms + measured.spread_ms, 1e-3)
-    units, networks = ~measured.is_network, measured.is_network
+def fit(measured: Measured, constants: tuple[float, float, float] | None = None) -> CostModel:
+    """Fits physical terms to units, what a network adds to the sum of its units, then the factors of layers to both.
 
-    def least_squares(rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        w = weight[chosen]
-        return nnls(rows * w[:, None], measured.ms[chosen] * w, maxiter=10_000)[0]
-
-    coefficients = least_squares(measured.features[units], units)
-    sums = measured.features[networks] @ coefficients
-    fixed, factor = least_squares(np.stack([np.ones_like(sums), sums], axis=1), networks)
-    return CostModel(coefficients=factor * coefficients, network_ms=float(fixed))
-
-
-def fit_quality(predicted: Sequence[float], measured: Sequence[float]) -> dict[str, float]:
-    """How well predictions rank and hit: MAPE, share within 10 %, Kendall's tau, mean signed error (parts of 1)."""
-    p, m = np.asarray(predicted, float), np.asarray(measured, float)
-    error = (p - m) / m
-    correlation: Any = kendalltau(p, m) if len(p) > 1 else None
-    return {
-        "mape": float(np.abs(error).mean()),
-        "within_10pct": float((np.abs(error) <= 0.1).mean()),
-        "kendall_tau": 1.0 if correlation is None else float(correlation.statistic),
-        "bias": float(error.mean()),
-        "count": len(p),
-    }
-
-
-def cross_validated(measured: Measured, folds: int = 5) -> np.ndarray:
-    """Predictions of every network by a model fitted without it; units get those of the model fitted to everything.
-
-    Units are fitted in a loop of their own, so theirs is the model's without the factor of a network.
+    Args:
+        measured: at least one unit and two networks.
+        constants: of the regressor, see there.
     """
-    whole = fit(measured)
-    networks = np.flatnonzero(measured.is_network)
-    units = ~measured.is_network
-    factor = _ratio(measured.features[units] @ whole.coefficients, measured.ms[units])
-    predicted = measured.features @ whole.coefficients / factor
-    for fold in range(min(folds, len(networks))):
-        out = np.isin(np.arange(len(predicted)), networks[fold::folds])
-        model = fit(measured[~out])
-        predicted[out] = measured.features[out] @ model.coefficients + model.network_ms
+
+    def least_squares(rows: np.ndarray, ms: np.ndarray) -> np.ndarray:
+        return nnls(rows / ms[:, None], np.ones(len(ms)), maxiter=10_000)[0]
+
+    units, networks = [unit for unit, _ in measured.units], [network for network, _ in measured.networks]
+    units_ms = np.maximum([ms for _, ms in measured.units], 1e-4)
+    networks_ms = np.maximum([ms for _, ms in measured.networks], 1e-4)
+    coefficients = least_squares(np.array([unit_features(unit) for unit in units]), units_ms)
+    sums = np.array([network_features(network) for network in networks]) @ coefficients
+    fixed, factor = least_squares(np.stack([np.ones_like(sums), sums], axis=1), networks_ms)
+    prior = CostModel(factor * coefficients, float(fixed))
+    # What the layers of each took, in a network.
+    targets = [*(factor * units_ms - prior.unit_ms)]
+    targets += [ms - prior.network_ms - len(net.units) * prior.unit_ms for net, ms in zip(networks, networks_ms)]
+    programs = [prior.program(what) for what in [*units, *networks]]
+    regressor = LayerRegressor(programs, targets, constants)
+    return CostModel(prior.coefficients, prior.network_ms, regressor, float(factor))
+
+
+def cross_validated(measured: Measured, constants: tuple[float, float, float], folds: int = 5) -> np.ndarray:
+    """``[networks]``: every network's milliseconds as predicted by a model fitted without it."""
+    predicted = np.zeros(len(measured.networks))
+    for fold in range(min(folds, len(predicted))):
+        out = range(fold, len(predicted), folds)
+        kept = tuple(pair for index, pair in enumerate(measured.networks) if index not in out)
+        model = fit(dataclasses.replace(measured, networks=kept), constants)
+        predicted[out] = [model.predict(measured.networks[index][0]) for index in out]
     return predicted
-
-
-def _ratio(predicted: np.ndarray, measured: np.ndarray) -> float:
-    usable = measured > 0
-    return float(np.median(predicted[usable] / measured[usable])) or 1.0

@@ -1,45 +1,49 @@
-"""Measuring a device for a search space: units and a few whole networks, then the cost model fitted to them."""
+"""Measuring a device for a search space: units and whole networks, and the cost model fitted to them."""
 
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.latency.cost_model import CostModel, network_features, unit_features
+from tvnjax.latency.cost_model import CostModel, Measured, cross_validated, fit
+from tvnjax.latency.covering import covering_genotypes
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
+from tvnjax.latency.gate import Gate
 from tvnjax.latency.measure import Sentinel, measure
-from tvnjax.latency.runtimes import Prepared, Runtime
-from tvnjax.latency.table import Fit, LatencyTable, fit_entries
+from tvnjax.latency.runtimes import Runtime
+from tvnjax.latency.table import Key, LatencyTable
 from tvnjax.latency.timer import Timer
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import HeadKind, Network, Unit
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey, ShapeSpace
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.search_space import search_space
+from tvnjax.space.shapes import ShapeSpace
 
-Key = tuple[str, str]
-"""Kind (``unit`` or ``network``) and key of an entry of the table."""
-
-_BATCH = 16
+_BATCH = 12
 """Programs kept compiled and timed in turns."""
+_POOL = 300
+"""Networks whose units may be measured next."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Profiling:
     """How much is measured before a search."""
 
-    units: int = 60
-    """Distinct units, spread so that every candidate of every choice is met."""
-    networks: int = 12
-    """Whole networks, beside the cheapest and the dearest."""
+    units: int = 80
+    """Distinct units: half spread so that every candidate of every choice is met, half where predictions are least
+    certain."""
+    networks: int = 100
+    """Random whole networks, beside the cheapest and the dearest. The gate rests on them, by cross-validation."""
     repeats: int = 40
-    """Timed calls of each."""
+    """Timed calls of each, and more where the fastest one stays alone."""
 
     def __post_init__(self) -> None:
         if self.units < 10 or self.networks < 3 or self.repeats < 30:
@@ -53,7 +57,15 @@ class Profiling:
 class Profile:
     """What a search knows about the device."""
 
-    fit: Fit
+    model: CostModel
+    gate: Gate
+    """Of the random networks, cross-validated."""
+    margin: float
+    """Relative error that nine in ten cross-validated predictions stay within."""
+    uncertainty: float
+    """Of a unit nobody measured: the median standard deviation, as a part of its milliseconds."""
+    points: tuple[dict[str, Any], ...]
+    """Everything measured: kind, key, measured and predicted milliseconds; networks' predictions cross-validated."""
     expected: ExpectedCost
     """Expected milliseconds of the relaxed space."""
     cheapest: Genotype
@@ -64,6 +76,10 @@ class Profile:
     """Measured: the largest network's latency."""
     networks: tuple[tuple[Network, float], ...]
     """Every whole network of the profile, with its measured milliseconds."""
+    sentinel: Sentinel
+    """What further measurements are compared with, so that they are of the profile's conditions."""
+    environment: dict[str, Any]
+    """Runtime, device, threads, versions."""
     measured: int
     reused: int
     seconds: float
@@ -84,149 +100,170 @@ def profile_space(
     head: HeadKind = "mean",
 ) -> Profile:
     """Measures what the table lacks for a space, fits the cost model, and measures the space's extreme networks."""
-    start = time.monotonic()
-    timer = Timer(repeats=profiling.repeats)
-    count = max(profiling.networks, profiling.units)
-    genotypes = covering_genotypes(shapes, operators, count, np.random.default_rng(0))
-    lowered = [lower(genotype, num_classes, head=head) for genotype in genotypes]
-    units = {unit.key: unit for network in lowered for unit in network.units}
-    chosen = list(units.items())[: profiling.units]
-    wanted: dict[Key, Unit | Network] = {("unit", key): unit for key, unit in chosen}
-    for genotype, network in list(zip(genotypes, lowered))[: profiling.networks]:
-        wanted["network", _network_key(genotype, num_classes, head)] = network
-    missing = [key for key in wanted if key not in table.entries]
-    total = len(missing) + 2
-    sentinel = _sentinel(lowered[0], runtime, table, timer)
-    # In batches, so that an interrupted profile keeps what it has; inside a batch everything is timed in turns.
-    for first in range(0, len(missing), _BATCH):
-        prepared = {}
-        for done, key in enumerate(missing[first : first + _BATCH], first):
-            monitor.progress("profile", done, total, f"{key[0]} {key[1][:48]}")
-            prepared[key] = _prepare(wanted[key], runtime)
-        _measure(table, prepared, wanted, timer, sentinel)
-    keys = set(wanted)
-    model = fit_entries(table.rows(keys)).model
-    measured = len(missing)
-    extremes: dict[str, tuple[Genotype, float]] = {}
-    for done, which in enumerate(("cheapest", "dearest")):
-        monitor.progress("profile", len(missing) + done, total, f"the {which} network")
-        costs = _expected(shapes, operators, num_classes, model, head)
-        genotype = extreme_genotype(costs, which)  # type: ignore[arg-type]
-        key = ("network", _network_key(genotype, num_classes, head))
-        network = lower(genotype, num_classes, head=head)
-        if key not in table.entries:
-            _measure(table, {key: _prepare(network, runtime)}, {key: network}, timer, sentinel)
-            measured += 1
-        wanted[key] = network
-        keys.add(key)
-        extremes[which] = (genotype, table.entries[key].latency_ms)
-    fitted = fit_entries(table.rows(keys))
-    monitor.progress("profile", 1, 1, f"{measured} measured, {len(keys) - measured} known")
-    return Profile(
-        fit=fitted,
-        expected=_expected(shapes, operators, num_classes, fitted.model, head),
-        cheapest=extremes["cheapest"][0],
-        cheapest_ms=extremes["cheapest"][1],
-        dearest=extremes["dearest"][0],
-        dearest_ms=extremes["dearest"][1],
-        networks=tuple(
-            (what, table.entries[key].latency_ms) for key, what in wanted.items() if isinstance(what, Network)
-        ),
-        measured=measured,
-        reused=len(keys) - measured,
-        seconds=time.monotonic() - start,
-    )
+    profiler = _Profiler(shapes, operators, num_classes, runtime, table, profiling, monitor, head)
+    return profiler.run()
 
 
-def covering_genotypes(
-    shapes: ShapeSpace, operators: OperatorChoices, count: int, rng: np.random.Generator
-) -> list[Genotype]:
-    """Networks in which every value of every gene, of shapes and operators, occurs about equally often (a Latin
-    hypercube, over the candidates each plan can have)."""
+class _Profiler:
+    """One profile of a space; everything measured is saved at once, so that an interrupted one goes on where it was."""
 
-    def column(size: int) -> np.ndarray:
-        return rng.permutation(np.arange(count) % size)
+    def __init__(
+        self,
+        shapes: ShapeSpace,
+        operators: OperatorChoices,
+        num_classes: int,
+        runtime: Runtime,
+        table: LatencyTable,
+        profiling: Profiling,
+        monitor: Monitor,
+        head: HeadKind,
+    ):
+        self._space, self._num_classes = (shapes, operators), num_classes
+        self._head: HeadKind = head
+        self._constants: Any = None
+        self._runtime, self._table, self._profiling, self._monitor = runtime, table, profiling, monitor
+        self._timer = Timer(repeats=profiling.repeats)
+        self._wanted: dict[Key, Unit | Network] = {}
+        self._total = profiling.units + profiling.networks + 2
+        self._measured, self._start = 0, time.monotonic()
 
-    sizes = {key: column(len(shapes.values(key))) for key in shapes.keys}
-    orders = [{gene: rng.permutation(count) for gene in GENES} for _ in shapes.choices.blocks]
-    genotypes = []
-    for row in range(count):
-        plan = relax_plan(_plan(shapes, {key: int(values[row]) for key, values in sizes.items()}), operators)
-        chosen = []
-        for block, genes in zip(plan.blocks, orders):
-            indices = {}
-            for gene in GENES:
-                legal = np.flatnonzero(block.legal(gene))
-                index = int(legal[genes[gene][row] % len(legal)]) if gene in block.active else block.default(gene)
-                indices[gene] = index
-            chosen.append(indices)
-        genotypes.append(plan.decode(tuple(chosen)))
-    return genotypes
+    def run(self) -> Profile:
+        profiling, rng = self._profiling, np.random.default_rng(0)
+        covering = [self._lower(g) for g in covering_genotypes(*self._space, max(profiling.units, 16), rng)]
+        self._sentinel = self._make_sentinel(covering[0])
+        space = search_space(*self._space)
+        drawn: dict[str, Network] = {}
+        # A small space may not hold as many different networks.
+        for _ in range(20 * profiling.networks):
+            if len(drawn) == profiling.networks:
+                break
+            genotype = space.sample(rng)
+            drawn.setdefault(self._network_key(genotype), self._lower(genotype))
+        units = {unit.key: unit for network in covering for unit in network.units}
+        first = list(units.items())[: (profiling.units + 1) // 2]
+        self._measure({("unit", key): unit for key, unit in first})
+        self._measure({("network", key): network for key, network in drawn.items()})
+        pool = covering + [self._lower(space.sample(rng)) for _ in range(_POOL)]
+        units |= {unit.key: unit for network in pool for unit in network.units}
+        while missing := profiling.units - sum(kind == "unit" for kind, _ in self._wanted):
+            unmeasured = [(key, unit) for key, unit in units.items() if ("unit", key) not in self._wanted]
+            if not unmeasured:
+                break
+            model = self._model()
+            assert model.regressor is not None
+            programs = [model.program(unit) for _, unit in unmeasured]
+            chosen = model.regressor.least_known(programs, min(missing, _BATCH))
+            self._measure({("unit", unmeasured[index][0]): unmeasured[index][1] for index in chosen})
+        random = [("network", key) for key in drawn]
+        extremes = {which: self._extreme(which) for which in ("cheapest", "dearest")}
+        return self._profile(random, extremes, list(units.values()))
 
-
-def _plan(shapes: ShapeSpace, indices: Mapping[ShapeKey, int]) -> Plan:
-    """The plan of given values; the longest frame stride that fits where the one asked for does not."""
-
-    def value(gene: str, block: int | None = None) -> int:
-        key = ShapeKey(gene, block)
-        return shapes.values(key)[indices[key]]
-
-    frames, stride = value("num_frames"), value("frame_stride")
-    fitting = [s for s, fits in zip(shapes.choices.frame_stride, shapes.legal_strides(frames)) if fits]
-    return shapes.canonical(
-        Plan(
-            image_size=value("image_size"),
-            num_frames=frames,
-            frame_stride=stride if stride in fitting else max(fitting),
-            blocks=tuple(
-                BlockPlan(**{gene: value(gene, index) for gene in BLOCK_SHAPE_GENES})
-                for index in range(value("num_blocks"))
+    def _profile(
+        self, random: Sequence[Key], extremes: Mapping[str, tuple[Genotype, float]], units: Sequence[Unit]
+    ) -> Profile:
+        self._monitor.progress("profile", 1, 1, "fitting")
+        samples = self._samples()
+        model = fit(samples)
+        assert model.regressor is not None
+        predicted = cross_validated(samples, model.regressor.constants)
+        keys = [key for key in self._wanted if key[0] == "network"]
+        by_key = dict(zip(keys, predicted))
+        ms = {key: self._table.entries[key].latency_ms for key in self._wanted}
+        networks = [self._wanted[key] for key in random]
+        errors = [abs(by_key[key] - ms[key]) / ms[key] for key in random]
+        unmeasured = [model.program(unit) for unit in units if ("unit", unit.key) not in self._wanted]
+        unsure = model.regressor.uncertainty(unmeasured) if unmeasured else np.zeros(1)
+        points = []
+        for (kind, key), what in self._wanted.items():
+            guess = by_key[kind, key] if kind == "network" else self._unit_ms(model, what)
+            points.append({"kind": kind, "key": key, "measured_ms": ms[kind, key], "predicted_ms": float(guess)})
+        known = len(self._wanted) - self._measured
+        self._monitor.progress("profile", 1, 1, f"{self._measured} measured, {known} known")
+        return Profile(
+            model=model,
+            gate=Gate.of(
+                [by_key[key] for key in random], [ms[key] for key in random], [network.macs for network in networks]
             ),
+            margin=float(np.quantile(errors, 0.9)),
+            uncertainty=float(np.median(unsure)),
+            points=tuple(points),
+            expected=self._expected(model),
+            cheapest=extremes["cheapest"][0],
+            cheapest_ms=extremes["cheapest"][1],
+            dearest=extremes["dearest"][0],
+            dearest_ms=extremes["dearest"][1],
+            networks=tuple((what, ms[key]) for key, what in self._wanted.items() if isinstance(what, Network)),
+            sentinel=self._sentinel,
+            environment=self._table.environment,
+            measured=self._measured,
+            reused=known,
+            seconds=time.monotonic() - self._start,
         )
-    )
 
+    def _unit_ms(self, model: CostModel, unit: Any) -> float:
+        """A unit as it is measured, by itself: without the factor that it takes longer inside a network."""
+        inside = sum(model.layer_ms(layer) for layer in unit.all_layers) + model.unit_ms
+        return inside / model.network_factor
 
-def _expected(
-    shapes: ShapeSpace, operators: OperatorChoices, num_classes: int, model: CostModel, head: HeadKind
-) -> ExpectedCost:
-    return ExpectedCost(
-        shapes,
-        operators,
-        num_classes,
-        model.layer_ms,
-        unit_cost=model.unit_ms,
-        constant=model.network_ms,
-        head=head,
-    )
+    def _measure(self, wanted: Mapping[Key, Unit | Network]) -> None:
+        """Measures what the table lacks, in batches that are timed in turns, and saved each."""
+        self._wanted |= wanted
+        missing = [key for key in wanted if key not in self._table.entries]
+        for first in range(0, len(missing), _BATCH):
+            prepared = {}
+            for key in missing[first : first + _BATCH]:
+                done = len(self._wanted) - len(missing) + first + len(prepared)
+                self._monitor.progress("profile", done, self._total, f"{key[0]} {key[1][:48]}")
+                what = wanted[key]
+                make = self._runtime.unit if isinstance(what, Unit) else self._runtime.network
+                prepared[key] = make(what)  # type: ignore[arg-type]
+            for key, measured in measure(prepared, self._timer, self._sentinel).items():
+                self._table.add(key, measured)
+            self._table.save()
+            self._measured += len(prepared)
 
+    def _make_sentinel(self, network: Network) -> Sentinel:
+        """The network all of a table's entries are compared with; its own latency is measured once, and kept."""
+        prepared = self._runtime.network(network)
+        key = ("sentinel", " | ".join(unit.key for unit in network.units))
+        if key not in self._table.entries:
+            self._table.add(key, measure({"network": prepared}, self._timer)["network"])
+            self._table.save()
+        return Sentinel(call=prepared.call, reference_ms=self._table.entries[key].latency_ms)
 
-def _prepare(what: Unit | Network, runtime: Runtime) -> Prepared:
-    return runtime.unit(what) if isinstance(what, Unit) else runtime.network(what)
+    def _extreme(self, which: Any) -> tuple[Genotype, float]:
+        genotype = extreme_genotype(self._expected(self._model()), which)
+        key = ("network", self._network_key(genotype))
+        self._measure({key: self._lower(genotype)})
+        return genotype, self._table.entries[key].latency_ms
 
+    def _model(self) -> CostModel:
+        """A model of what is measured so far; the regressor's constants are chosen once, and again in the end."""
+        model = fit(self._samples(), self._constants)
+        assert model.regressor is not None
+        self._constants = model.regressor.constants
+        return model
 
-def _sentinel(network: Network, runtime: Runtime, table: LatencyTable, timer: Timer) -> Sentinel:
-    """The network all of a table's entries are compared with; its own latency is measured once, and kept."""
-    prepared = runtime.network(network)
-    key = ("sentinel", " | ".join(unit.key for unit in network.units))
-    if key not in table.entries:
-        table.add(key, network_features(network), measure({"network": prepared}, timer)["network"])
-        table.save()
-    return Sentinel(call=prepared.call, reference_ms=table.entries[key].latency_ms)
+    def _samples(self) -> Measured:
+        pairs = [(what, self._table.entries[key].latency_ms) for key, what in self._wanted.items()]
+        return Measured(
+            units=tuple((what, ms) for what, ms in pairs if isinstance(what, Unit)),
+            networks=tuple((what, ms) for what, ms in pairs if isinstance(what, Network)),
+        )
 
+    def _expected(self, model: CostModel) -> ExpectedCost:
+        return ExpectedCost(
+            *self._space,
+            self._num_classes,
+            model.layer_ms,
+            unit_cost=model.unit_ms,
+            constant=model.network_ms,
+            head=self._head,
+        )
 
-def _measure(
-    table: LatencyTable,
-    prepared: Mapping[Key, Prepared],
-    wanted: Mapping[Key, Unit | Network],
-    timer: Timer,
-    sentinel: Sentinel,
-) -> None:
-    for key, measured in measure(prepared, timer, sentinel).items():
-        what = wanted[key]
-        features = unit_features(what) if isinstance(what, Unit) else network_features(what)
-        table.add(key, features, measured)
-    table.save()
+    def _lower(self, genotype: Genotype) -> Network:
+        return lower(genotype, self._num_classes, head=self._head)
 
-
-def _network_key(genotype: Genotype, num_classes: int, head: HeadKind) -> str:
-    return f"{genotype_id(genotype)} {num_classes} classes" + ("" if head == "mean" else f" {head}")
+    def _network_key(self, genotype: Genotype) -> str:
+        head = "" if self._head == "mean" else f" {self._head}"
+        return f"{genotype_id(genotype)} {self._num_classes} classes{head}"
