@@ -152,6 +152,22 @@ def test_a_damaged_table_is_moved_aside_and_never_used(profiled, tmp_path):
         assert (tmp_path / "table.damaged").read_text() == text
 
 
+def test_a_busy_first_minute_does_not_stay_in_the_table(tmp_path):
+    def measured(ms, drift):
+        return Measurement(latency_ms=ms, median_ms=ms, iqr_ms=0.0, repeats=30, compile_seconds=0.0, drift=drift)
+
+    table = LatencyTable(tmp_path / "table.json", XLA)
+    table.add(("sentinel", "s"), measured(2.0, 1.0))
+    table.add(("unit", "busy"), measured(6.0, 1.0))
+    table.add(("unit", "quiet"), measured(8.0, 0.5))
+    table.settle()
+    assert {key[1]: entry.latency_ms for key, entry in table.entries.items()} == {"s": 1.0, "busy": 3.0, "quiet": 4.0}
+    assert min(entry.drift for entry in table.entries.values()) == 1
+    before = dict(table.entries)
+    table.settle()
+    assert table.entries == before
+
+
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(InvalidInputError, match=r"can be written.*TVNJAX_CACHE"):

@@ -10,7 +10,8 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run:run_command", "PRESET [options]", "search, retrain, compare; leaves a run directory with report.html"),
-    "profile": ("profile:profile_command", "PRESET [options]", "measure this device for a preset's search space"),
+    "profile": ("profile:profile_command", "[PRESET] [options]", "measure a runtime for a preset's search space"),
+    "measure": ("measure:measure_command", "GENOTYPE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
     "export": (
         "export:export_command",

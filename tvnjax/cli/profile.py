@@ -12,7 +12,7 @@ from tvnjax.cli.options import parse_preset
 from tvnjax.config import RunConfig
 from tvnjax.core.errors import InvalidInputError
 
-DEFAULT_PRESET, DEFAULT_CLASSES = "clips", 10
+DEFAULT_PRESET = "clips"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ def profile_command(argv: list[str]) -> int:
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.latency.gate import Gate
+    from tvnjax.latency.profile import DEFAULT_CLASSES
     from tvnjax.problem import profile_device, space_and_classes
     from tvnjax.verification import verify_random
 

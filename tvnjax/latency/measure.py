@@ -7,9 +7,11 @@ reference network's in the same turns: a clock that runs slower, or a machine th
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.timer import Timer, Timing
 from tvnjax.space.network import Network
@@ -110,6 +112,55 @@ def _steady_times(calls: Mapping[Any, Callable[[], Any]], timer: Timer) -> dict[
 def measure_network(network: Network, runtime: Runtime, timer: Timer, sentinel: Sentinel | None = None) -> Measurement:
     """Compiles a network and times one forward pass of one clip."""
     return measure({"network": runtime.network(network)}, timer, sentinel)["network"]
+
+
+def measure_networks(networks: Mapping[str, Network], runtime: Runtime, timer: Timer) -> list[dict[str, Any]]:
+    """Times networks in turns, and counts them.
+
+    Returns:
+        A row for each: name, latency_ms, median_ms, iqr_ms, repeats, outliers, compile_seconds, allocated_mb (of the
+        compiled program, where the runtime tells), memory_mb (counted), params, macs, and the clip: batch, num_frames,
+        image_size, dtype.
+
+    Raises:
+        InvalidInputError: a network needs more memory than there is.
+    """
+    for name, network in networks.items():
+        check_memory(name, network)
+    prepared = {name: runtime.network(network) for name, network in networks.items()}
+    rows = []
+    for name, measured in measure(prepared, timer).items():
+        network, values = networks[name], dataclasses.asdict(measured)
+        del values["drift"]
+        shape = network.input_shape
+        counted = {"memory_mb": memory_mb(network), "params": network.params, "macs": network.macs}
+        clip = {"batch": 1, "num_frames": shape.t, "image_size": shape.h, "dtype": "float32"}
+        rows.append({"name": name, **values, "allocated_mb": prepared[name].allocated_mb, **counted, **clip})
+    return rows
+
+
+def check_memory(name: str, network: Network) -> None:
+    """Refuses a network whose weights and largest layer alone are more than the machine has free.
+
+    Raises:
+        InvalidInputError: it is too large.
+    """
+    needed, free = memory_mb(network), _free_mb()
+    if free is not None and needed > free:
+        raise InvalidInputError(
+            f"a network fits the memory that is free, {free:,.0f} MiB here; {name} needs at least {needed:,.0f} MiB: "
+            "give it fewer frames, a smaller image or fewer filters"
+        )
+
+
+def _free_mb() -> float | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return None
 
 
 def make_sentinel(network: Network, anchor: Network, anchor_ms: float, runtime: Runtime, timer: Timer) -> Sentinel:

@@ -20,7 +20,7 @@ from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.table import Key, LatencyTable
 from tvnjax.latency.timer import Timer
 from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
+from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import HeadKind, Network, Unit
 from tvnjax.space.relaxed import OperatorChoices
@@ -31,6 +31,21 @@ _BATCH = 12
 """Programs kept compiled and timed in turns."""
 _POOL = 300
 """Networks whose units may be measured next."""
+
+REFERENCE = Genotype(
+    image_size=32,
+    num_frames=8,
+    blocks=tuple(
+        Block(
+            spatial_type="std", spatial_kernel=3, spatial_stride=2, temporal_type="1d", temporal_kernel=3, filters=width
+        )
+        for width in (16, 32, 48)
+    ),
+)
+"""The sentinel of every table: a plain network of middling size."""
+
+DEFAULT_CLASSES = 10
+"""Of the sentinel, and of networks that are profiled without data."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,7 +145,7 @@ class _Profiler:
     def run(self) -> Profile:
         profiling, rng = self._profiling, np.random.default_rng(0)
         covering = [self._lower(g) for g in covering_genotypes(*self._space, max(profiling.units, 16), rng)]
-        self._sentinel = self._make_sentinel(covering[0])
+        self._make_sentinel()
         space = search_space(*self._space)
         drawn: dict[str, Network] = {}
         # A small space may not hold as many different networks.
@@ -219,17 +234,22 @@ class _Profiler:
                 prepared[key] = make(what)  # type: ignore[arg-type]
             for key, measured in measure(prepared, self._timer, self._sentinel).items():
                 self._table.add(key, measured)
+            self._table.settle()
             self._table.save()
             self._measured += len(prepared)
 
-    def _make_sentinel(self, network: Network) -> Sentinel:
-        """The network all of a table's entries are compared with; its own latency is measured once, and kept."""
-        prepared = self._runtime.network(network)
-        key = ("sentinel", " | ".join(unit.key for unit in network.units))
-        if key not in self._table.entries:
-            self._table.add(key, measure({"network": prepared}, self._timer)["network"])
+    @property
+    def _sentinel(self) -> Sentinel:
+        """Its reference is the quietest moment so far."""
+        return Sentinel(call=self._reference.call, reference_ms=self._table.entries[self._sentinel_key].latency_ms)
+
+    def _make_sentinel(self) -> None:
+        """The network all of a table's entries are compared with, whatever space they are of."""
+        self._reference = self._runtime.network(lower(REFERENCE, DEFAULT_CLASSES))
+        self._sentinel_key = ("sentinel", genotype_id(REFERENCE))
+        if self._sentinel_key not in self._table.entries:
+            self._table.add(self._sentinel_key, measure({"network": self._reference}, self._timer)["network"])
             self._table.save()
-        return Sentinel(call=prepared.call, reference_ms=self._table.entries[key].latency_ms)
 
     def _extreme(self, which: Any) -> tuple[Genotype, float]:
         genotype = extreme_genotype(self._expected(self._model()), which)

@@ -1,0 +1,95 @@
+"""``tvnjax measure``."""
+
+import csv
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from tvnjax.cli.options import parse_command
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.runtimes import RuntimeName
+from tvnjax.space.network import HeadKind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """Compiles whole networks and times one clip, all in turns."""
+
+    genotypes: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Files of genotypes, as a run leaves them in genotypes/."""
+    runtime: RuntimeName = "xla"
+    threads: int | None = None
+    """Default: 1 for LiteRT and ONNX Runtime; for XLA all cores of the process."""
+    device: str | None = None
+    """Of XLA: cpu, gpu, tpu. Default: JAX's first."""
+    classes: int = 10
+    """Of the networks."""
+    head: HeadKind = "mean"
+    """How a clip's scores are pooled."""
+    repeats: int = 100
+    """Timed calls of each, and more where the fastest one stays alone."""
+    format: Literal["table", "json", "csv"] = "table"
+
+    def __post_init__(self) -> None:
+        if not self.genotypes:
+            raise InvalidInputError("measure names at least one genotype's file; got none")
+        if self.classes < 2 or self.repeats < 30:
+            raise InvalidInputError(
+                f"classes is 2 or above and repeats 30 or above; got {self.classes} and {self.repeats}"
+            )
+
+
+def measure_command(argv: list[str]) -> int:
+    options = parse_command(MeasureOptions, argv, prog="tvnjax measure")
+    from tvnjax.core.environment import environment, use_compilation_cache
+    from tvnjax.export.export_network import read_genotype
+    from tvnjax.latency.measure import LATENCY_RULE, measure_networks
+    from tvnjax.latency.runtimes import load_runtime
+    from tvnjax.latency.timer import Timer
+    from tvnjax.space.lowering import lower
+    from tvnjax.space.network import COUNTING_RULE
+
+    use_compilation_cache()
+    runtime = load_runtime(options.runtime, options.threads, options.device)
+    networks = {str(path): lower(read_genotype(path), options.classes, head=options.head) for path in options.genotypes}
+    rows = measure_networks(networks, runtime, Timer(repeats=options.repeats))
+    rules = {"latency": LATENCY_RULE, "counting": COUNTING_RULE}
+    where = environment() | runtime.description
+    if options.format == "json":
+        print(json.dumps({"networks": rows, "rules": rules, "environment": where}, indent=1))
+    elif options.format == "csv":
+        writer = csv.DictWriter(sys.stdout, fieldnames=[*rows[0], "runtime", "device", "threads"])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row | {key: where[key] for key in ("runtime", "device", "threads")})
+    else:
+        _print_table(rows, where, rules)
+    return 0
+
+
+def _print_table(rows: list[dict[str, Any]], where: dict[str, Any], rules: dict[str, str]) -> None:
+    threads = f"{where['threads']} thread{'s' * (where['threads'] > 1)}"
+    title = f"{where['runtime']} {where['runtime_version']}, {where['processor']}, {threads}"
+    table = Table("genotype", "ms", "median", "IQR", "calls", "MiB", "params", "multiply-adds", title=title)
+    for row in rows:
+        table.add_row(
+            row["name"],
+            f"{row['latency_ms']:.3g}",
+            f"{row['median_ms']:.3g}",
+            f"{row['iqr_ms']:.2g}",
+            f"{row['repeats']}",
+            f"{row['allocated_mb'] or row['memory_mb']:.3g}",
+            f"{row['params']:,}",
+            f"{row['macs']:,}",
+        )
+    console = Console()
+    console.print(table)
+    allocated = rows[0]["allocated_mb"] is not None
+    memory = "MiB: what the compiled program allocates" if allocated else "MiB: counted, weights and largest layer"
+    console.print(f"ms: {rules['latency']}. {memory}. {rules['counting']}.", style="dim")
