@@ -14,7 +14,7 @@ from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
 from tvnjax.export.export_network import export_network, read_genotype
-from tvnjax.export.formats import optional_package
+from tvnjax.export.optional import optional_package
 from tvnjax.export.run_file import run_file
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
@@ -24,7 +24,7 @@ from tvnjax.space.lowering import lower
 CLASSES = ["blue", "green", "red"]
 NEEDS = {
     "stablehlo": ("flatbuffers",),
-    "onnx": ("jax2onnx", "onnxruntime"),
+    "onnx": ("onnx", "onnxruntime"),
     "tflite": ("litert_converter", "ai_edge_litert"),
 }
 GENOTYPE = Genotype(

@@ -41,7 +41,7 @@ def test_each_line_fails_by_itself(predicted, words):
 
 def test_selected_networks_count_for_the_bias_only():
     high = gate(MEASURED, ([1.04 * ms for ms in MEASURED[:30]], MEASURED[:30]))
-    assert high.failures == ["mean signed error of selected networks 4.0%, \u00b13% asked"]
+    assert high.failures == ["mean signed error of selected networks +4.0%, within \u00b13% asked"]
     shuffled = gate(MEASURED, (MEASURED[:30], MEASURED[:30][::-1]))
     assert all("Kendall" not in failure for failure in shuffled.failures)
 

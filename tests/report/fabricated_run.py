@@ -241,6 +241,18 @@ def _results(strategies: list[dict[str, Any]], shapes: ShapeSpace, space: Search
         "strategies": strategies,
         "reference": {"largest_ms": 14.31, "smallest_ms": 1.92, "budget_rule": "0.42 of the largest network's latency"},
         "counting_rule": COUNTING_RULE,
+        "latency_gate": {
+            "mape": 0.052,
+            "within_10pct": 0.9,
+            "kendall_tau": 0.87,
+            "bias": -0.018,
+            "count": 120,
+            "flops_kendall_tau": 0.71,
+            "selected": {"mape": 0.04, "within_10pct": 0.95, "kendall_tau": 0.6, "bias": 0.012, "count": 33},
+            "passes": False,
+            "failures": ["Kendall's tau 0.87, at least 0.90 asked"],
+            "too_few": [],
+        },
         "latency_rule": "one clip, float32, XLA on the CPU, median of 50 repeats after 10 to warm up",
         "data": {
             "name": "procedural motion",

@@ -101,7 +101,7 @@ def test_the_table_has_the_numbers_of_the_results(finished: Path) -> None:
         ("top-1, test (%)", "top1", 100, 1),
         ("top-5, test (%)", "top5", 100, 1),
         ("measured latency (ms)", "latency_ms", 1, 2),
-        ("its spread (ms)", "latency_iqr_ms", 1, 2),
+        ("spread of the calls (ms)", "latency_iqr_ms", 1, 2),
         ("predicted latency (ms)", "predicted_ms", 1, 2),
         ("budget (ms)", "budget_ms", 1, 2),
         ("parameters", "params", 1, 0),
@@ -169,6 +169,26 @@ def test_a_network_over_its_budget_is_named_at_the_top(tmp_path: Path) -> None:
     assert f"Over budget: the network of random, seed 0 ({identity}) takes 7.50 ms measured, 6.00 ms allowed" in top
     assert "125.0 %" in top and "No network is over" not in top
     assert "No strategy found a network that was retrained, measured and within its budget." in top
+
+
+def test_a_missed_latency_gate_is_named_at_the_top_and_a_kept_one_too(tmp_path: Path) -> None:
+    def page_with(**changes: object) -> str:
+        directory = tmp_path / str(len(list(tmp_path.iterdir())))
+        make_run(directory)
+        results = json.loads((directory / "results.json").read_text(encoding="utf-8"))
+        results["latency_gate"] |= changes
+        (directory / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        write_report(directory)
+        return (directory / "report.md").read_text(encoding="utf-8")
+
+    missed = page_with()
+    assert "miss the gate: Kendall's tau 0.87, at least 0.90 asked. Only measured ones count." in missed
+    assert missed.index("miss the gate") < missed.index("most accurate network") + 2000
+    table = rows(missed)
+    assert table["mean absolute error"][:2] == ["5.2%", "4.0%"] and table["networks"][:2] == ["120", "33"]
+    assert "keep the gate, on random and on chosen" in page_with(failures=[])
+    few = ["8 random networks, 100 asked"]
+    assert "keep the gate; it rests on fewer networks than asked (8 random" in page_with(failures=few, too_few=few)
 
 
 def test_the_headline_names_the_winner_and_what_weakens_it(finished: Path) -> None:

@@ -44,7 +44,9 @@ def test_the_filter_refuses_what_is_over_a_counted_budget_unmeasured():
 
     free = Free(coefficients=jnp.zeros(1), network_ms=0.0)
     budget = Budget(ms=1.0, params=NETWORK.params - 1)
-    check = RuntimeFilter(budget=budget, model=free, margin=0.1, lower=lambda g: lower(g, 4), timer=NoTimer()).check
+    check = RuntimeFilter(
+        budget=budget, model=free, margin=0.1, lower=lambda g: lower(g, 4), runtime=NoTimer(), timer=NoTimer()
+    ).check
     verdict, _ = check(GENOTYPE)
     assert not verdict.feasible and "parameters" in (verdict.reason or "") and verdict.latency_ms is None
 

@@ -45,6 +45,22 @@ class Limit:
     def holds(self, value: float) -> bool:
         return (self.most is None or abs(value) <= self.most) and (self.least is None or value >= self.least)
 
+    def words(self, value: float) -> str:
+        """A value as it is written."""
+        if self.key == "kendall_tau":
+            return f"{value:.2f}"
+        return f"{value:+.1%}" if self.key == "bias" else f"{value:.1%}"
+
+    @property
+    def asked(self) -> str:
+        if self.least is not None:
+            return f"at least {self.least:.2f}" if self.key == "kendall_tau" else f"at least {self.least:.0%}"
+        return f"within ±{self.most:.0%}" if self.key == "bias" else f"at most {self.most:.0%}"
+
+    def missed(self, value: float) -> str:
+        """A failure in words."""
+        return f"{self.label} {self.words(value)}, {self.asked} asked"
+
 
 LIMITS = (
     Limit(key="mape", label="mean absolute error", most=0.08),
@@ -84,19 +100,21 @@ class Gate:
         )
 
     @property
+    def too_few(self) -> list[str]:
+        """Which counts are below what a gate rests on, in words."""
+        counts = [("random", self.random["count"], RANDOM_NETWORKS)]
+        if self.selected is not None:
+            counts.append(("selected", self.selected["count"], SELECTED_NETWORKS))
+        return [f"{count:.0f} {kind} networks, {asked} asked" for kind, count, asked in counts if count < asked]
+
+    @property
     def failures(self) -> list[str]:
         """The lines that are not kept, in words; too few networks is one of them."""
-        failed = [
-            _failure(limit, self.random[limit.key]) for limit in LIMITS if not limit.holds(self.random[limit.key])
-        ]
-        if self.random["count"] < RANDOM_NETWORKS:
-            failed.append(f"{self.random['count']:.0f} random networks, {RANDOM_NETWORKS} asked")
-        if self.selected is not None:
-            if not BIAS.holds(self.selected["bias"]):
-                failed.append(_failure(BIAS, self.selected["bias"]))
-            if self.selected["count"] < SELECTED_NETWORKS:
-                failed.append(f"{self.selected['count']:.0f} selected networks, {SELECTED_NETWORKS} asked")
-        return failed
+        random = self.random
+        failed = [limit.missed(random[limit.key]) for limit in LIMITS if not limit.holds(random[limit.key])]
+        if self.selected is not None and not BIAS.holds(self.selected["bias"]):
+            failed.append(BIAS.missed(self.selected["bias"]))
+        return failed + self.too_few
 
     @property
     def passes(self) -> bool:
@@ -110,13 +128,5 @@ class Gate:
             "selected": self.selected,
             "passes": self.passes,
             "failures": self.failures,
+            "too_few": self.too_few,
         }
-
-
-def _failure(limit: Limit, value: float) -> str:
-    if limit.most is not None:
-        sign = "±" if limit.key == "bias" else "at most "
-        return f"{limit.label} {value:.1%}, {sign}{limit.most:.0%} asked"
-    if limit.key == "kendall_tau":
-        return f"{limit.label} {value:.2f}, at least {limit.least:.2f} asked"
-    return f"{limit.label} {value:.0%}, at least {limit.least:.0%} asked"

@@ -148,28 +148,30 @@ def latency_figures(record: RunRecord) -> list[Part]:
             predicted_measured(record),
             "The dashed line is a perfect prediction, the band ±10 %.",
             lambda: (
-                f"Predicted against measured latency of {len(points['unit'])} units and "
-                f"{len(points['network'])} networks, logarithmic axes."
+                f"Predicted against measured latency of {len(points['unit'])} units, {len(points['network'])} random "
+                f"networks and {len(points['selected'])} that searches chose, logarithmic axes."
             ),
             "this run has no 'profile' event with points",
         ),
     ]
     profiles = record.select("profile")
-    fit = profiles[-1].get("fit") if profiles else None
-    if isinstance(fit, dict):
-        known = number(fit, "count")
-        on = f" on {known:,.0f} networks" if known is not None else ""
+    gate = record.mapping("latency_gate") or (profiles[-1].get("fit") if profiles else None)
+    if isinstance(gate, dict) and gate:
         words = (
-            f"The fit of the latency model{on}, beside what is asked of it on at least 100 random networks. Where it "
-            "is not met, only measured latencies count."
+            "What is asked of predicted latencies, and how far they keep it. Random networks were each predicted by a "
+            "model that had not seen it; to networks the searches chose no model was fitted. Where the gate is missed "
+            "only measured latencies count; of the networks in the result they are measured in any case."
         )
-        parts += [Paragraph(text=words), tables.latency_gate(fit)]
+        parts += [Paragraph(text=words), tables.latency_gate(gate)]
     if profiles:
         measured, reused, took = (number(profiles[-1], key) for key in ("measured", "reused", "took_s"))
         if measured is not None:
             again = f", {reused:,.0f} were known already" if reused else ""
             time = f" in {took:,.0f} s" if took is not None else ""
-            parts.append(Paragraph(text=f"{measured:,.0f} units were measured{time}{again}."))
+            parts.append(Paragraph(text=f"{measured:,.0f} units and networks were measured{time}{again}."))
+        unsure = number(profiles[-1], "uncertainty")
+        if unsure is not None:
+            parts.append(Paragraph(text=f"A unit that was not measured is known to ±{100 * unsure:.1f} % (median)."))
     return parts
 
 

@@ -23,6 +23,7 @@ def headline(record: RunRecord) -> list[Part]:
         Paragraph(text=_finding(record), strong=True),
         *([Paragraph(text=others)] if (others := _others(record)) else []),
         *_budget_lines(record),
+        *_latency_gate(record),
         *([Callout(level="alert", lines=tuple(lost))] if (lost := _collapsed(record)) else []),
         *([Callout(lines=tuple(cautions))] if (cautions := _cautions(record)) else []),
     ]
@@ -100,6 +101,22 @@ def _budget_lines(record: RunRecord) -> list[Part]:
         if r.top1 is None:
             alerts.append(f"No accuracy for {r.name}, seed {r.seed}: {r.error or 'no reason is recorded'}")
     return [*fine, *([Callout(level="alert", lines=tuple(alerts))] if alerts else [])]
+
+
+def _latency_gate(record: RunRecord) -> list[Part]:
+    """Whether predicted latencies can be believed; nothing for a run that did not ask."""
+    gate = record.mapping("latency_gate")
+    failures, few = gate.get("failures"), gate.get("too_few")
+    if not isinstance(failures, list) or not isinstance(few, list):
+        return []
+    missed = [str(failure) for failure in failures if failure not in few]
+    short = f"; it rests on fewer networks than asked ({'; '.join(map(str, few))})" if few else ""
+    if missed:
+        text = f"Predicted latencies miss the gate: {'; '.join(missed)}{short}. Only measured ones count."
+        return [Callout(level="alert", lines=(text,))]
+    if few:
+        return [Callout(lines=(f"Predicted latencies keep the gate{short}.",))]
+    return [Callout(level="fine", lines=("Predicted latencies keep the gate, on random and on chosen networks.",))]
 
 
 def _counted(result: StrategyResult) -> list[str]:

@@ -1,4 +1,4 @@
-"""Predicted against measured latency, units and whole networks apart."""
+"""Predicted against measured latency: units, random networks, and networks the searches proposed."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 from tvnjax.report.figures.canvas import FAINT, INK, WIDTH, new_figure, plain_log_axis
 from tvnjax.report.record import RunRecord, number
 
-KINDS = ("unit", "network")
+KINDS = {"unit": "Units", "network": "Random networks", "selected": "Networks searches chose"}
 
 
 def profile_points(record: RunRecord) -> dict[str, np.ndarray]:
-    """For units and networks, float [points, 2] of measured and predicted milliseconds, both above zero."""
+    """For each of ``KINDS``, float [points, 2] of measured and predicted milliseconds, both above zero."""
     found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
-    for event in record.select("profile"):
+    for event in [*record.select("profile"), *record.select("gate")]:
         points = event.get("points")
         for point in points if isinstance(points, list) else []:
             if not isinstance(point, dict) or point.get("kind") not in KINDS:
@@ -29,15 +29,14 @@ def predicted_measured(record: RunRecord) -> Figure | None:
     points = profile_points(record)
     if not any(map(len, points.values())):
         return None
-    figure = new_figure(WIDTH, 340)
-    for axes, kind in zip(figure.subplots(1, 2), KINDS):
+    figure = new_figure(WIDTH, 300)
+    for axes, kind in zip(figure.subplots(1, len(KINDS)), KINDS):
         _draw_kind(axes, kind, points[kind])
     return figure
 
 
 def _draw_kind(axes: Axes, kind: str, points: np.ndarray) -> None:
-    title = "Units" if kind == "unit" else "Whole networks"
-    axes.set(title=f"{title} ({len(points)})", xlabel="measured (ms)", ylabel="predicted (ms)")
+    axes.set(title=f"{KINDS[kind]} ({len(points)})", xlabel="measured (ms)", ylabel="predicted (ms)")
     if not len(points):
         axes.text(0.5, 0.5, "none in this run", transform=axes.transAxes, ha="center", color=FAINT)
         axes.set(xticks=[], yticks=[])

@@ -1,0 +1,85 @@
+"""Every runtime prepares networks and units that can be timed; what cannot be had is refused in a sentence."""
+
+import importlib.util
+
+import jax
+import numpy as np
+import pytest
+
+from tvnjax.core.environment import fingerprint
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.measure import check_memory, measure, measure_networks
+from tvnjax.latency.runtimes import load_runtime
+from tvnjax.latency.timer import Timer
+from tvnjax.space.genotype import Block, Genotype
+from tvnjax.space.lowering import lower
+
+PACKAGES = {"xla": (), "litert": ("ai_edge_litert", "litert_converter"), "onnxruntime": ("onnx", "onnxruntime")}
+SMALL, LARGE = (
+    lower(
+        Genotype(image_size=size, num_frames=4, blocks=(Block(filters=8, temporal_kernel=3, squeeze=0.25),) * 2),
+        num_classes=3,
+    )
+    for size in (8, 32)
+)
+
+
+@pytest.fixture(params=PACKAGES, scope="module")
+def runtime(request):
+    if not all(importlib.util.find_spec(package) for package in PACKAGES[request.param]):
+        pytest.skip(f"{request.param} is not installed")
+    return load_runtime(request.param)
+
+
+def test_a_larger_network_takes_longer(runtime):
+    rows = {row["name"]: row for row in measure_networks({"small": SMALL, "large": LARGE}, runtime, Timer(repeats=30))}
+    assert 0 < rows["small"]["latency_ms"] < rows["large"]["latency_ms"]
+    assert rows["large"]["latency_ms"] <= rows["large"]["median_ms"]
+    assert rows["large"]["macs"] == LARGE.macs and rows["large"]["image_size"] == 32
+
+
+def test_units_are_timed_by_themselves(runtime):
+    unit = LARGE.units[0]
+    measured = measure({"unit": runtime.unit(unit), "network": runtime.network(LARGE)}, Timer(repeats=30))
+    assert 0 < measured["unit"].latency_ms < 1.5 * measured["network"].latency_ms
+
+
+def test_what_a_runtime_says_of_itself_tells_tables_apart(runtime):
+    described = runtime.description
+    assert set(described) == {"runtime", "runtime_version", "backend", "device", "threads"}
+    others = [described | {"threads": 64}, described | {"runtime_version": "0"}, described | {"runtime": "other"}]
+    assert len({fingerprint(entry) for entry in [described, *others]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"name": "onnxruntim"}, "did you mean 'onnxruntime'"),
+        ({"name": "xla", "threads": 0}, "threads is 1 or above; got 0"),
+        ({"name": "xla", "threads": 4096}, "as many as its process has cores.*taskset"),
+        ({"name": "xla", "device": "abacus"}, r"one JAX has here \(cpu.*'abacus'"),
+        ({"name": "litert", "device": "gpu"}, "litert runs on the CPU; got the device 'gpu'"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(arguments, words):
+    with pytest.raises(InvalidInputError, match=words):
+        load_runtime(**arguments)
+
+
+def test_a_missing_package_names_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(InvalidInputError, match=r"pip install 'tvnjax\[export\]'"):
+        load_runtime("onnxruntime")
+
+
+def test_a_network_over_memory_is_refused_before_it_is_compiled():
+    huge = lower(Genotype(image_size=1024, num_frames=64, blocks=(Block(filters=2048, spatial_stride=1),)), 3)
+    with pytest.raises(InvalidInputError, match=r"fits the memory that is free.*huge needs at least [\d,]+ MiB"):
+        check_memory("huge", huge)
+
+
+def test_one_thread_of_xla_is_asked_of_its_compiler():
+    alone = load_runtime("xla", threads=1)
+    assert alone.description["threads"] == 1
+    prepared = alone.network(SMALL)
+    assert np.isfinite(np.asarray(jax.block_until_ready(prepared.call()))).all()
