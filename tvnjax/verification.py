@@ -46,7 +46,7 @@ def verify_random(
         networks.setdefault(genotype_id(genotype), lower(genotype, num_classes, head=config.head))
     chosen = list(networks.values())
     timer = Timer(repeats=config.profile.repeats)
-    measured = _measured(chosen, runtime, timer, profile.sentinel, "verifying", monitor)
+    measured = measure_all(chosen, runtime, timer, profile.sentinel, "verifying", monitor)
     predicted = [profile.model.predict(network) for network in chosen]
     rows = [
         {"kind": "network", "key": key, "measured_ms": ms, "predicted_ms": guess}
@@ -81,7 +81,7 @@ def gate_of_searches(
         near = _neighbours(problem, [genotype for genotype, _, _ in chosen.values()], set(chosen), more)
         networks = [problem.lower(genotype) for genotype in near]
         timer = filter_timer(problem, costs)
-        times = _measured(networks, problem.runtime, timer, sentinel, "verifying", monitor)
+        times = measure_all(networks, problem.runtime, timer, sentinel, "verifying", monitor)
         for genotype, network, ms in zip(near, networks, times):
             chosen[genotype_id(genotype)] = (genotype, profile.model.predict(network), ms)
     rows = [
@@ -108,7 +108,7 @@ def _neighbours(problem: Problem, starts: Sequence[Genotype], known: set[str], c
     return list(near.values())
 
 
-def _measured(
+def measure_all(
     networks: Sequence[Network], runtime: Runtime, timer: Timer, sentinel: Sentinel, stage: str, monitor: Monitor
 ) -> list[float]:
     """Milliseconds of each, in batches that are timed in turns."""

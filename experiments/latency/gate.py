@@ -1,0 +1,132 @@
+"""Predicted against measured latency in every runtime: random networks, and networks a search chose.
+
+    python -m experiments.latency.gate --runtimes xla litert onnxruntime
+    python -m experiments.latency.gate --runtimes litert --verify 200
+
+Each runtime is profiled for the default space (the ``clips`` preset's; nothing is measured twice), then networks nobody
+has seen are measured: random ones, and for 30 latencies the network with the most multiply-adds that is *predicted* to
+take no longer, found by hill climbing on predictions alone. A search that trusts its predictions picks what they are
+too low for, so that is where a bias would show. Results and scatter plots go to
+``experiments/latency/gate-RUNTIME.json`` and ``.svg``. Takes 5 to 10 minutes a runtime on one quiet core; pin it to one
+(``taskset -c 0``).
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import numpy as np
+from matplotlib import pyplot
+
+from tvnjax.config import PRESETS
+from tvnjax.console import ConsoleMonitor
+from tvnjax.core.environment import use_compilation_cache
+from tvnjax.core.run_dir import write_json
+from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
+from tvnjax.latency.profile import DEFAULT_CLASSES, Profile
+from tvnjax.latency.runtimes import load_runtime
+from tvnjax.latency.timer import Timer
+from tvnjax.problem import profile_device
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.search_space import SearchSpace, search_space
+from tvnjax.space.shapes import ShapeSpace
+from tvnjax.verification import measure_all
+
+HERE = Path(__file__).parent
+CONFIG = PRESETS["clips"][1]
+_CLIMB = 150
+"""Networks predicted on the way to each selected one."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runtimes", nargs="+", default=["xla", "litert", "onnxruntime"])
+    parser.add_argument("--verify", type=int, default=100, help="random networks nobody has seen")
+    parser.add_argument("--out", type=Path, default=HERE)
+    args = parser.parse_args()
+    use_compilation_cache()
+    for name in args.runtimes:
+        verify(name, args.verify, args.out)
+
+
+def verify(name: str, count: int, out: Path) -> None:
+    runtime = load_runtime(name)
+    choices = CONFIG.shapes
+    shapes = ShapeSpace(choices, (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1)
+    space, rng = search_space(shapes, CONFIG.operators), np.random.default_rng(2026)
+    with ConsoleMonitor() as monitor:
+        profile = profile_device(CONFIG, shapes, DEFAULT_CLASSES, runtime, monitor)
+        chosen: dict[str, tuple[str, Genotype]] = {}
+        while len(chosen) < count:
+            genotype = space.sample(rng)
+            chosen.setdefault(genotype_id(genotype), ("random", genotype))
+        limits = np.quantile([ms for _, ms in profile.networks], np.linspace(0.1, 0.9, SELECTED_NETWORKS))
+        for limit in limits:
+            genotype = climb(space, profile, float(limit), rng)
+            chosen.setdefault(genotype_id(genotype), ("selected", genotype))
+        networks = [lower(genotype, DEFAULT_CLASSES) for _, genotype in chosen.values()]
+        times = measure_all(networks, runtime, Timer(), profile.sentinel, f"verifying {name}", monitor)
+    rows = [
+        {
+            "kind": kind,
+            "id": key,
+            "predicted_ms": profile.model.predict(network),
+            "measured_ms": ms,
+            "macs": network.macs,
+        }
+        for (key, (kind, _)), network, ms in zip(chosen.items(), networks, times)
+    ]
+    random, selected = ([row for row in rows if row["kind"] == kind] for kind in ("random", "selected"))
+    columns = [[row[key] for row in random] for key in ("predicted_ms", "measured_ms", "macs")]
+    gate = Gate.of(*columns, selected=tuple([row[key] for row in selected] for key in ("predicted_ms", "measured_ms")))
+    result = {
+        "command": f"python -m experiments.latency.gate --runtimes {name} --verify {count}",
+        "gate": gate.as_json(),
+        "cross_validated": profile.gate.as_json(),
+        "uncertainty": profile.uncertainty,
+        "profile_seconds": profile.seconds,
+        "measured": profile.measured,
+        "reused": profile.reused,
+        "networks": rows,
+        "environment": profile.environment,
+    }
+    write_json(out / f"gate-{name}.json", result)
+    draw(name, rows, gate, out / f"gate-{name}.svg")
+    print(name, "passes" if gate.passes else gate.failures, gate.as_json())
+
+
+def climb(space: SearchSpace, profile: Profile, limit_ms: float, rng: np.random.Generator) -> Genotype:
+    """Towards the most multiply-adds predicted to take at most ``limit_ms``: one mutation at a time."""
+    best, macs = profile.cheapest, 0
+    for _ in range(_CLIMB):
+        genotype = space.mutate(best, rng)
+        network = lower(genotype, DEFAULT_CLASSES)
+        if profile.model.predict(network) <= limit_ms and network.macs >= macs:
+            best, macs = genotype, network.macs
+    return best
+
+
+def draw(name: str, rows: list[dict], gate: Gate, path: Path) -> None:
+    figure, panels = pyplot.subplots(1, 2, figsize=(8.4, 4.2), constrained_layout=True)
+    for axes, kind, quality in zip(panels, ("random", "selected"), (gate.random, gate.selected)):
+        points = np.array([[row["measured_ms"], row["predicted_ms"]] for row in rows if row["kind"] == kind])
+        ends = np.array([points.min() / 1.2, points.max() * 1.2])
+        axes.fill_between(ends, 0.9 * ends, 1.1 * ends, color="0.5", alpha=0.15, linewidth=0)
+        axes.plot(ends, ends, color="0.2", linewidth=0.9, linestyle="--")
+        axes.scatter(*points.T, s=14, color="#5c4b8a", alpha=0.65, linewidths=0)
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+        axes.set(xlabel="measured (ms)", ylabel="predicted (ms)", title=f"{name}: {len(points)} {kind} networks")
+        assert quality is not None
+        text = f"MAPE {quality['mape']:.1%}\nwithin ±10 %: {quality['within_10pct']:.0%}\n"
+        text += f"τ {quality['kendall_tau']:.2f}\nbias {quality['bias']:+.1%}"
+        axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=9)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
