@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "profile": ("profile:profile_command", "[PRESET] [options]", "measure a runtime for a preset's search space"),
     "measure": ("measure:measure_command", "GENOTYPE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
+    "zoo": ("zoo:zoo_command", "[NAME ...] [options]", "list the networks of the papers: counts, and latency here"),
     "export": (
         "export:export_command",
         "GENOTYPE [options]",

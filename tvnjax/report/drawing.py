@@ -13,7 +13,19 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
 from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
-from tvnjax.space.network import ContextGate, Conv, Layer, Network, NonLocal, Pool, Shape, SqueezeExcite, Triple, Unit
+from tvnjax.space.network import (
+    ContextGate,
+    Conv,
+    Layer,
+    Network,
+    NonLocal,
+    Pool,
+    Scale,
+    Shape,
+    SqueezeExcite,
+    Triple,
+    Unit,
+)
 
 AXES_NOTE = "Kernels, strides and sizes are time × height × width, sizes with × channels behind."
 
@@ -28,7 +40,12 @@ _RULE = 22.0
 _KIND, _KERNEL, _STRIDE, _OUT, _ACT = 42.0, 106.0, 147.0, 246.0, 250.0
 """Columns of a layer's row; the width is aligned to its right edge."""
 
-_HEADS = {"mean": "mean over time and space", "softmax_time": "softmax over time", "max_time": "largest over time"}
+_HEADS = {
+    "mean": "mean over time and space",
+    "softmax_time": "softmax over time",
+    "max_time": "largest over time",
+    "max_features": "largest features over time",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +118,8 @@ def layer_words(layer: Layer) -> tuple[str, str, str, str, str]:
         return f"squeeze-excite, {layer.hidden} hidden", "", "", str(layer.out_shape.c), "gate"
     if isinstance(layer, ContextGate):
         return "context gate", "", "", str(layer.out_shape.c), "gate"
+    if isinstance(layer, Scale):
+        return "scalar from 0", "", "", str(layer.out_shape.c), ""
     assert isinstance(layer, NonLocal)
     return f"non-local, {layer.bottleneck} wide", "", "", str(layer.out_shape.c), ""
 
@@ -206,7 +225,7 @@ def _draw_layer(axes: Axes, y: float, layer: Layer) -> None:
 
 def _mark(axes: Axes, y: float, layer: Layer) -> None:
     """A small sign for the kind of layer: filled for convolutions, hollow for pools, crossed for gates."""
-    if isinstance(layer, SqueezeExcite | ContextGate):
+    if isinstance(layer, SqueezeExcite | ContextGate | Scale):
         axes.plot([_LEFT + 8], [y], marker="o", markersize=8.5, markerfacecolor="#ffe8a3", markeredgecolor=INK)
         axes.plot([_LEFT + 8], [y], marker="x", markersize=4.5, markeredgecolor=INK, markeredgewidth=1.1)
         return
