@@ -13,12 +13,12 @@ from tvnjax.cli import main
 from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
-from tvnjax.export.export_network import export_network, read_genotype
+from tvnjax.export.export_network import export_network
 from tvnjax.export.formats import optional_package
 from tvnjax.export.run_file import run_file
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.space.genotype import Block, Genotype, read_genotype
 from tvnjax.space.lowering import lower
 
 CLASSES = ["blue", "green", "red"]

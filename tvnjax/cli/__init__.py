@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "measure": ("measure:measure_command", "GENOTYPE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
     "zoo": ("zoo:zoo_command", "[NAME ...] [options]", "list the networks of the papers: counts, and latency here"),
+    "show": ("show:show_command", "NAME|FILE [options]", "a network block by block, as a table or a drawing"),
     "export": (
         "export:export_command",
         "GENOTYPE [options]",

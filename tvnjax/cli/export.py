@@ -31,7 +31,8 @@ class ExportOptions:
 
 def export_command(argv: list[str]) -> int:
     options = parse_command(ExportOptions, argv, prog="tvnjax export")
-    from tvnjax.export.export_network import export_network, read_genotype
+    from tvnjax.export.export_network import export_network
+    from tvnjax.space.genotype import read_genotype
 
     exported = export_network(
         read_genotype(options.genotype), options.checkpoint, options.to, options.out, options.classes, options.head

@@ -17,7 +17,7 @@ from tvnjax.export.metadata import ExportMetadata
 from tvnjax.export.program import export_program
 from tvnjax.export.run_file import largest_difference
 from tvnjax.nn.child import Child
-from tvnjax.space.genotype import Genotype, genotype_from_text
+from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import HeadKind
 
@@ -35,22 +35,6 @@ class Exported:
     """JSON: classes, input, normalisation, genotype."""
     difference: float
     """Largest difference of a score from JAX's, for one clip of noise; a part of the largest score or of 1."""
-
-
-def read_genotype(path: Path) -> Genotype:
-    """A genotype's file, as a run leaves it in ``genotypes/``.
-
-    Raises:
-        InvalidInputError: there is no such file, or it holds no genotype.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"a genotype is a JSON file; {path} cannot be read ({error}): check the path") from None
-    try:
-        return genotype_from_text(text)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path} holds no genotype: {error}") from None
 
 
 def export_network(
