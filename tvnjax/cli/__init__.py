@@ -15,6 +15,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
     "zoo": ("zoo:zoo_command", "[NAME ...] [options]", "list the networks of the papers: counts, and latency here"),
     "show": ("show:show_command", "NAME|FILE [options]", "a network block by block, as a table or a drawing"),
+    "diff": ("compare_genotypes:diff_command", "A B", "what two genotypes differ in"),
+    "scale": (
+        "compare_genotypes:scale_command",
+        "FILE [options]",
+        "a larger or smaller relative of a genotype, and its cost",
+    ),
     "export": (
         "export:export_command",
         "GENOTYPE [options]",

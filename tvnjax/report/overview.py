@@ -65,7 +65,8 @@ def draw_overview(network: Network, title: str, shares: Mapping[int, float], sha
         _draw_share(axes, bars, y - _height(rows) / 2, shares.get(block, 0.0))
     y = _arrow(axes, y, size(network.head.in_shape))
     _end(axes, y, head_text(network))
-    _draw_share(axes, bars, y + 12, max(1 - sum(shares.values()), 0.0))
+    if share_name != "latency":  # a head is not timed apart
+        _draw_share(axes, bars, y + 12, max(1 - sum(shares.values()), 0.0))
     return figure
 
 
