@@ -21,6 +21,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "FILE [options]",
         "a larger or smaller relative of a genotype, and its cost",
     ),
+    "train": ("train:train_command", "NAME|FILE --data ... [options]", "train any network on any set of clips"),
+    "evaluate": ("train:evaluate_command", "RUN|CKPT --data ... [options]", "score a trained network"),
+    "ensemble": ("train:ensemble_command", "RUN|CKPT ... --data ...", "the mean of several networks' logits"),
     "export": (
         "export:export_command",
         "GENOTYPE [options]",

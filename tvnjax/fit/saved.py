@@ -64,10 +64,12 @@ def open_saved(path: Path) -> SavedNetwork:
     if (path / "checkpoints").is_dir():
         names = sorted(folder.name for folder in (path / "genotypes").glob("*.json"))
         raise InvalidInputError(
-            f"a run of a search has several networks; {path} has {', '.join(names)}: name one as {path}/checkpoints/NAME"
+            f"a run of a search has several networks; {path} has {', '.join(names)}: "
+            f"name one as {path}/checkpoints/NAME"
         )
     raise InvalidInputError(
-        f"a trained network is a run of 'tvnjax train' or a folder of a run's checkpoints; {path} is neither: check the path"
+        f"a trained network is a run of 'tvnjax train' or a folder of a run's checkpoints; {path} is neither: "
+        "check the path"
     )
 
 

@@ -28,8 +28,8 @@ def differences(first: Genotype, second: Genotype) -> list[GeneDifference]:
     for index in range(max(len(first.blocks), len(second.blocks))):
         where = f"block {index + 1}"
         if index >= min(len(first.blocks), len(second.blocks)):
-            there = ["there" if index < len(genotype.blocks) else "none" for genotype in (first, second)]
-            found.append(GeneDifference(where, "block", *there, True))
+            a, b = ("there" if index < len(genotype.blocks) else "none" for genotype in (first, second))
+            found.append(GeneDifference(where, "block", a, b, True))
             continue
         for field in dataclasses.fields(Block):
             a, b = (getattr(genotype.blocks[index], field.name) for genotype in (first, second))

@@ -7,8 +7,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.space.genotype import Genotype
 
 COMPOUND_DEPTH, COMPOUND_WIDTH, COMPOUND_SIDE = 1.2, 1.1, 1.15
-"""Bases of compound scaling (Tan and Le, "EfficientNet" 2019, section 4), as the Tiny Video Networks paper's "TVN-1 EN";
-frames are not scaled."""
+"""Bases of compound scaling (Tan and Le, "EfficientNet" 2019, section 4), as for "TVN-1 EN" of the Tiny
+Video Networks paper; frames are not scaled."""
 
 _GRID = 32
 """Step of the paper's image sizes."""

@@ -22,8 +22,8 @@ class LoadedWeights(NamedTuple):
 
 
 def load_weights(path: Path, network: Network, seed: int = 0) -> LoadedWeights:
-    """Reads a checkpoint into a network. Where only the number of classes differs, the layer of scores stays a fresh one,
-    as for fine-tuning from one set of clips to another.
+    """Reads a checkpoint into a network. Where only the number of classes differs, the layer of scores stays a fresh
+    one, as for fine-tuning from one set of clips to another.
 
     Args:
         path: a folder of a run's ``checkpoints/``.
@@ -37,15 +37,13 @@ def load_weights(path: Path, network: Network, seed: int = 0) -> LoadedWeights:
     shapes = stored_shapes(path)
     kernel = shapes.get(("params", "head", "dense", "kernel"))
     if kernel is None:
-        raise InvalidInputError(
-            f"a checkpoint holds a network's weights; {path} does not: name a folder of checkpoints/"
-        )
+        raise InvalidInputError(f"a checkpoint holds a network's weights; {path} does not: name another")
     classes = kernel[-1]
     if classes == network.head.num_classes:
         loaded = load_state(path, {"params": params, "stats": stats})
         return LoadedWeights(loaded["params"], loaded["stats"], classes)
     stored = jax.tree.map(lambda leaf: leaf, params)
-    for name, array in _scores(stored).items():
+    for array in _scores(stored).values():
         array.set_value(jnp.zeros((*array.get_value().shape[:-1], classes)))
     loaded = load_state(path, {"params": stored, "stats": stats})
     for name, array in _scores(loaded["params"]).items():

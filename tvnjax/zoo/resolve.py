@@ -21,7 +21,9 @@ class Reading:
     image_size: int
 
 
-def find_network(name: str, *, num_frames: int | None = None, image_size: int | None = None) -> ZooEntry:
+def find_network(
+    name: str, *, num_frames: int | None = None, image_size: int | None = None, frame_stride: int | None = None
+) -> ZooEntry:
     """The network of a name or of a file, for its own input unless told otherwise.
 
     Raises:
@@ -33,14 +35,13 @@ def find_network(name: str, *, num_frames: int | None = None, image_size: int | 
         entry = of_genotype(Path(name).stem, read_genotype(Path(name)))
     else:
         entry = zoo_entry(name)  # refuses, and names the nearest
-    frames, size = num_frames or entry.num_frames, image_size or entry.image_size
-    for what, value in (("num_frames", frames), ("image_size", size)):
+    asked = {"num_frames": num_frames, "image_size": image_size, "frame_stride": frame_stride}
+    sizes: dict[str, int] = {what: value for what, value in asked.items() if value is not None}
+    for what, value in sizes.items():
         if value < 1:
             raise InvalidInputError(f"{what} is at least 1; got {value}")
-    genotype = entry.genotype
-    if genotype is not None:
-        genotype = dataclasses.replace(genotype, num_frames=frames, image_size=size)
-    return dataclasses.replace(entry, num_frames=frames, image_size=size, genotype=genotype)
+    genotype = None if entry.genotype is None else dataclasses.replace(entry.genotype, **sizes)
+    return dataclasses.replace(entry, **sizes, genotype=genotype)  # type: ignore[arg-type]
 
 
 def of_genotype(name: str, genotype: Genotype, source: str = "a genotype") -> ZooEntry:
