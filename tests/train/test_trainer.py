@@ -69,7 +69,7 @@ def trained_states(steps, **options):
     return trainer, states
 
 
-def test_accumulated_gradients_move_weights_once_and_by_their_mean():
+def test_accumulated_gradients_move_weights_with_the_last_of_their_batches():
     _, states = trained_states(2, accumulate=2)
     moved = [
         any(np.abs(a - b).max() > 0 for a, b in zip(jax.tree.leaves(old.params), jax.tree.leaves(new.params)))

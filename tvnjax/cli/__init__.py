@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ensemble": ("train:ensemble_command", "RUN|CKPT ... --data ...", "the mean of several networks' logits"),
     "export": (
         "export:export_command",
-        "GENOTYPE [options]",
+        "NAME|FILE --checkpoint ... [options]",
         "write a trained network for another runtime: StableHLO, ONNX, TFLite",
     ),
 }
