@@ -100,7 +100,7 @@ def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):
     assert together.together.loss <= np.mean([score.loss for score in together.members]) + 1e-6
     assert together.together.loss != pytest.approx(together.members[0].loss)
     data = ("--data", "texture", "--drawn-clips", "48")
-    assert main(["ensemble", *map(str, runs), *data]) == 0
+    assert main(["ensemble", *map(str, runs), *data, "--measure"]) == 0
     lines = capsys.readouterr().out.splitlines()
     parts = [float(line.split(", ")[-1].removesuffix(" ms")) for line in lines[:3]]
     assert lines[2].startswith("mean of the logits") and parts[2] == pytest.approx(parts[0] + parts[1], rel=0.02)
@@ -181,7 +181,7 @@ def test_the_command_trains_logs_and_refuses(tmp_path, capsys):
     assert "already holds" in capsys.readouterr().err
     assert main(["train", str(file), *options, "--resume"]) == 2
     assert main(["train", "x3d-s", *options[:-1], str(tmp_path / "b"), "--head", "max_time"]) == 2
-    assert "choose a head" in capsys.readouterr().err and not (tmp_path / "b").exists()
+    assert "leave --head out" in capsys.readouterr().err and not (tmp_path / "b").exists()
     assert main(["train", str(file), "--data", "nothing.csv"]) == 2
     assert main(["evaluate", str(tmp_path), "--data", "texture"]) == 2
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
 from tvnjax.space.canonical import genotype_id
@@ -36,7 +37,7 @@ class DiffOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScaleOptions:
+class ScaleOptions(TimingOptions):
     """Makes a larger or smaller relative of a genotype, and says what it costs.
 
     --compound PHI scales as EfficientNet does: depth by 1.2, width by 1.1 and pixels by 1.15, to the power of PHI.
@@ -58,8 +59,6 @@ class ScaleOptions:
     """Where the new genotype goes. Default: NAME-scaled.json, here."""
     classes: int = CUSTOM_CLASSES
     """Of the counts."""
-    measure: bool = False
-    """Time both networks' units and the networks themselves on this device."""
 
 
 def diff_command(argv: list[str]) -> int:
@@ -94,7 +93,7 @@ def scale_command(argv: list[str]) -> int:
         raise InvalidInputError(f"a genotype goes to a file that can be written; {out}: {error.strerror}") from None
     networks = {options.genotype: lower(genotype, options.classes), str(out): lower(scaled, options.classes)}
     for name, network in networks.items():
-        print(f"{name}: {_counts(network)}{_timed(network) if options.measure else ''}")
+        print(f"{name}: {_counts(network)}{_timed(network, options) if options.measure else ''}")
     print(COUNTING_RULE)
     return 0
 
@@ -129,13 +128,7 @@ def _counts(network: Network) -> str:
     return f"{network.params:,} parameters, {network.macs:,} multiply-adds, {memory_mb(network):.1f} MiB of memory"
 
 
-def _timed(network: Network) -> str:
-    from tvnjax.core.environment import use_compilation_cache
-    from tvnjax.latency.measure import measure_network
-    from tvnjax.latency.shares import block_milliseconds
-    from tvnjax.latency.timer import Timer
-
-    use_compilation_cache()
-    predicted = sum(block_milliseconds(network, Timer(repeats=10)).values())
-    measured = measure_network(network, Timer(repeats=30)).median_ms
-    return f", {predicted:.3g} ms predicted from its units, {measured:.3g} ms measured"
+def _timed(network: Network, options: ScaleOptions) -> str:
+    predicted = sum(blocks_ms(network, options).values())
+    (measured,) = networks_ms([network], options)
+    return f", {predicted:.3g} ms predicted from its units, {measured:.3g} ms measured ({options.runtime})"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import TimingOptions, blocks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.space.network import COUNTING_RULE, Network
 from tvnjax.space.outline import blocks, frames_text, head_text, size, unit_label
@@ -17,18 +18,17 @@ from tvnjax.zoo.resolve import find_network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ShowOptions:
+class ShowOptions(TimingOptions):
     """Shows a network block by block: as a table here, or as a drawing in a file.
 
-    Shares are those of the multiply-adds, or with --measure those of the latency on this device.
+    Shares are those of the multiply-adds, or with --measure those of the latency of each block's units, timed by
+    themselves.
     """
 
     network: Annotated[str, tyro.conf.Positional]
     """A name ('tvnjax zoo' lists them) or a genotype's JSON file."""
     out: Path | None = None
     """Draw into this file: .svg or .png."""
-    measure: bool = False
-    """Time every distinct unit on this device, for each block's share of the latency (compiles each)."""
     classes: int | None = None
     """Default: the network's own number."""
     frames: int | None = None
@@ -43,7 +43,7 @@ def show_command(argv: list[str]) -> int:
         raise InvalidInputError(f"a drawing is a file that ends in .svg or .png; got {options.out}")
     entry = find_network(options.network, num_frames=options.frames, image_size=options.image_size)
     network = entry.network(options.classes)
-    shares, what = _shares(network, options.measure)
+    shares, what = _shares(network, options)
     if options.out is None:
         _print(entry.name, network, shares, what)
     else:
@@ -52,15 +52,10 @@ def show_command(argv: list[str]) -> int:
     return 0
 
 
-def _shares(network: Network, measured: bool) -> tuple[dict[int, float], str]:
+def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], str]:
     """Parts of 1 of each block, and of what; a head is nothing to time beside blocks."""
-    if measured:
-        from tvnjax.core.environment import use_compilation_cache
-        from tvnjax.latency.shares import block_milliseconds
-        from tvnjax.latency.timer import Timer
-
-        use_compilation_cache()
-        spent: dict[int, float] = block_milliseconds(network, Timer(repeats=10))
+    if options.measure:
+        spent: dict[int, float] = blocks_ms(network, options)
         total, what = sum(spent.values()), "latency"
     else:
         spent, total, what = {}, network.macs, "multiply-adds"

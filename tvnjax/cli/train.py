@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.fit.clips import ClipOptions
 from tvnjax.space.network import HeadKind
@@ -66,19 +67,18 @@ class TrainOptions(ClipOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(ClipOptions):
+class EvaluateOptions(ClipOptions, TimingOptions):
     """Scores a trained network on a split of a set of clips."""
 
     trained: Annotated[Path, tyro.conf.Positional]
     """A run of 'tvnjax train', or a folder of a run's checkpoints/."""
     split: str = "test"
-    measure: bool = False
-    """Time the network on this device."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EnsembleOptions(ClipOptions):
-    """Averages the logits of several trained networks: accuracy together, and the sum of their latencies here."""
+class EnsembleOptions(ClipOptions, TimingOptions):
+    """Averages the logits of several trained networks: accuracy together, and with --measure the sum of
+    their latencies."""
 
     trained: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Runs of 'tvnjax train', or folders of runs' checkpoints/."""
@@ -122,36 +122,34 @@ def train_command(argv: list[str]) -> int:
 
 def evaluate_command(argv: list[str]) -> int:
     options = parse_command(EvaluateOptions, argv, prog="tvnjax evaluate", flags=True)
-    return _score([options.trained], options, options.split, options.measure)
+    return _score([options.trained], options)
 
 
 def ensemble_command(argv: list[str]) -> int:
     options = parse_command(EnsembleOptions, argv, prog="tvnjax ensemble", flags=True)
     if len(options.trained) < 2:
         raise InvalidInputError(f"an ensemble has at least two networks; got {len(options.trained)}")
-    return _score(list(options.trained), options, options.split, measured=True)
+    return _score(list(options.trained), options)
 
 
-def _score(trained: list[Path], options: ClipOptions, split: str, measured: bool) -> int:
+def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> int:
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.fit.saved import open_saved
     from tvnjax.fit.scoring import clips_of, score_together
-    from tvnjax.latency.measure import measure, prepare_network
-    from tvnjax.latency.timer import Timer
 
+    split = options.split
     use_compilation_cache()
     saved = [open_saved(path) for path in trained]
     clips = clips_of(_clip_options(options), saved)
     scores = score_together(saved, clips, split)
     latencies: list[float | None] = [None] * len(saved)
-    if measured:
-        calls = {index: prepare_network(one.network) for index, one in enumerate(saved)}
-        times = measure(calls, Timer(repeats=30))
-        latencies = [times[index].median_ms for index in range(len(saved))]
+    if options.measure:
+        latencies = [*networks_ms([one.network for one in saved], options)]
     for path, one, score, latency in zip(trained, saved, scores.members, latencies):
         print(_line(str(path) if len(saved) > 1 else one.entry.name, score, latency))
     if len(saved) > 1:
-        print(_line("mean of the logits", scores.together, sum(value for value in latencies if value is not None)))
+        known = [latency for latency in latencies if latency is not None]
+        print(_line("mean of the logits", scores.together, sum(known) if known else None))
     counts = [sum(clips.counts[part][name] for part in split.split("+")) for name in clips.class_names]
     named = f"{max(counts) / sum(counts):.1%}"
     print(f"{clips.name}, split {split}, {sum(counts)} clips; always naming one class scores {named}")

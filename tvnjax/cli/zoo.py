@@ -12,15 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.network import COUNTING_RULE, Network
+from tvnjax.space.network import COUNTING_RULE
 from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, zoo_entry
-
-CALL_RULE = "one clip, float32, evaluation mode, the network compiled by XLA for this device, median of repeated calls"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ZooOptions:
+class ZooOptions(TimingOptions):
     """Lists the networks of the papers with exact counts: source, input, parameters, multiply-adds, and latency here.
 
     Parameters are the trainable ones, batch-norm affine included; multiply-adds those of convolutions and matrix
@@ -31,8 +30,6 @@ class ZooOptions:
     """Networks; default: all."""
     format: Literal["table", "json", "csv"] = "table"
     """json and csv go to standard output alone, with the counting rule on standard error."""
-    measure: bool = False
-    """Time each on this device (minutes; the largest need several GB)."""
     repeats: int = 30
     """Timed calls of each."""
 
@@ -45,7 +42,7 @@ def zoo_command(argv: list[str]) -> int:
     if options.measure:
         for row in rows:
             print(f"measuring {row['name']}", file=sys.stderr)
-            row["latency_ms"] = _latency_ms(zoo_entry(row["name"]).network(), options.repeats)
+            row["latency_ms"] = networks_ms([zoo_entry(row["name"]).network()], options, options.repeats)[0]
     if options.format == "json":
         print(json.dumps(rows, indent=2))
     elif options.format == "csv":
@@ -54,7 +51,7 @@ def zoo_command(argv: list[str]) -> int:
         writer.writerows(rows)
     else:
         _print_table(rows)
-    print(_rules(options.measure), file=sys.stdout if options.format == "table" else sys.stderr)
+    print(_rules(options), file=sys.stdout if options.format == "table" else sys.stderr)
     return 0
 
 
@@ -72,19 +69,10 @@ def _row(name: str) -> dict[str, Any]:
     }
 
 
-def _latency_ms(network: Network, repeats: int) -> float:
-    from tvnjax.core.environment import use_compilation_cache
-    from tvnjax.latency.measure import measure_network
-    from tvnjax.latency.timer import Timer
-
-    use_compilation_cache()
-    return measure_network(network, Timer(repeats=repeats)).median_ms
-
-
-def _rules(measured: bool) -> str:
+def _rules(options: ZooOptions) -> str:
     rules = [COUNTING_RULE, NOT_PUBLISHED]
-    if measured:
-        rules.append(f"latency: {CALL_RULE}")
+    if options.measure:
+        rules.append(f"latency: {options.runtime}; {CALL_RULE}")
     return "\n".join(rules)
 
 

@@ -82,6 +82,9 @@ class Fit:
     def __init__(self, config: FitConfig, out: Path, monitor: Monitor):
         self.config, self.out, self.monitor = config, out, monitor
         self.view = reading(config.entry)
+        lower_for(
+            config.entry, 2, config.head, config.dropout
+        )  # refuses options before clips are made, which takes long
         self.clips: ClipSet = prepare_clips(
             config.clips, [self.view], lambda done, total: monitor.progress("data", done, total, "clips stored")
         )
