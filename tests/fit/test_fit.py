@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from tvnjax.cli import main
 from tvnjax.core.checkpoint import load_state, load_tree, save_tree, stored_shapes
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
+from tvnjax.core.run_dir import write_json
 from tvnjax.fit.clips import ClipOptions, clip_source
 from tvnjax.fit.saved import open_saved
 from tvnjax.fit.scoring import clips_of, score_together
@@ -139,6 +141,22 @@ def test_fine_tuning_starts_from_the_weights(runs, tmp_path):
         jax.tree.leaves(load_weights(checkpoint, fit.network).params["units"])[0],
     )
     assert monitor.events[-1]["event"] == "initialised" and monitor.events[-1]["scores"] == "fresh"
+
+
+def test_networks_of_a_search_are_opened_by_their_checkpoints(runs, tmp_path):
+    run, name = tmp_path / "search", "evolution-0"
+    shutil.copytree(open_saved(next(iter(runs))).weights, run / "checkpoints" / name)
+    write_json(run / "genotypes" / f"{name}.json", GENOTYPE.to_json())
+    with pytest.raises(InvalidInputError, match="neither"):
+        open_saved(run / "checkpoints" / name)
+    write_json(run / "results.json", {"data": {"class_names": ["a", "b", "c"]}})
+    write_json(run / "config.json", {"config": {"head": "max_time"}})
+    saved = open_saved(run / "checkpoints" / name)
+    assert saved.entry.genotype == GENOTYPE and saved.classes == ("a", "b", "c")
+    assert saved.network.head.pool == "max_time"
+    assert load_weights(saved.weights, saved.network).stored_classes == 3
+    with pytest.raises(InvalidInputError, match="checkpoints/NAME"):
+        open_saved(run)
 
 
 def test_trees_of_arrays_come_back(tmp_path):

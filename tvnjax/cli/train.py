@@ -106,7 +106,7 @@ def train_command(argv: list[str]) -> int:
         try:
             results = Fit(config, out, monitor).run(resume=options.resume)
         except InvalidInputError:
-            if not options.resume:
+            if not options.resume and not (out / "checkpoints").exists():
                 run_dir.discard()
             raise
         except FloatingPointError as error:
