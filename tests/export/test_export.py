@@ -13,13 +13,14 @@ from tvnjax.cli import main
 from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
-from tvnjax.export.export_network import export_network, read_genotype
+from tvnjax.export.export_network import export_network
 from tvnjax.export.optional import optional_package
 from tvnjax.export.run_file import run_file
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.space.genotype import Block, Genotype, read_genotype
 from tvnjax.space.lowering import lower
+from tvnjax.zoo.resolve import of_genotype
 
 CLASSES = ["blue", "green", "red"]
 NEEDS = {
@@ -70,7 +71,7 @@ def test_an_exported_network_computes_what_the_network_does(kind, run, tmp_path)
         pytest.skip(f"{' and '.join(NEEDS[kind])} not installed (the extra 'export')")
     folder, model = run
     out = tmp_path / f"net.{kind}"
-    exported = export_network(GENOTYPE, folder / "checkpoints" / "found", kind, out)
+    exported = export_network(of_genotype("found", GENOTYPE), folder / "checkpoints" / "found", kind, out)
     clip = np.random.default_rng(1).standard_normal((1, 4, 13, 13, 3)).astype(np.float32)
     theirs = run_file(out.read_bytes(), kind, clip)
     ours = np.asarray(jax.jit(model)(clip))

@@ -71,11 +71,12 @@ def assert_close(got, wanted, tolerance=1e-5):
         assert np.abs(a - b).max() <= tolerance * max(np.abs(b).max(), 1e-6)
 
 
-def conv_with_loops(x, kernel, stride):
+def conv_with_loops(x, kernel, stride, centered=False):
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
     outs = [-(-n // s) for n, s in zip(x.shape[1:4], stride)]
     pads = [max((o - 1) * s + k - n, 0) for o, s, k, n in zip(outs, stride, kernel.shape, x.shape[1:4])]
-    padded = np.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in pads), (0, 0)])
+    before = [k // 2 for k in kernel.shape[:3]] if centered else [p // 2 for p in pads]
+    padded = np.pad(x, [(0, 0), *((b, max(p - b, 0) + k) for b, p, k in zip(before, pads, kernel.shape)), (0, 0)])
     padded = np.pad(padded, [(0, 0), *((0, s) for s in stride), (0, 0)])  # strides past the last window
     groups = x.shape[-1] // kernel.shape[3]
     per_group = kernel.shape[4] // groups
@@ -98,6 +99,26 @@ def test_forms_agree_with_loops_and_in_their_gradients(name):
     shifted = jax.jit(differentiate(stride, "shifted"))(x, kernel)
     assert_close(shifted, plain)
     assert_close(plain[0], conv_with_loops(x, kernel, stride).astype(np.float32))
+
+
+CENTERED = {
+    "spatial 7 stride 2, even side": ((2, 2, 8, 9, 3), (1, 7, 7, 3, 4), (1, 2, 2)),
+    "temporal 3 stride 2": ((2, 4, 3, 2, 4), (3, 1, 1, 4, 5), (2, 1, 1)),
+    "depthwise 5 stride 2": ((2, 2, 6, 8, 4), (1, 5, 5, 1, 4), (1, 2, 2)),
+    "depthwise in space and time": ((2, 4, 6, 6, 4), (3, 3, 3, 1, 4), (2, 2, 2)),
+    "dense in space and time": ((1, 4, 6, 6, 4), (3, 3, 3, 4, 3), (2, 2, 1)),
+    "stride past the window": ((1, 1, 9, 8, 4), (1, 3, 3, 4, 3), (1, 4, 5)),
+    "pointwise strided": ((1, 4, 6, 6, 4), (1, 1, 1, 4, 3), (2, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", CENTERED)
+def test_centred_windows_agree_with_loops(name):
+    shape, kernel, stride = CENTERED[name]
+    x, kernel = operands(shape, kernel)
+    wanted = conv_with_loops(x, kernel, stride, centered=True).astype(np.float32)
+    for form in ("plain", "shifted"):
+        assert_close(conv(x, kernel, stride, form=form, centered=True), wanted)
 
 
 @pytest.mark.parametrize("taps", range(1, 9))

@@ -1,5 +1,7 @@
 """Training a child and a supernet: they learn, compile once, and repeat themselves."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,6 +54,58 @@ def test_the_second_training_step_compiles_nothing(child):
     state, _ = child.step(child.init(), next(stream))
     with no_compilation():
         child.step(state, next(stream))
+
+
+def trained_states(steps, **options):
+    """States after each batch, with plain gradient steps of a constant size."""
+    optimizer = Optimizer(learning_rate=0.01, warmup=0.0, schedule="step", drop=1.0)
+    training = Training(steps=steps, batch_size=4, dropout=False, optimizer=optimizer, **options)
+    trainer = ChildTrainer(lower(GENOTYPE, 3), training, 0)
+    stream, state = batches(3, 4), trainer.init()
+    states = [state]
+    for _ in range(steps * training.accumulate):
+        state, _ = trainer.step(state, next(stream))
+        states.append(state)
+    return trainer, states
+
+
+def test_accumulated_gradients_move_weights_with_the_last_of_their_batches():
+    _, states = trained_states(2, accumulate=2)
+    moved = [
+        any(np.abs(a - b).max() > 0 for a, b in zip(jax.tree.leaves(old.params), jax.tree.leaves(new.params)))
+        for old, new in itertools.pairwise(states)
+    ]
+    assert moved == [False, True, False, True]
+
+
+def test_the_average_follows_its_recurrence_and_is_what_is_scored():
+    trainer, states = trained_states(4, ema=0.3, accumulate=2)
+    average = jax.tree.leaves(states[0].params)
+    for update, state in enumerate(states[2::2], 1):
+        decay = min(0.3, (1 + update) / (10 + update))
+        average = [decay * old + (1 - decay) * new for old, new in zip(average, jax.tree.leaves(state.params))]
+    kept, stats = trainer.kept(states[-1])
+    for ours, theirs in zip(jax.tree.leaves(kept), average, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    few = [next(iter(batches(9)))]
+    raw = states[-1]._replace(average=(states[-1].params, states[-1].stats))
+    assert trainer.score(states[-1], few).loss != trainer.score(raw, few).loss
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(jax.tree.leaves(stats), jax.tree.leaves(states[-1].stats)))
+
+
+def test_bfloat16_learns_with_float32_weights():
+    optimizer = Optimizer(learning_rate=0.02)
+    training = Training(steps=40, batch_size=16, precision="bfloat16", optimizer=optimizer)
+    trainer = ChildTrainer(lower(GENOTYPE, 3), training, 0)
+    trained = trainer.train(batches(0))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((trained.state.params, trained.state.stats)))
+    assert trainer.score(trained.state, [next(iter(batches(9)))]).top1 > 0.9
+
+
+@pytest.mark.parametrize("field", ["steps", "batch_size", "accumulate", "ema", "label_smoothing"])
+def test_a_training_out_of_range_is_refused(field):
+    with pytest.raises(InvalidInputError, match=field):
+        Training(**{field: -1})
 
 
 def test_padding_does_not_count():

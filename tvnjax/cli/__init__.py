@@ -11,11 +11,22 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run:run_command", "PRESET [options]", "search, retrain, compare; leaves a run directory with report.html"),
     "profile": ("profile:profile_command", "[PRESET] [options]", "measure a runtime for a preset's search space"),
-    "measure": ("measure:measure_command", "GENOTYPE... [options]", "time whole networks, and count them"),
+    "measure": ("measure:measure_command", "NAME|FILE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
+    "zoo": ("zoo:zoo_command", "[NAME ...] [options]", "list the networks of the papers: counts, and latency here"),
+    "show": ("show:show_command", "NAME|FILE [options]", "a network block by block, as a table or a drawing"),
+    "diff": ("compare_genotypes:diff_command", "A B", "what two genotypes differ in"),
+    "scale": (
+        "compare_genotypes:scale_command",
+        "FILE [options]",
+        "a larger or smaller relative of a genotype, and its cost",
+    ),
+    "train": ("train:train_command", "NAME|FILE --data ... [options]", "train any network on any set of clips"),
+    "evaluate": ("train:evaluate_command", "RUN|CKPT --data ... [options]", "score a trained network"),
+    "ensemble": ("train:ensemble_command", "RUN|CKPT ... --data ...", "the mean of several networks' logits"),
     "export": (
         "export:export_command",
-        "GENOTYPE [options]",
+        "NAME|FILE --checkpoint ... [options]",
         "write a trained network for another runtime: StableHLO, ONNX, TFLite",
     ),
 }

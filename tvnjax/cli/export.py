@@ -15,10 +15,14 @@ from tvnjax.space.network import HeadKind
 class ExportOptions:
     """Writes a trained network as a file another runtime runs, with a description (JSON) beside it."""
 
-    genotype: Annotated[Path, tyro.conf.Positional]
-    """The network: a file of a run's genotypes/."""
+    network: Annotated[str, tyro.conf.Positional]
+    """A file of a run's genotypes/, or a name ('tvnjax zoo' lists them)."""
     checkpoint: Path
     """Its weights: the folder of the same name in the run's checkpoints/."""
+    frames: int | None = None
+    """Frames of a clip, where the network was trained with other than its own."""
+    image_size: int | None = None
+    """Pixels of a frame's side, likewise."""
     to: ExportFormat = "onnx"
     """stablehlo loads again in JAX, without this package's code."""
     out: Path | None = None
@@ -26,15 +30,21 @@ class ExportOptions:
     classes: tuple[str, ...] | None = None
     """Names in the order of the scores. Default: those of the run the checkpoint lies in."""
     head: HeadKind | None = None
-    """How scores are pooled. Default: as in the run the checkpoint lies in."""
+    """How a Tiny Video Network pools its scores. Default: as in the run the checkpoint lies in."""
 
 
 def export_command(argv: list[str]) -> int:
     options = parse_command(ExportOptions, argv, prog="tvnjax export")
-    from tvnjax.export.export_network import export_network, read_genotype
+    from tvnjax.export.export_network import export_network
+    from tvnjax.zoo.resolve import find_network
 
     exported = export_network(
-        read_genotype(options.genotype), options.checkpoint, options.to, options.out, options.classes, options.head
+        find_network(options.network, num_frames=options.frames, image_size=options.image_size),
+        options.checkpoint,
+        options.to,
+        options.out,
+        options.classes,
+        options.head,
     )
     print(exported.path)
     print(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")

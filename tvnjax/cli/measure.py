@@ -22,7 +22,7 @@ class MeasureOptions:
     """Compiles whole networks and times one clip, all in turns."""
 
     genotypes: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Files of genotypes, as a run leaves them in genotypes/."""
+    """Files of genotypes, as a run leaves them in genotypes/, or names ('tvnjax zoo' lists them)."""
     runtime: RuntimeName = "xla"
     threads: int | None = None
     """Default: 1 for LiteRT and ONNX Runtime; for XLA all cores of the process."""
@@ -48,16 +48,19 @@ class MeasureOptions:
 def measure_command(argv: list[str]) -> int:
     options = parse_command(MeasureOptions, argv, prog="tvnjax measure")
     from tvnjax.core.environment import environment, use_compilation_cache
-    from tvnjax.export.export_network import read_genotype
     from tvnjax.latency.measure import LATENCY_RULE, measure_networks
     from tvnjax.latency.runtimes import load_runtime
     from tvnjax.latency.timer import Timer
-    from tvnjax.space.lowering import lower
     from tvnjax.space.network import COUNTING_RULE
+    from tvnjax.zoo.resolve import find_network
 
     use_compilation_cache()
     runtime = load_runtime(options.runtime, options.threads, options.device)
-    networks = {str(path): lower(read_genotype(path), options.classes, head=options.head) for path in options.genotypes}
+    entries = {str(path): find_network(str(path)) for path in options.genotypes}
+    networks = {
+        name: entry.network(options.classes, head=options.head if entry.genotype is not None else None)
+        for name, entry in entries.items()
+    }
     rows = measure_networks(networks, runtime, Timer(repeats=options.repeats))
     rules = {"latency": LATENCY_RULE, "counting": COUNTING_RULE}
     where = environment() | runtime.description

@@ -47,8 +47,15 @@ def parse_options(default: Any, argv: Sequence[str], *, prog: str, description: 
     return parse_command(kind, argv, prog=prog, description=description, default=default)
 
 
-def parse_command(kind: Any, argv: Sequence[str], *, prog: str, **options: Any) -> Any:
+def parse_command(kind: Any, argv: Sequence[str], *, prog: str, flags: bool = False, **options: Any) -> Any:
     """Reads a dataclass from a command's options.
+
+    Args:
+        kind: the dataclass.
+        argv: the options.
+        prog: the command, for messages.
+        flags: whether true-or-false options are switches (``--measure``) and take no value.
+        options: for ``tyro.cli``.
 
     Raises:
         InvalidInputError: an option is unknown, missing or of the wrong kind.
@@ -56,7 +63,8 @@ def parse_command(kind: Any, argv: Sequence[str], *, prog: str, **options: Any) 
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
-            config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+            switches = tyro.conf.FlagCreatePairsOff if flags else tyro.conf.FlagConversionOff
+            config = (tyro.conf.AvoidSubcommands, switches)
             return tyro.cli(kind, args=list(argv), prog=prog, config=config, **options)
     except SystemExit as exit:
         if not exit.code:

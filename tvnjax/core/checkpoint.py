@@ -16,26 +16,70 @@ def save_state(path: Path, state: dict[str, nnx.State]) -> None:
         checkpointer.save(path.absolute(), {name: nnx.to_pure_dict(part) for name, part in state.items()})
 
 
+def save_tree(path: Path, tree: Any) -> None:
+    """Writes any tree of arrays; one that was not finished is not there."""
+    leaves = {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree))}
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(path.absolute(), leaves, force=True)
+
+
+def load_tree(path: Path, like: Any) -> Any:
+    """Reads a tree back into the structure of ``like``.
+
+    Raises:
+        InvalidInputError: there is no checkpoint, or it is of another tree.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    wanted = {str(index): ocp.utils.to_shape_dtype_struct(leaf) for index, leaf in enumerate(leaves)}
+    loaded = _restore(path, wanted)
+    return jax.tree.unflatten(structure, [loaded[str(index)] for index in range(len(leaves))])
+
+
+def stored_shapes(path: Path) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """Shapes of a checkpoint's arrays, by their path in it.
+
+    Raises:
+        InvalidInputError: there is no checkpoint.
+    """
+    _check_there(path)
+    with ocp.StandardCheckpointer() as checkpointer:
+        try:
+            found: Any = checkpointer.metadata(path.absolute())
+        except (ValueError, KeyError, OSError) as error:
+            raise InvalidInputError(f"a checkpoint is a folder that can be read; {path}: {error}") from None
+    tree = getattr(found, "item_metadata", found)
+    leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
+    return {tuple(str(getattr(key, "key", key)) for key in keys): tuple(leaf.shape) for keys, leaf in leaves}
+
+
 def load_state(path: Path, like: dict[str, Any]) -> dict[str, nnx.State]:
     """Reads named states into the structure of ``like`` (states of arrays, or of shapes as ``nnx.eval_shape`` gives).
 
     Raises:
         InvalidInputError: there is no checkpoint, or it is of another network.
     """
-    if not path.is_dir():
-        raise InvalidInputError(f"a checkpoint is a folder; there is none at {path}: check the path")
     wanted = {
         name: jax.tree.map(ocp.utils.to_shape_dtype_struct, nnx.to_pure_dict(part)) for name, part in like.items()
     }
-    with ocp.StandardCheckpointer() as checkpointer:
-        try:
-            loaded = checkpointer.restore(path.absolute(), wanted)
-        except (ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise InvalidInputError(f"a checkpoint fits the network it was made of; {path}: {reason}") from None
+    loaded = _restore(path, wanted)
     states = {}
     for name, part in like.items():
         state = jax.tree.map(lambda leaf: leaf, part)
         nnx.replace_by_pure_dict(state, loaded[name])
         states[name] = state
     return states
+
+
+def _restore(path: Path, wanted: Any) -> Any:
+    _check_there(path)
+    with ocp.StandardCheckpointer() as checkpointer:
+        try:
+            return checkpointer.restore(path.absolute(), wanted)
+        except (ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InvalidInputError(f"a checkpoint fits the network it was made of; {path}: {reason}") from None
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_dir():
+        raise InvalidInputError(f"a checkpoint is a folder; there is none at {path}: check the path")

@@ -58,15 +58,19 @@ def jsonable(value: Any) -> Any:
 class RunDir:
     """A new run's directory: ``config.json``, ``events.jsonl``, ``genotypes/``, ``checkpoints/``, ``results.json``.
 
+    Args:
+        path: the directory.
+        resume: goes on in a directory of an earlier run.
+
     Raises:
-        InvalidInputError: the directory holds something already, or cannot be made.
+        InvalidInputError: the directory holds something already and is not to be gone on with, or cannot be made.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, resume: bool = False):
         self.path = path
         self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or (not resume and any(path.iterdir()))):
                 raise InvalidInputError(
                     f"a run needs an empty directory; {path} already holds another run or other files: "
                     f"name another with --out"

@@ -17,9 +17,8 @@ from tvnjax.export.metadata import ExportMetadata
 from tvnjax.export.program import export_program
 from tvnjax.export.run_file import largest_difference
 from tvnjax.nn.child import Child
-from tvnjax.space.genotype import Genotype, genotype_from_text
-from tvnjax.space.lowering import lower
 from tvnjax.space.network import HeadKind
+from tvnjax.zoo.registry import ZooEntry
 
 TOLERANCE = 1e-4
 """Most that a score of an exported network may differ from the network's own, on normalised noise, as a part of the
@@ -37,24 +36,8 @@ class Exported:
     """Largest difference of a score from JAX's, for one clip of noise; a part of the largest score or of 1."""
 
 
-def read_genotype(path: Path) -> Genotype:
-    """A genotype's file, as a run leaves it in ``genotypes/``.
-
-    Raises:
-        InvalidInputError: there is no such file, or it holds no genotype.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"a genotype is a JSON file; {path} cannot be read ({error}): check the path") from None
-    try:
-        return genotype_from_text(text)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path} holds no genotype: {error}") from None
-
-
 def export_network(
-    genotype: Genotype,
+    entry: ZooEntry,
     checkpoint: Path,
     to: ExportFormat,
     out: Path | None = None,
@@ -64,12 +47,12 @@ def export_network(
     """Writes a trained network as a file of another runtime, runs it there, and compares.
 
     Args:
-        genotype: of the network.
+        entry: the network, from ``zoo.resolve``.
         checkpoint: its weights, a folder of a run's ``checkpoints/``.
         to: the format.
         out: the file; default: the checkpoint's name with the format's ending, in the working directory.
         classes: names in the order of the scores; default: those of the run the checkpoint lies in.
-        head: default: that of the run, or ``mean``.
+        head: of a Tiny Video Network; default: that of the run, or ``mean``.
 
     Raises:
         InvalidInputError: the checkpoint is of another network, names are missing, a package is not installed, or the
@@ -82,11 +65,11 @@ def export_network(
         raise InvalidInputError(
             f"an export names its classes; {checkpoint} lies in no finished run that does: give --classes"
         )
-    network = lower(genotype, len(classes), head=head)
+    network = entry.network(len(classes), head=head if entry.genotype is not None else None)
     _, params, stats = nnx.split(Child(network), nnx.Param, ...)
     loaded = load_state(checkpoint, {"params": params, "stats": stats})
     program = export_program(network, loaded["params"], loaded["stats"])
-    description = ExportMetadata(genotype=genotype, classes=tuple(classes)).as_json()
+    description = ExportMetadata(entry=entry, classes=tuple(classes)).as_json()
     content = convert(program, to, description)
     clip = np.random.default_rng(0).standard_normal(program.clip.shape).astype(np.float32)
     difference = largest_difference(content, to, program, clip)

@@ -14,7 +14,7 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.export.optional import optional_package
 from tvnjax.nn.child import Child, HeadModule, UnitModule
-from tvnjax.nn.layers import BN_EPSILON, ConvNorm, Dense, NonLocal
+from tvnjax.nn.layers import ConvNorm, Dense, NonLocal, Scale, SqueezeExcite
 from tvnjax.space import network
 from tvnjax.space.network import Network, Shape, Triple
 
@@ -111,12 +111,13 @@ class _Graph:
         elif isinstance(layer, network.Pool):
             self.pool(layer)
         elif isinstance(layer, network.SqueezeExcite):
-            hidden = self.node("Relu", [self.dense(self.clip_mean(), module.reduce)])
-            self.gate(self.dense(hidden, module.restore))
+            self.squeeze_excite(layer, module)
         elif isinstance(layer, network.ContextGate):
             self.gate(self.dense(self.clip_mean(), module.dense))
         elif isinstance(layer, network.NonLocal):
             self.attend(module)
+        elif isinstance(layer, network.Scale):
+            self.scale(module)
         else:
             raise InvalidInputError(f"no ONNX form is known for a layer {layer}: export to stablehlo or tflite")
         self.shape = layer.out_shape
@@ -148,14 +149,21 @@ class _Graph:
         else:
             layout, sizes, windows, strides = "volume", (t, h, w), window, stride
         self.turn(layout)
-        both = [_same_pads(size, k, s) for size, k, s in zip(sizes, windows, strides)]
+        pads = _centered_pads if isinstance(layer, network.Conv) and layer.centered else _same_pads
+        both = [pads(size, k, s) for size, k, s in zip(sizes, windows, strides)]
         return [a for a, _ in both] + [b for _, b in both], list(windows), list(strides), kernel
 
     def activate(self, act: str | None) -> None:
-        if act == "relu":
-            self.at = self.node("Relu", [self.at])
-        elif act == "hswish":
-            self.at = self.node("HardSwish", [self.at])
+        self.at = self.activated(self.at, act)
+
+    def activated(self, at: str, act: str | None) -> str:
+        if act is None:
+            return at
+        if act == "swish":
+            return self.node("Mul", [at, self.node("Sigmoid", [at])])
+        if act == "hsigmoid":
+            return self.node("HardSigmoid", [at], alpha=1 / 6, beta=0.5)
+        return self.node({"relu": "Relu", "hswish": "HardSwish", "sigmoid": "Sigmoid"}[act], [at])
 
     def clip_mean(self) -> str:
         """``[1, C]``: mean over time and space."""
@@ -168,11 +176,21 @@ class _Graph:
 
     def dense(self, at: str, module: Dense) -> str:
         """``[N, c_in]`` to ``[N, c_out]``."""
-        return self.node("Gemm", [at, *(self.constant(np.asarray(p[...])) for p in (module.kernel, module.bias))])
+        parts = [module.kernel] if module.bias is None else [module.kernel, module.bias]
+        return self.node("Gemm", [at, *(self.constant(np.asarray(part[...])) for part in parts)])
 
-    def gate(self, scores: str) -> None:
-        factor = self.reshape(self.node("Sigmoid", [scores]), 1, self.shape.c, 1, 1)
+    def gate(self, scores: str, kind: str = "sigmoid", frames: int = 1) -> None:
+        factor = self.reshape(self.activated(scores, kind), frames, self.shape.c, 1, 1)
         self.at = self.node("Mul", [self.turn("frames"), factor])
+
+    def squeeze_excite(self, layer: network.SqueezeExcite, module: SqueezeExcite) -> None:
+        means = self.frame_means() if layer.per_frame else self.clip_mean()
+        hidden = self.activated(self.dense(means, module.reduce), layer.hidden_act)
+        self.gate(self.dense(hidden, module.restore), layer.gate, self.shape.t if layer.per_frame else 1)
+        self.activate(layer.act)
+
+    def scale(self, module: Scale) -> None:
+        self.at = self.node("Mul", [self.at, self.constant(np.asarray(module.scale[...], np.float32))])
 
     def attend(self, module: NonLocal) -> None:
         t, h, w, c = self.shape
@@ -185,10 +203,15 @@ class _Graph:
         self.at = self.node("Add", [self.at, self.reshape(added, 1, c, t, h * w)])
 
     def head(self, head: network.Head, module: HeadModule) -> None:
-        if head.pool == "mean":
-            scores = self.dense(self.clip_mean(), module.dense)
+        features = self.clip_mean() if head.pool == "mean" else self.frame_means()
+        if module.hidden is not None:
+            features = self.activated(self.dense(features, module.hidden), head.hidden_act)
+        if head.pool == "max_features":
+            features = self.node("ReduceMax", [features], axes=[0], keepdims=1)
+        if head.pool in ("mean", "max_features"):
+            scores = self.dense(features, module.dense)
         else:
-            frames = self.dense(self.frame_means(), module.dense)
+            frames = self.dense(features, module.dense)
             if head.pool == "max_time":
                 scores = self.node("ReduceMax", [frames], axes=[0], keepdims=1)
             else:
@@ -221,9 +244,16 @@ def _folded(module: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
     bias = np.zeros(kernel.shape[-1], np.float32) if module.bias is None else np.asarray(module.bias[...])
     if module.norm is not None:
         mean, var, beta = (np.asarray(p[...]) for p in (module.norm.mean, module.norm.var, module.norm.bias))
-        scale = np.asarray(module.norm.scale[...]) / np.sqrt(var + BN_EPSILON)
+        scale = np.asarray(module.norm.scale[...]) / np.sqrt(var + module.norm.epsilon)
         kernel, bias = kernel * scale, (bias - mean) * scale + beta
     return kernel.astype(np.float32), bias.astype(np.float32)
+
+
+def _centered_pads(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Half the window in front, the rest behind; ``Conv.centered``."""
+    before = window // 2
+    # A window that strides past the end reads nothing behind it; less than nothing cannot be asked of ONNX.
+    return before, max((-(-size // stride) - 1) * stride + window - before - size, 0)
 
 
 def _same_pads(size: int, window: int, stride: int) -> tuple[int, int]:

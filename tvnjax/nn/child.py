@@ -36,16 +36,22 @@ class HeadModule(nnx.Module):
     """Mean over time and space, dropout, dense; or a per-frame head (see ``network.Head``)."""
 
     def __init__(self, head: network.Head, init: Initializer):
-        self.dense = Dense(head.in_shape.c, head.num_classes, init)
+        hidden = Dense(head.in_shape.c, head.hidden, init, gain=2.0, bias=head.hidden_bias) if head.hidden else None
+        self.hidden, self.hidden_act = hidden, head.hidden_act
+        self.dense = Dense(head.features, head.num_classes, init)
         self.pool, self.dropout = head.pool, head.dropout
 
     def __call__(self, x: Array, *, dropout_key: Array | None = None) -> Array:
-        """``[B, T, H, W, C]`` to logits ``[B, classes]``; no key, no dropout."""
+        """``[B, T, H, W, C]`` to logits ``[B, classes]``, float32; no key, no dropout."""
         x = x.mean((1, 2, 3)) if self.pool == "mean" else x.mean((2, 3))
+        if self.hidden is not None:
+            x = activation(self.hidden_act)(self.hidden(x))
+        if self.pool == "max_features":
+            x = x.max(1)
         if dropout_key is not None and self.dropout > 0:
             kept = jax.random.bernoulli(dropout_key, 1 - self.dropout, x.shape)
             x = jnp.where(kept, x / (1 - self.dropout), 0)
-        logits = self.dense(x)
+        logits = self.dense(x).astype(jnp.float32)
         if self.pool == "softmax_time":
             # The released head divides by the root of the frame count, as scaled attention does.
             logits = (nnx.softmax(logits / np.sqrt(logits.shape[1]), axis=1) * logits).sum(1)

@@ -28,7 +28,9 @@ def default_form(backend: str | None = None) -> Form:
     return "shifted" if (backend or jax.default_backend()) == "cpu" else "plain"
 
 
-def conv(x: Array, kernel: Array, stride: tuple[int, int, int] = (1, 1, 1), *, form: Form) -> Array:
+def conv(
+    x: Array, kernel: Array, stride: tuple[int, int, int] = (1, 1, 1), *, form: Form, centered: bool = False
+) -> Array:
     """Convolves with SAME padding and no bias; any kernel size and stride, depthwise and grouped included.
 
     The output has ``ceil(size / stride)`` elements along an axis and padding puts its odd element after, as
@@ -42,6 +44,7 @@ def conv(x: Array, kernel: Array, stride: tuple[int, int, int] = (1, 1, 1), *, f
         ``i`` of the input channels makes group ``i`` of the features.
       stride: ``(t, h, w)``.
       form: see ``Form`` and ``default_form``.
+      centered: pads half the window before instead (see ``windows.same_axis``); for odd kernels.
 
     Returns:
       ``[b, ceil(t / stride_t), ceil(h / stride_h), ceil(w / stride_w), features]`` of the dtype of ``x``.
@@ -59,7 +62,7 @@ def conv(x: Array, kernel: Array, stride: tuple[int, int, int] = (1, 1, 1), *, f
         raise InvalidInputError(
             f"a convolution's input and kernel share one dtype; met {x.dtype} and {kernel.dtype}: cast one"
         )
-    return _plain(x, kernel, stride) if form == "plain" else _shifted(x, kernel, stride)
+    return (_plain if form == "plain" else _shifted)(x, kernel, stride, centered)
 
 
 def check_window(layer: str, x: Array, window: Sequence[int], stride: Sequence[int], form: Form) -> None:
@@ -73,26 +76,43 @@ def check_window(layer: str, x: Array, window: Sequence[int], stride: Sequence[i
         )
 
 
-def _plain(x: Array, kernel: Array, stride: tuple[int, int, int]) -> Array:
+def _plain(x: Array, kernel: Array, stride: tuple[int, int, int], centered: bool) -> Array:
     groups = x.shape[-1] // kernel.shape[3]
     taps = kernel.shape[:3]
     # An axis with one tap is sliced, so that what is left has two axes wherever it can: exporters and their
     # runtimes support and optimise two-dimensional convolution first.
     x = x[(slice(None), *(slice(None, None, s if k == 1 else 1) for k, s in zip(taps, stride)))]
     b, t, h, w, c = x.shape
+    strides = [s if k > 1 else 1 for k, s in zip(taps, stride)]
+
+    def padding(*sliding: int) -> str | list[tuple[int, int]]:
+        return [_centered_padding(x.shape[i + 1], taps[i], strides[i]) for i in sliding] if centered else "SAME"
+
     if taps[_TIME] == 1:
-        strides = [s if k > 1 else 1 for k, s in zip(taps[1:], stride[1:])]
-        y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides, "SAME", groups)
+        y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides[1:], padding(_HEIGHT, _WIDTH), groups)
         return y.reshape(b, t, *y.shape[1:])
     if taps[_HEIGHT] == taps[_WIDTH] == 1:
-        y = _lax_conv(x.reshape(b, t, h * w, c), kernel[:, 0], (stride[_TIME], 1), "SAME", groups)
+        y = _lax_conv(x.reshape(b, t, h * w, c), kernel[:, 0], (strides[_TIME], 1), padding(_TIME, _WIDTH), groups)
         return y.reshape(b, -1, h, w, y.shape[-1])
-    strides = [s if k > 1 else 1 for k, s in zip(taps, stride)]
-    return _lax_conv(x, kernel, strides, "SAME", groups)
+    if groups > 1:
+        # One convolution in space for each tap in time: few runtimes have grouped convolutions in three axes.
+        time = same_axis(t, taps[_TIME], strides[_TIME], centered=centered)
+        parts = [
+            _lax_conv(part.reshape(-1, h, w, c), kernel[tap], strides[1:], padding(_HEIGHT, _WIDTH), groups)
+            for tap, part in enumerate(shifted(x, (time, unmoved(h), unmoved(w))), time.first)
+        ]
+        y = functools.reduce(jnp.add, parts)
+        return y.reshape(b, time.out, *y.shape[1:])
+    return _lax_conv(x, kernel, strides, padding(_TIME, _HEIGHT, _WIDTH), groups)
 
 
-def _shifted(x: Array, kernel: Array, stride: tuple[int, int, int]) -> Array:
-    axes = tuple(same_axis(n, k, s) for n, k, s in zip(x.shape[1:4], kernel.shape, stride))
+def _centered_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    before = window // 2
+    return before, (math.ceil(size / stride) - 1) * stride + window - before - size
+
+
+def _shifted(x: Array, kernel: Array, stride: tuple[int, int, int], centered: bool) -> Array:
+    axes = tuple(same_axis(n, k, s, centered=centered) for n, k, s in zip(x.shape[1:4], kernel.shape, stride))
     kernel = kernel[tuple(slice(axis.first, axis.first + axis.taps) for axis in axes)]
     groups = x.shape[-1] // kernel.shape[3]
     if groups == 1:

@@ -26,7 +26,7 @@ def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) 
         ValueError: the genotype is not of the supernet's plan.
     """
     supernet.plan.encode(genotype)
-    num_classes = supernet.heads[-1].dense.bias.shape[0]
+    num_classes = supernet.heads[-1].dense.kernel.shape[-1]
     lowered = lower(genotype, num_classes, channels=supernet.channels, head=supernet.head_kind)
     child = Child(lowered, form=form)
     for unit, module in zip(lowered.units, child.units):  # the lowering leaves out units that would do nothing

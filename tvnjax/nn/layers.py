@@ -1,7 +1,9 @@
 """Trainable layers, each built from one primitive of a lowered network.
 
-Arrays are ``[batch, time, height, width, channels]`` float32. ``train`` uses batch statistics and moves the running
-ones by ``1 - momentum``; nothing here holds random state, so a dropout key is an argument.
+Arrays are ``[batch, time, height, width, channels]``. Weights are float32 and rounded to the dtype of what a layer
+receives, so a bfloat16 clip makes the arithmetic bfloat16; statistics, and sums over positions, stay float32. ``train``
+uses batch statistics and moves the running ones by ``1 - momentum``; nothing here holds random state, so a dropout key
+is an argument.
 """
 
 from collections.abc import Callable
@@ -16,9 +18,8 @@ from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.space import network
 
-BN_EPSILON = 1e-5
 BN_MOMENTUM = 0.9
-"""Both of the released code."""
+"""Of the released code."""
 
 PIXEL_MEAN, PIXEL_SCALE = 0.45, 0.225
 """Normalisation of a pixel in [0, 1], the same for all channels (the usual constants for video)."""
@@ -30,8 +31,15 @@ def normalize(clip: Array) -> Array:
 
 
 def activation(name: str | None) -> Callable[[Array], Array]:
-    """relu, hswish ``x * relu6(x + 3) / 6`` or, for ``None``, the identity."""
-    return {None: lambda x: x, "relu": nnx.relu, "hswish": jax.nn.hard_swish}[name]
+    """relu, hswish ``x * relu6(x + 3) / 6``, swish, sigmoid, hsigmoid ``relu6(x + 3) / 6``; ``None``: identity."""
+    return {
+        None: lambda x: x,
+        "relu": nnx.relu,
+        "hswish": jax.nn.hard_swish,
+        "swish": nnx.swish,
+        "sigmoid": nnx.sigmoid,
+        "hsigmoid": jax.nn.hard_sigmoid,
+    }[name]
 
 
 class Initializer:
@@ -51,7 +59,8 @@ class BatchNorm(nnx.Module):
     (Flax's own keeps the biased one.)
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, epsilon: float = network.BN_EPSILON):
+        self.epsilon = epsilon
         self.scale = nnx.Param(jnp.ones(width))
         self.bias = nnx.Param(jnp.zeros(width))
         self.mean = nnx.BatchStat(jnp.zeros(width))
@@ -61,15 +70,16 @@ class BatchNorm(nnx.Module):
         if train:
             axes = tuple(range(x.ndim - 1))
             count = x.size // x.shape[-1]
-            mean = x.mean(axes)
-            var = jnp.maximum(jnp.square(x).mean(axes) - jnp.square(mean), 0)
+            wide = x.astype(jnp.float32)
+            mean = wide.mean(axes)
+            var = jnp.maximum(jnp.square(wide).mean(axes) - jnp.square(mean), 0)
             unbiased = var * (count / max(count - 1, 1))
             self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
             self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased
         else:
             mean, var = self.mean[...], self.var[...]
-        scale = self.scale[...] * jax.lax.rsqrt(var + BN_EPSILON)
-        return x * scale + (self.bias[...] - mean * scale)
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        return (x * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
 
 
 class ConvNorm(nnx.Module):
@@ -80,14 +90,14 @@ class ConvNorm(nnx.Module):
         fan_in = int(np.prod(layer.kernel)) * per_group
         self.kernel = nnx.Param(init.normal((*layer.kernel, per_group, width), fan_in))
         self.bias = nnx.Param(jnp.zeros(width)) if layer.bias else None
-        self.norm = BatchNorm(width) if layer.norm else None
-        self.stride, self.act = layer.stride, layer.act
+        self.norm = BatchNorm(width, layer.epsilon) if layer.norm else None
+        self.stride, self.act, self.centered = layer.stride, layer.act, layer.centered
         self.form: Form = form
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        x = conv(x, self.kernel[...], self.stride, form=self.form)
+        x = conv(x, self.kernel[...].astype(x.dtype), self.stride, form=self.form, centered=self.centered)
         if self.bias is not None:
-            x = x + self.bias[...]
+            x = x + self.bias[...].astype(x.dtype)
         if self.norm is not None:
             x = self.norm(x, train=train, momentum=momentum)
         return activation(self.act)(x)
@@ -106,22 +116,39 @@ class Pool(nnx.Module):
 class Dense(nnx.Module):
     """``x @ kernel + bias`` over the last axis."""
 
-    def __init__(self, c_in: int, c_out: int, init: Initializer, gain: float = 1.0):
+    def __init__(self, c_in: int, c_out: int, init: Initializer, gain: float = 1.0, *, bias: bool = True):
         self.kernel = nnx.Param(init.normal((c_in, c_out), c_in, gain))
-        self.bias = nnx.Param(jnp.zeros(c_out))
+        self.bias = nnx.Param(jnp.zeros(c_out)) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        return x @ self.kernel[...] + self.bias[...]
+        x = x @ self.kernel[...].astype(x.dtype)
+        return x if self.bias is None else x + self.bias[...].astype(x.dtype)
 
 
 class SqueezeExcite(nnx.Module):
+    """``x * gate``, one gate a clip or a frame, then an activation where the layer has one."""
+
     def __init__(self, layer: network.SqueezeExcite, init: Initializer, form: Form):
         self.reduce = Dense(layer.in_shape.c, layer.hidden, init, gain=2.0)
         self.restore = Dense(layer.hidden, layer.in_shape.c, init)
+        self.hidden_act, self.gate, self.act = layer.hidden_act, layer.gate, layer.act
+        self.per_frame = layer.per_frame
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        gate = nnx.sigmoid(self.restore(nnx.relu(self.reduce(x.mean((1, 2, 3))))))
-        return x * gate[:, None, None, None]
+        mean = x.mean((2, 3)) if self.per_frame else x.mean((1, 2, 3))
+        gate = activation(self.gate)(self.restore(activation(self.hidden_act)(self.reduce(mean))))
+        gate = gate[:, :, None, None] if self.per_frame else gate[:, None, None, None]
+        return activation(self.act)(x * gate)
+
+
+class Scale(nnx.Module):
+    """``x`` times a scalar that starts at 0."""
+
+    def __init__(self, layer: network.Scale, init: Initializer, form: Form):
+        self.scale = nnx.Param(jnp.zeros(()))
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        return x * self.scale[...].astype(x.dtype)
 
 
 class ContextGate(nnx.Module):
@@ -161,5 +188,6 @@ def build_layer(layer: network.Layer, init: Initializer, form: Form) -> nnx.Modu
         network.SqueezeExcite: SqueezeExcite,
         network.ContextGate: ContextGate,
         network.NonLocal: NonLocal,
+        network.Scale: Scale,
     }
     return modules[type(layer)](layer, init, form)

@@ -37,10 +37,13 @@ class Axis:
         return (self.out - 1) * self.stride + self.taps - self.before - self.size
 
 
-def same_axis(size: int, window: int, stride: int) -> Axis:
-    """Returns the axis of XLA's SAME rule: ``ceil(size / stride)`` outputs, the odd pixel of padding after."""
+def same_axis(size: int, window: int, stride: int, *, centered: bool = False) -> Axis:
+    """Returns the axis of XLA's SAME rule: ``ceil(size / stride)`` outputs, the odd pixel of padding after.
+
+    ``centered`` pads ``window // 2`` before instead, whatever the stride (PyTorch's usual padding of odd windows).
+    """
     out = math.ceil(size / stride)
-    before = max((out - 1) * stride + window - size, 0) // 2
+    before = window // 2 if centered else max((out - 1) * stride + window - size, 0) // 2
     first = max(0, before - (out - 1) * stride)
     last = min(window - 1, before + size - 1)
     return Axis(size, out, stride, first, last - first + 1, before - first)

@@ -4,16 +4,14 @@ The drawing reads the lowered network, so it shows what is built, counted and ti
 lets text and boxes share a scale; the narrow column stays legible on a phone and beside other networks.
 """
 
-import dataclasses
-from collections.abc import Sequence
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
 from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
-from tvnjax.space.network import ContextGate, Conv, Layer, Network, NonLocal, Pool, Shape, SqueezeExcite, Triple, Unit
+from tvnjax.space.network import ContextGate, Conv, Layer, Network, NonLocal, Pool, Scale, Shape, SqueezeExcite, Unit
+from tvnjax.space.outline import Stretch, collapse, frames_text, head_text, layer_words, size
 
 AXES_NOTE = "Kernels, strides and sizes are time × height × width, sizes with × channels behind."
 
@@ -28,31 +26,6 @@ _RULE = 22.0
 _KIND, _KERNEL, _STRIDE, _OUT, _ACT = 42.0, 106.0, 147.0, 246.0, 250.0
 """Columns of a layer's row; the width is aligned to its right edge."""
 
-_HEADS = {"mean": "mean over time and space", "softmax_time": "softmax over time", "max_time": "largest over time"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """Units that follow one another ``times`` times: one unit, or a pair where every second repeat differs."""
-
-    units: tuple[Unit, ...]
-    times: int
-
-
-def collapse(units: Sequence[Unit]) -> list[Stretch]:
-    """Joins equal repeats of a block, and pairs of repeats that alternate (the temporal layer acts in even ones)."""
-    stretches: list[Stretch] = []
-    start = 0
-    while start < len(units):
-        best = Stretch(units=(units[start],), times=1)
-        for period in (1, 2):
-            times = _times(units, start, period)
-            if times > 1 and times * period > best.times * len(best.units):
-                best = Stretch(units=tuple(units[start : start + period]), times=times)
-        stretches.append(best)
-        start += best.times * len(best.units)
-    return stretches
-
 
 def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
     """Draws a network; ``accent`` colours what it reads and gives."""
@@ -64,7 +37,7 @@ def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
     axes.set(xlim=(0, _WIDTH), ylim=(height, 0))
     axes.axis("off")
     _, h, w, _ = network.input_shape
-    reads = f"{h} × {w} px × {_frames(network)}"
+    reads = f"{h} × {w} px × {frames_text(network)}"
     y = _end_box(axes, 4, "clip", reads, accent)
     block = -1
     for stretch in stretches:
@@ -73,14 +46,14 @@ def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
             y = _block_rule(axes, y, block)
         y = _draw_stretch(axes, y, stretch)
     y = _edge(axes, y, network.head.in_shape)
-    _end_box(axes, y, "head", f"{_HEADS[network.head.pool]} → {network.head.num_classes} classes", accent)
+    _end_box(axes, y, "head", head_text(network), accent)
     return figure
 
 
 def describe_network(network: Network) -> str:
     """The drawing in words: input, every unit with its layers, classes."""
     _, h, w, _ = network.input_shape
-    parts = [f"{h} by {w} pixels, {_frames(network)}"]
+    parts = [f"{h} by {w} pixels, {frames_text(network)}"]
     for stretch in collapse(network.units):
         for unit in stretch.units:
             layers = ", ".join(" ".join(filter(None, layer_words(layer))) for layer in unit.layers) or "identity"
@@ -88,45 +61,6 @@ def describe_network(network: Network) -> str:
             times = f", {stretch.times} times" if stretch.times > 1 else ""
             parts.append(f"block {unit.block + 1}: {layers}{skip}{times}")
     return "; ".join([*parts, f"{network.head.num_classes} classes"]) + "."
-
-
-def layer_words(layer: Layer) -> tuple[str, str, str, str, str]:
-    """Kind, kernel, stride, output channels and activation of a layer; empty where a layer has none."""
-    if isinstance(layer, Conv):
-        kind = "depthwise" if layer.depthwise else "conv" if layer.groups == 1 else f"conv /{layer.groups}"
-        return kind, size(layer.kernel), _stride(layer.stride), str(layer.out_shape.c), layer.act or ""
-    if isinstance(layer, Pool):
-        return f"{layer.kind} pool", size(layer.window), _stride(layer.stride), str(layer.out_shape.c), ""
-    if isinstance(layer, SqueezeExcite):
-        return f"squeeze-excite, {layer.hidden} hidden", "", "", str(layer.out_shape.c), "gate"
-    if isinstance(layer, ContextGate):
-        return "context gate", "", "", str(layer.out_shape.c), "gate"
-    assert isinstance(layer, NonLocal)
-    return f"non-local, {layer.bottleneck} wide", "", "", str(layer.out_shape.c), ""
-
-
-def size(lengths: Triple | Shape) -> str:
-    """Lengths with a multiplication sign between them."""
-    return "×".join(map(str, lengths))
-
-
-def _frames(network: Network) -> str:
-    frames = network.input_shape.t
-    return f"{frames} frames, stride {network.frame_stride}" if frames > 1 else "1 frame"
-
-
-def _times(units: Sequence[Unit], start: int, period: int) -> int:
-    pattern = [(unit.block, unit.key) for unit in units[start : start + period]]
-    if len({block for block, _ in pattern}) > 1:
-        return 1
-    times = 1
-    while [(u.block, u.key) for u in units[start + times * period : start + (times + 1) * period]] == pattern:
-        times += 1
-    return times
-
-
-def _stride(stride: Triple) -> str:
-    return "" if stride == (1, 1, 1) else f"stride {size(stride)}"
 
 
 def _unit_height(unit: Unit) -> float:
@@ -206,7 +140,7 @@ def _draw_layer(axes: Axes, y: float, layer: Layer) -> None:
 
 def _mark(axes: Axes, y: float, layer: Layer) -> None:
     """A small sign for the kind of layer: filled for convolutions, hollow for pools, crossed for gates."""
-    if isinstance(layer, SqueezeExcite | ContextGate):
+    if isinstance(layer, SqueezeExcite | ContextGate | Scale):
         axes.plot([_LEFT + 8], [y], marker="o", markersize=8.5, markerfacecolor="#ffe8a3", markeredgecolor=INK)
         axes.plot([_LEFT + 8], [y], marker="x", markersize=4.5, markeredgecolor=INK, markeredgewidth=1.1)
         return

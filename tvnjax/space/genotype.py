@@ -6,6 +6,7 @@ network definitions for ``expand`` and for what the paper leaves open.
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
@@ -118,6 +119,12 @@ class Genotype:
             "blocks": [dataclasses.asdict(block) for block in self.blocks],
         }
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from tvnjax.space.html import genotype_html  # which needs this module
+
+        return genotype_html(self)
+
     def replace_block(self, index: int, **genes: Any) -> "Genotype":
         """The same network with the named genes of block ``index`` changed."""
         blocks = list(self.blocks)
@@ -156,6 +163,22 @@ def genotype_from_text(text: str) -> Genotype:
     except json.JSONDecodeError as error:
         raise InvalidInputError(f"a genotype is JSON; line {error.lineno}: {error.msg}") from None
     return genotype_from_json(data)
+
+
+def read_genotype(path: Path) -> Genotype:
+    """A genotype's file, as a run leaves it in ``genotypes/``.
+
+    Raises:
+        InvalidInputError: there is no such file, or it holds no genotype.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"a genotype is a JSON file; {path} cannot be read ({error}): check the path") from None
+    try:
+        return genotype_from_text(text)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path} holds no genotype: {error}") from None
 
 
 def _check_fields(data: dict[str, Any], cls: type, where: str) -> None:

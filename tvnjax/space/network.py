@@ -21,6 +21,12 @@ Triple = tuple[int, int, int]
 HeadKind = Literal["mean", "softmax_time", "max_time"]
 """How a network's scores are pooled; see ``Head``."""
 
+HeadPool = HeadKind | Literal["max_features"]
+"""Every pool a head can have; the last one needs a hidden layer."""
+
+BN_EPSILON = 1e-5
+"""Of the released TVNs and of most networks; some define another."""
+
 
 class Shape(NamedTuple):
     """Size of one clip's activations: frames, height, width, channels."""
@@ -37,7 +43,11 @@ class Shape(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Conv:
-    """SAME convolution, then batch normalisation and activation where asked for."""
+    """SAME convolution, then batch normalisation and activation where asked for.
+
+    ``centered`` puts the window's middle tap on every stride-th element from the first on, as PyTorch's padding by half
+    an odd kernel does; without it the odd element of padding comes last. They differ only where a stride does.
+    """
 
     in_shape: Shape
     out_shape: Shape
@@ -47,6 +57,9 @@ class Conv:
     bias: bool = False
     norm: bool = True
     act: str | None = None
+    centered: bool = False
+    epsilon: float = BN_EPSILON
+    """Of the batch normalisation."""
 
     @property
     def params(self) -> int:
@@ -66,6 +79,7 @@ class Conv:
         kind = "dwconv" if self.depthwise else "conv"
         tail = ("+b" if self.bias else "") + ("+bn" if self.norm else "") + (f"+{self.act}" if self.act else "")
         groups = f"g{self.groups}" if self.groups > 1 and not self.depthwise else ""
+        groups += "c" if self.centered and self.stride != (1, 1, 1) else ""
         return f"{kind}{_window(self.kernel, self.stride)}{groups}>{self.out_shape.c}{tail}"
 
 
@@ -88,10 +102,18 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SqueezeExcite:
-    """One gate a clip: mean over time and space, dense to ``hidden``, relu, dense back, sigmoid."""
+    """One gate a clip: mean over time and space, dense to ``hidden``, relu, dense back, sigmoid.
+
+    Networks other than TVNs vary it: another activation of the hidden layer, a ``hsigmoid`` gate, an activation behind
+    the gated values, or a gate for each frame from that frame's mean.
+    """
 
     in_shape: Shape
     hidden: int
+    hidden_act: str = "relu"
+    gate: str = "sigmoid"
+    act: str | None = None
+    per_frame: bool = False
 
     @property
     def out_shape(self) -> Shape:
@@ -99,14 +121,17 @@ class SqueezeExcite:
 
     @property
     def params(self) -> int:
-        return self.macs + self.hidden + self.in_shape.c
+        return 2 * self.in_shape.c * self.hidden + self.hidden + self.in_shape.c
 
     @property
     def macs(self) -> int:
-        return 2 * self.in_shape.c * self.hidden
+        return 2 * self.in_shape.c * self.hidden * (self.in_shape.t if self.per_frame else 1)
 
     def __str__(self) -> str:
-        return f"se{self.hidden}"
+        plain = (self.hidden_act, self.gate) == ("relu", "sigmoid")
+        kind = "" if plain else f"({self.hidden_act},{self.gate})"
+        tail = f"+{self.act}" if self.act else ""
+        return f"se{self.hidden}{kind}{'/frame' if self.per_frame else ''}{tail}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,7 +180,24 @@ class NonLocal:
         return f"nonlocal{self.bottleneck}"
 
 
-Layer = Conv | Pool | SqueezeExcite | ContextGate | NonLocal
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scale:
+    """The input times one trained scalar that starts at 0, so that a unit starts as its shortcut (ReZero; MoViNet)."""
+
+    in_shape: Shape
+
+    params = 1
+    macs = 0
+
+    @property
+    def out_shape(self) -> Shape:
+        return self.in_shape
+
+    def __str__(self) -> str:
+        return "rezero"
+
+
+Layer = Conv | Pool | SqueezeExcite | ContextGate | NonLocal | Scale
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,20 +243,41 @@ class Head:
     ``mean``: mean over time and space, dropout, dense. ``softmax_time``: mean over space, dropout, dense a frame,
     and the scores of the frames averaged with weights ``softmax(scores / sqrt(frames))`` over time (the released
     multi-label head). ``max_time``: the same scores of the frames, and the largest of each class over time.
+
+    ``hidden`` puts a dense layer of that width behind the mean, before dropout. ``max_features`` takes the largest of
+    each of its values over time, and one dense layer of classes behind.
+
+    Raises:
+        ValueError: ``max_features`` without a hidden layer.
     """
 
     in_shape: Shape
     num_classes: int
-    pool: HeadKind = "mean"
+    pool: HeadPool = "mean"
     dropout: float = 0.5
+    hidden: int = 0
+    hidden_act: str | None = None
+    hidden_bias: bool = True
+
+    def __post_init__(self) -> None:
+        if self.pool == "max_features" and not self.hidden:
+            raise ValueError("max_features pools the values of a hidden layer; hidden is 0")
+
+    @property
+    def features(self) -> int:
+        """Width of what the scores are made from."""
+        return self.hidden or self.in_shape.c
 
     @property
     def params(self) -> int:
-        return (self.in_shape.c + 1) * self.num_classes
+        hidden = (self.in_shape.c + self.hidden_bias) * self.hidden
+        return hidden + (self.features + 1) * self.num_classes
 
     @property
     def macs(self) -> int:
-        return self.in_shape.c * self.num_classes * (1 if self.pool == "mean" else self.in_shape.t)
+        frames = self.in_shape.t
+        hidden = self.in_shape.c * self.hidden * (1 if self.pool == "mean" else frames)
+        return hidden + self.features * self.num_classes * (1 if self.pool in ("mean", "max_features") else frames)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

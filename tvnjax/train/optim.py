@@ -33,8 +33,8 @@ class Optimizer:
         if not 0 <= self.warmup < 1:
             raise InvalidInputError(f"warmup is a part of the steps in [0, 1); got {self.warmup}")
 
-    def build(self, steps: int) -> optax.GradientTransformation:
-        """The optax transform for a training of ``steps`` steps."""
+    def schedule_of(self, steps: int) -> optax.Schedule:
+        """The learning rate by step, from 0 on, of a training of ``steps`` steps."""
         warmup = int(self.warmup * steps)
         if self.schedule == "cosine":
             main = optax.cosine_decay_schedule(self.learning_rate, max(steps - warmup, 1))
@@ -42,10 +42,13 @@ class Optimizer:
             edges = {int(part * steps) - warmup: self.drop for part in (0.6, 0.85)}
             main = optax.piecewise_constant_schedule(self.learning_rate, edges)
         rise = optax.linear_schedule(0.0, self.learning_rate, max(warmup, 1))
-        schedule = optax.join_schedules([rise, main], [warmup])
+        return optax.join_schedules([rise, main], [warmup])
+
+    def build(self, steps: int) -> optax.GradientTransformation:
+        """The optax transform for a training of ``steps`` steps."""
         return optax.chain(
             optax.clip_by_global_norm(self.clip_norm),
-            optax.adamw(schedule, weight_decay=self.weight_decay, mask=_decayed),
+            optax.adamw(self.schedule_of(steps), weight_decay=self.weight_decay, mask=_decayed),
         )
 
 

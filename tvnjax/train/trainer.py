@@ -7,7 +7,7 @@ time, so that compile seconds are known apart and a later step cannot compile an
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,13 +35,23 @@ class Training:
     batch_size: int = 32
     label_smoothing: float = 0.1
     dropout: bool = True
-    """The head's dropout of 0.5 (released code)."""
+    """The head's dropout (of a TVN 0.5, as in the released code)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic; weights, statistics and the loss are float32 either way."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of weights and statistics, which is then what is scored and kept; 0 is
+    off. It rises to this over the first steps: ``min(ema, (1 + step) / (10 + step))``."""
+    accumulate: int = 1
+    """Batches whose mean gradient makes one step."""
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
+        for name in ("steps", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} is at least 1; got {getattr(self, name)}")
+        for name in ("ema", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} is in [0, 1); got {getattr(self, name)}")
 
 
 class ChildState(NamedTuple):
@@ -51,6 +61,9 @@ class ChildState(NamedTuple):
     stats: nnx.State
     opt: optax.OptState
     step: Array
+    """Batches seen."""
+    average: Any = None
+    """Averaged weights and statistics, where there is an average."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,24 +105,29 @@ class ChildTrainer:
         self.network, self.training, self.seed = network, training, seed
         self.compile_seconds = 0.0
         self._tx = training.optimizer.build(training.steps)
+        if training.accumulate > 1:
+            self._tx = optax.MultiSteps(self._tx, training.accumulate).gradient_transformation()
         self._compiled: dict[str, Any] = {}
         self._graph, *self._fresh = nnx.split(Child(network, seed), nnx.Param, ...)
 
-    def init(self) -> ChildState:
-        """Fresh weights; the same ones every time."""
-        params, stats = self._fresh
-        return ChildState(params, stats, self._call("init", self._tx.init, params), jnp.int32(0))
+    def init(self, params: nnx.State | None = None, stats: nnx.State | None = None) -> ChildState:
+        """Fresh weights, the same ones every time, or the given ones."""
+        params, stats = params or self._fresh[0], stats or self._fresh[1]
+        average = (params, stats) if self.training.ema else None
+        return ChildState(params, stats, self._call("init", self._tx.init, params), jnp.int32(0), average)
 
     def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
-        """One weight step; returns the loss."""
+        """One batch; returns the loss. Weights move with every ``training.accumulate``-th."""
         return self._call("step", self._step, state, batch["clip"], batch["label"])
+
+    def kept(self, state: ChildState) -> tuple[nnx.State, nnx.State]:
+        """The weights and statistics that are scored and kept: the averaged ones where there is an average."""
+        return state.average if state.average is not None else (state.params, state.stats)
 
     def score(self, state: ChildState, batches: Iterable[Batch]) -> Score:
         """Accuracy in evaluation mode."""
-        sums = [
-            self._call("score", self._score, state.params, state.stats, b["clip"], b["label"], b["weight"])
-            for b in batches
-        ]
+        kept = self.kept(state)
+        sums = [self._call("score", self._score, *kept, b["clip"], b["label"], b["weight"]) for b in batches]
         return sum_score(sums)
 
     def train(
@@ -118,7 +136,7 @@ class ChildTrainer:
         *,
         on_step: Callable[[int, float], None] | None = None,
     ) -> Trained:
-        """Trains for ``training.steps`` steps from fresh weights.
+        """Trains for ``training.steps`` steps from fresh weights; the state ends with the weights that are kept.
 
         Raises:
             FloatingPointError: the loss is not finite; the message names the step.
@@ -126,21 +144,22 @@ class ChildTrainer:
         start, state, history = time.monotonic(), self.init(), []
         losses: list[Array] = []
         for step in range(1, self.training.steps + 1):
-            state, loss = self.step(state, next(batches))
-            losses.append(loss)
+            for _ in range(self.training.accumulate):
+                state, loss = self.step(state, next(batches))
+                losses.append(loss)
             if on_step is not None:
-                on_step(step, float(loss))
+                on_step(step, float(losses[-1]))
             if step % max(self.training.steps // 20, 1) == 0 or step == self.training.steps:
                 mean = float(np.mean(jax.device_get(losses)))
                 if not np.isfinite(mean):
-                    raise FloatingPointError(
-                        f"the loss is finite; between steps {step - len(losses) + 1} and {step} it is not"
-                    )
+                    first = step - len(losses) // self.training.accumulate + 1
+                    raise FloatingPointError(f"the loss is finite; between steps {first} and {step} it is not")
                 history.append({"step": step, "loss": mean})
                 losses = []
         jax.block_until_ready(state.step)
+        params, stats = self.kept(state)
         return Trained(
-            state=state,
+            state=state._replace(params=params, stats=stats),
             history=tuple(history),
             seconds=time.monotonic() - start,
             compile_seconds=self.compile_seconds,
@@ -151,18 +170,29 @@ class ChildTrainer:
 
         def loss_fn(params: nnx.State) -> tuple[Array, nnx.State]:
             model = nnx.merge(self._graph, params, state.stats, copy=True)
-            logits = model(normalize(clip), train=True, dropout_key=key)
+            logits = model(self._read(clip), train=True, dropout_key=key)
             loss = cross_entropy(logits, label, smoothing=self.training.label_smoothing)
             return loss, nnx.state(model, nnx.BatchStat)
 
         (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         updates, opt = self._tx.update(grads, state.opt, state.params)
         params: Any = optax.apply_updates(state.params, updates)
-        return ChildState(params, stats, opt, state.step + 1), loss
+        return ChildState(params, stats, opt, state.step + 1, self._average(state, params, stats)), loss
+
+    def _average(self, state: ChildState, params: Any, stats: nnx.State) -> Any:
+        if state.average is None:
+            return None
+        updates, left = jnp.divmod(state.step + 1, self.training.accumulate)
+        decay = jnp.minimum(self.training.ema, (1 + updates) / (10 + updates))
+        decay = jnp.where(left == 0, decay, 1.0)
+        return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, (params, stats))
+
+    def _read(self, clip: Array) -> Array:
+        return normalize(clip).astype(self.training.precision)
 
     def _score(self, params: nnx.State, stats: nnx.State, clip: Array, label: Array, weight: Array) -> dict[str, Array]:
         model = nnx.merge(self._graph, params, stats, copy=True)
-        return count_correct(model(normalize(clip)), label, weight)
+        return count_correct(model(self._read(clip)), label, weight)
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:
         if name not in self._compiled:

@@ -1,0 +1,213 @@
+"""Training, going on, scoring and joining networks, from options to files."""
+
+import dataclasses
+import importlib.util
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from tvnjax.cli import main
+from tvnjax.core.checkpoint import load_state, load_tree, save_tree, stored_shapes
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Silent
+from tvnjax.core.run_dir import write_json
+from tvnjax.fit.clips import ClipOptions, clip_source
+from tvnjax.fit.saved import open_saved
+from tvnjax.fit.scoring import clips_of, score_together
+from tvnjax.fit.training import Fit, FitConfig
+from tvnjax.nn.child import Child
+from tvnjax.space.genotype import Block, Genotype
+from tvnjax.train.optim import Optimizer
+from tvnjax.train.trainer import Training
+from tvnjax.train.weights import load_weights
+from tvnjax.zoo.resolve import Reading, find_network, of_genotype
+
+GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))
+CLIPS = ClipOptions(data="texture", drawn_clips=48)
+CONFIG = FitConfig(
+    entry=of_genotype("net", GENOTYPE),
+    clips=CLIPS,
+    training=Training(steps=12, batch_size=8, accumulate=2, ema=0.5, optimizer=Optimizer(learning_rate=0.01)),
+    checkpoint_every=11,
+    eval_batch=24,
+)
+
+
+@dataclasses.dataclass
+class Watching(Silent):
+    """Presses Ctrl-C when a training says that it has reached a step."""
+
+    stop_at: int | None = None
+    events: list = dataclasses.field(default_factory=list)
+
+    def event(self, kind, **fields):
+        self.events.append({"event": kind, **fields})
+
+    def progress(self, stage, done, total, text=""):
+        if stage == "training" and done == self.stop_at:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two trainings in one go, of two seeds."""
+    folder = tmp_path_factory.mktemp("fits")
+    results = {}
+    for seed in (0, 1):
+        out = folder / f"run-{seed}"
+        results[out] = Fit(dataclasses.replace(CONFIG, seed=seed), out, Silent()).run()
+    return results
+
+
+def weights(run):
+    saved = open_saved(run)
+    _, params, stats = nnx.split(Child(saved.network), nnx.Param, ...)
+    return jax.tree.leaves(load_state(saved.weights, {"params": params, "stats": stats}))
+
+
+def test_a_training_that_was_stopped_ends_where_one_in_one_go_does(runs, tmp_path):
+    out, monitor = tmp_path / "run", Watching(stop_at=10)
+    with pytest.raises(KeyboardInterrupt):
+        Fit(CONFIG, out, monitor).run()
+    assert json.loads((out / "resume.json").read_text())["step"] == 10
+    changed = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, ema=0.9))
+    with pytest.raises(InvalidInputError, match="training differ"):
+        Fit(changed, out, Silent()).run(resume=True)
+    results = Fit(CONFIG, out, monitor).run(resume=True)
+    whole = next(iter(runs))
+    for ours, theirs in zip(weights(out), weights(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert results["scores"] == runs[whole]["scores"] and results["steps"] == 2
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["net"]
+    steps = [event["step"] for event in monitor.events if event["event"] == "step" and "train/loss" in event]
+    assert steps == [10, 12]
+    with pytest.raises(InvalidInputError, match="has none"):
+        Fit(CONFIG, out, Silent()).run(resume=True)
+
+
+def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):
+    saved = [open_saved(run) for run in runs]
+    clips = clips_of(CLIPS, saved)
+    together = score_together(saved, clips, "test", batch_size=10)
+    for score, result in zip(together.members, runs.values()):
+        assert score.top1 == pytest.approx(result["scores"]["test"]["top1"])
+        assert score.loss == pytest.approx(result["scores"]["test"]["loss"], rel=1e-4)
+    alone = score_together(saved[:1], clips, "test", batch_size=7)
+    assert alone.together.loss == pytest.approx(alone.members[0].loss)
+    # The mean of logits loses no more than the mean member, cross-entropy being convex in them.
+    assert together.together.loss <= np.mean([score.loss for score in together.members]) + 1e-6
+    assert together.together.loss != pytest.approx(together.members[0].loss)
+    data = ("--data", "texture", "--drawn-clips", "48")
+    assert main(["ensemble", *map(str, runs), *data, "--measure"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    parts = [float(line.split(", ")[-1].removesuffix(" ms")) for line in lines[:3]]
+    assert lines[2].startswith("mean of the logits") and parts[2] == pytest.approx(parts[0] + parts[1], rel=0.02)
+    checkpoint = next(iter(runs)) / "checkpoints" / "net"
+    assert main(["evaluate", str(checkpoint), *data]) == 0
+    assert f"top-1 {together.members[0].top1:.1%}" in capsys.readouterr().out
+    assert main(["evaluate", str(checkpoint), "--data", "shape", "--drawn-clips", "48"]) == 2
+    assert "--init" in capsys.readouterr().err
+
+
+def test_weights_of_another_set_keep_all_but_the_scores(runs):
+    saved = open_saved(next(iter(runs)))
+    same = load_weights(saved.weights, saved.network)
+    assert same.stored_classes == 3
+    network = saved.entry.network(5)
+    other = load_weights(saved.weights, network, seed=4)
+    fresh = nnx.state(Child(network, 4), nnx.Param)
+    assert other.stored_classes == 3
+    for ours, theirs in zip(jax.tree.leaves(other.params["units"]), jax.tree.leaves(same.params["units"]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    head = other.params["head"]["dense"]["kernel"].get_value()
+    np.testing.assert_array_equal(head, fresh["head"]["dense"]["kernel"].get_value())
+    wider = of_genotype("wide", GENOTYPE.replace_block(0, filters=24)).network(5)
+    with pytest.raises(InvalidInputError, match="fits the network"):
+        load_weights(saved.weights, wider)
+
+
+def test_fine_tuning_starts_from_the_weights(runs, tmp_path):
+    checkpoint = open_saved(next(iter(runs))).weights
+    config = dataclasses.replace(CONFIG, clips=dataclasses.replace(CLIPS, data="shape"), init=checkpoint)
+    monitor = Watching()
+    fit = Fit(config, tmp_path / "tuned", monitor)
+    state = fit._fresh()
+    np.testing.assert_array_equal(
+        jax.tree.leaves(state.params["units"])[0],
+        jax.tree.leaves(load_weights(checkpoint, fit.network).params["units"])[0],
+    )
+    assert monitor.events[-1]["event"] == "initialised" and monitor.events[-1]["scores"] == "fresh"
+
+
+def test_networks_of_a_search_are_opened_by_their_checkpoints(runs, tmp_path):
+    run, name = tmp_path / "search", "evolution-0"
+    shutil.copytree(open_saved(next(iter(runs))).weights, run / "checkpoints" / name)
+    write_json(run / "genotypes" / f"{name}.json", GENOTYPE.to_json())
+    with pytest.raises(InvalidInputError, match="neither"):
+        open_saved(run / "checkpoints" / name)
+    write_json(run / "results.json", {"data": {"class_names": ["a", "b", "c"]}})
+    write_json(run / "config.json", {"config": {"head": "max_time"}})
+    saved = open_saved(run / "checkpoints" / name)
+    assert saved.entry.genotype == GENOTYPE and saved.classes == ("a", "b", "c")
+    assert saved.network.head.pool == "max_time"
+    assert load_weights(saved.weights, saved.network).stored_classes == 3
+    with pytest.raises(InvalidInputError, match="checkpoints/NAME"):
+        open_saved(run)
+
+
+def test_trees_of_arrays_come_back(tmp_path):
+    tree = {"a": (np.arange(3), None), "b": [np.float32(2.5)]}
+    save_tree(tmp_path / "tree", tree)
+    back = load_tree(tmp_path / "tree", jax.tree.map(np.zeros_like, tree))
+    assert jax.tree.structure(back) == jax.tree.structure(tree)
+    for ours, theirs in zip(jax.tree.leaves(back), jax.tree.leaves(tree)):
+        np.testing.assert_array_equal(ours, theirs)
+    assert stored_shapes(tmp_path / "tree") == {("0",): (3,), ("1",): ()}
+    with pytest.raises(InvalidInputError, match="none at"):
+        stored_shapes(tmp_path / "nothing")
+
+
+def test_drawn_clips_are_as_large_as_the_networks_read():
+    source = clip_source(
+        ClipOptions(data="motion"),
+        [Reading(num_frames=9, frame_stride=3, image_size=50), Reading(num_frames=1, frame_stride=1, image_size=8)],
+    )
+    assert (source.size, source.num_frames) == (56, 25)
+    with pytest.raises(InvalidInputError, match="did you mean 'motion'"):
+        clip_source(ClipOptions(data="motoin"), [Reading(num_frames=1, frame_stride=1, image_size=8)])
+
+
+def test_the_command_trains_logs_and_refuses(tmp_path, capsys):
+    file, out = tmp_path / "net.json", tmp_path / "run"
+    file.write_text(json.dumps(GENOTYPE.to_json()))
+    options = ["--data", "texture", "--drawn-clips", "48", "--steps", "3", "--batch-size", "8", "--out", str(out)]
+    tensorboard = importlib.util.find_spec("tensorboardX") is not None
+    assert main(["train", str(file), *options, *(["--tensorboard"] if tensorboard else [])]) == 0
+    assert "test: top-1" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert any("train/loss" in line and "train/learning_rate" in line for line in lines)
+    if tensorboard:
+        (events,) = (out / "tensorboard").iterdir()
+        assert b"train/loss" in events.read_bytes()
+    results = json.loads((out / "results.json").read_text())
+    assert results["scores"]["test"]["clips"] == 24 and "padding taps counted" in results["counting_rule"]
+    assert main(["train", str(file), *options]) == 2
+    assert "already holds" in capsys.readouterr().err
+    assert main(["train", str(file), *options, "--resume"]) == 2
+    assert main(["train", "x3d-s", *options[:-1], str(tmp_path / "b"), "--head", "max_time"]) == 2
+    assert "leave --head out" in capsys.readouterr().err and not (tmp_path / "b").exists()
+    assert main(["train", str(file), "--data", "nothing.csv"]) == 2
+    assert main(["evaluate", str(tmp_path), "--data", "texture"]) == 2
+
+
+def test_a_network_reads_what_it_is_told():
+    entry = find_network("tvn1", num_frames=6, image_size=64, frame_stride=3)
+    assert entry.genotype is not None and entry.genotype.frame_stride == 3
+    assert entry.network(4).input_shape[:2] == (6, 64)
+    assert find_network("x3d-xs", frame_stride=2).network().frame_stride == 2
+    with pytest.raises(InvalidInputError, match="image_size"):
+        find_network("tvn1", image_size=0)

@@ -1,0 +1,134 @@
+"""``tvnjax diff`` and ``tvnjax scale``."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.run_dir import write_json
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.difference import differences
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.lowering import lower
+from tvnjax.space.network import COUNTING_RULE, Network
+from tvnjax.space.scaling import compound_scale, scale_genotype
+from tvnjax.zoo.resolve import CUSTOM_CLASSES, find_network
+
+Named = Annotated[str, tyro.conf.Positional]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DiffOptions:
+    """Shows what two genotypes differ in, and what that does to their counts."""
+
+    first: Named
+    """A genotype's JSON file, or the name of a Tiny Video Network."""
+    second: Named
+    """Another."""
+    classes: int = CUSTOM_CLASSES
+    """Of the counts."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScaleOptions(TimingOptions):
+    """Makes a larger or smaller relative of a genotype, and says what it costs.
+
+    --compound PHI scales as EfficientNet does: depth by 1.2, width by 1.1 and pixels by 1.15, to the power of PHI.
+    """
+
+    genotype: Named
+    """A genotype's JSON file, or the name of a Tiny Video Network."""
+    width: float | None = None
+    """Factor of the filters of every block, rounded to multiples of 8."""
+    depth: float | None = None
+    """Factor of the repeats of every block, rounded up."""
+    image_size: int | None = None
+    """Pixels of a frame's side."""
+    frames: int | None = None
+    """Frames of a clip."""
+    compound: float | None = None
+    """Instead of width, depth and image size."""
+    out: Path | None = None
+    """Where the new genotype goes. Default: NAME-scaled.json, here."""
+    classes: int = CUSTOM_CLASSES
+    """Of the counts."""
+
+
+def diff_command(argv: list[str]) -> int:
+    options = parse_command(DiffOptions, argv, prog="tvnjax diff")
+    first, second = _genotype(options.first), _genotype(options.second)
+    found = differences(first, second)
+    if not found:
+        print("the same genes")
+    elif genotype_id(first) == genotype_id(second):
+        print("different genes, the same network: what differs does nothing there")
+    table = Table("where", "gene", options.first, options.second, "", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for row in found:
+        table.add_row(row.where, row.gene, row.first, row.second, "" if row.active else "does nothing")
+    if found:
+        Console(highlight=False).print(table)
+    for name, genotype in ((options.first, first), (options.second, second)):
+        network = lower(genotype, options.classes)
+        print(f"{name}: {genotype_id(genotype)}, {_counts(network)}")
+    print(COUNTING_RULE)
+    return 0
+
+
+def scale_command(argv: list[str]) -> int:
+    options = parse_command(ScaleOptions, argv, prog="tvnjax scale", flags=True)
+    genotype, scaled = _genotype(options.genotype), _scaled(options)
+    out = options.out or Path(f"{Path(options.genotype).stem}-scaled.json")
+    if out.exists() and options.out is None:
+        raise InvalidInputError(f"{out} is there already and would be lost: name a file with --out")
+    try:
+        write_json(out, scaled.to_json())
+    except OSError as error:
+        raise InvalidInputError(f"a genotype goes to a file that can be written; {out}: {error.strerror}") from None
+    networks = {options.genotype: lower(genotype, options.classes), str(out): lower(scaled, options.classes)}
+    for name, network in networks.items():
+        print(f"{name}: {_counts(network)}{_timed(network, options) if options.measure else ''}")
+    print(COUNTING_RULE)
+    return 0
+
+
+def _scaled(options: ScaleOptions) -> Genotype:
+    genotype = _genotype(options.genotype)
+    if options.compound is None:
+        if all(value is None for value in (options.width, options.depth, options.image_size, options.frames)):
+            raise InvalidInputError(
+                "a scaling changes something; give --width, --depth, --image-size, --frames or --compound"
+            )
+        factors = {"width": options.width or 1.0, "depth": options.depth or 1.0}
+        if 0 in (options.width, options.depth):
+            raise InvalidInputError("width and depth are factors above 0; got 0")
+        return scale_genotype(genotype, **factors, image_size=options.image_size, num_frames=options.frames)
+    if any(value is not None for value in (options.width, options.depth, options.image_size)):
+        raise InvalidInputError("--compound sets width, depth and image size; leave those options out")
+    compound = compound_scale(genotype, options.compound)
+    return compound if options.frames is None else dataclasses.replace(compound, num_frames=options.frames)
+
+
+def _genotype(name: str) -> Genotype:
+    entry = find_network(name)
+    if entry.genotype is None:
+        raise InvalidInputError(f"this takes genotypes of Tiny Video Networks; {name} is none: give a file, or tvn1")
+    return entry.genotype
+
+
+def _counts(network: Network) -> str:
+    from tvnjax.latency.memory import memory_mb
+
+    return f"{network.params:,} parameters, {network.macs:,} multiply-adds, {memory_mb(network):.1f} MiB of memory"
+
+
+def _timed(network: Network, options: ScaleOptions) -> str:
+    predicted = sum(blocks_ms(network, options).values())
+    (measured,) = networks_ms([network], options)
+    return f", {predicted:.3g} ms predicted from its units, {measured:.3g} ms measured ({options.runtime})"

@@ -1,0 +1,103 @@
+"""``tvnjax show``."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import TimingOptions, blocks_ms
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.space.network import COUNTING_RULE, Network
+from tvnjax.space.outline import blocks, frames_text, head_text, size, unit_label
+from tvnjax.zoo.resolve import find_network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShowOptions(TimingOptions):
+    """Shows a network block by block: as a table here, or as a drawing in a file.
+
+    Shares are those of the multiply-adds, or with --measure those of the latency of each block's units, timed by
+    themselves.
+    """
+
+    network: Annotated[str, tyro.conf.Positional]
+    """A name ('tvnjax zoo' lists them) or a genotype's JSON file."""
+    out: Path | None = None
+    """Draw into this file: .svg or .png."""
+    classes: int | None = None
+    """Default: the network's own number."""
+    frames: int | None = None
+    """Default: the network's own."""
+    image_size: int | None = None
+    """Default: the network's own."""
+
+
+def show_command(argv: list[str]) -> int:
+    options = parse_command(ShowOptions, argv, prog="tvnjax show", flags=True)
+    if options.out is not None and options.out.suffix not in (".svg", ".png"):
+        raise InvalidInputError(f"a drawing is a file that ends in .svg or .png; got {options.out}")
+    entry = find_network(options.network, num_frames=options.frames, image_size=options.image_size)
+    network = entry.network(options.classes)
+    shares, what = _shares(network, options)
+    if options.out is None:
+        _print(entry.name, network, shares, what)
+    else:
+        _draw(entry.name, network, shares, what, options.out)
+        print(options.out)
+    return 0
+
+
+def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], str]:
+    """Parts of 1 of each block, and of what; a head is nothing to time beside blocks."""
+    if options.measure:
+        spent: dict[int, float] = blocks_ms(network, options)
+        total, what = sum(spent.values()), "latency"
+    else:
+        spent, total, what = {}, network.macs, "multiply-adds"
+        for unit in network.units:
+            spent[unit.block] = spent.get(unit.block, 0) + unit.macs
+    return {block: value / max(total, 1e-12) for block, value in spent.items()}, what
+
+
+def _print(name: str, network: Network, shares: dict[int, float], what: str) -> None:
+    _, h, w, _ = network.input_shape
+    print(f"{name}: {h} × {w} px × {frames_text(network)}")
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, side in (("block", "right"), ("receives", "left"), ("", "right"), ("layers", "left")):
+        table.add_column(column, justify=side, no_wrap=column == "receives")  # type: ignore[arg-type]
+    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("latency" if what == "latency" else "madds", justify="right", no_wrap=True)
+    for block, stretches in blocks(network):
+        for index, stretch in enumerate(stretches):
+            params = stretch.times * sum(unit.params for unit in stretch.units)
+            table.add_row(
+                str(block + 1) if not index else "",
+                size(stretch.units[0].in_shape),
+                f"×{stretch.times}" if stretch.times > 1 else "",
+                " | ".join(map(unit_label, stretch.units)),
+                f"{params:,}",
+                f"{shares[block]:.1%}" if not index else "",
+            )
+    table.add_row("head", size(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
+    Console(highlight=False).print(table)
+    print(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
+
+
+def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path) -> None:
+    from tvnjax.report.figures.canvas import report_style
+    from tvnjax.report.overview import draw_overview
+
+    title = f"{name}   {network.params / 1e6:,.2f} M parameters, {network.macs / 1e9:,.2f} G multiply-adds"
+    with report_style():
+        figure = draw_overview(network, title, shares, what)
+        try:
+            figure.savefig(out, dpi=120)
+        except OSError as error:
+            raise InvalidInputError(
+                f"a drawing goes to a file that can be written; {out}: {error.strerror}: name another with --out"
+            ) from None

@@ -1,0 +1,195 @@
+"""``tvnjax train``, ``tvnjax evaluate`` and ``tvnjax ensemble``."""
+
+import contextlib
+import dataclasses
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import TimingOptions, networks_ms
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.fit.clips import ClipOptions
+from tvnjax.space.network import HeadKind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(ClipOptions):
+    """Trains any network on any set of clips; stopped with Ctrl-C it goes on with --resume."""
+
+    network: Annotated[str, tyro.conf.Positional]
+    """A name ('tvnjax zoo' lists them) or a genotype's JSON file."""
+    out: Path | None = None
+    """Directory of the run. Default: runs/NAME-DATE-TIME."""
+    resume: bool = False
+    """Go on with the training in --out, with the options it began with."""
+    init: Path | None = None
+    """Start from this checkpoint; where it has other classes, with a fresh layer of scores."""
+    steps: int = 1000
+    batch_size: int = 32
+    accumulate: int = 1
+    """Batches whose mean gradient makes one step."""
+    learning_rate: float = 3e-3
+    schedule: Literal["cosine", "step"] = "cosine"
+    """cosine to 0, or a tenth at 60 % and a hundredth at 85 % of the steps."""
+    warmup: float = 0.05
+    """Part of the steps over which the learning rate rises from 0."""
+    weight_decay: float = 1e-2
+    clip_norm: float = 5.0
+    """Largest global norm of a gradient."""
+    label_smoothing: float = 0.1
+    dropout: float | None = None
+    """Of the head. Default: the network's own."""
+    ema: float = 0.0
+    """Decay of an average of the weights, which is then what is scored and kept; 0 is off."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic; weights and loss stay float32."""
+    frames: int | None = None
+    """Frames of a clip. Default: the network's own."""
+    frame_stride: int | None = None
+    """Frames of the video from one frame read to the next. Default: the network's own."""
+    image_size: int | None = None
+    """Default: the network's own."""
+    head: HeadKind | None = None
+    """How a Tiny Video Network pools its scores."""
+    split: str = "train"
+    """What to train on; train+val joins two."""
+    eval_every: int = 0
+    """Steps between scores on the validation split; 0: at the end alone."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints a training can go on from."""
+    tensorboard: bool = False
+    """Write TensorBoard's files too (pip install 'tvnjax[tensorboard]')."""
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(ClipOptions, TimingOptions):
+    """Scores a trained network on a split of a set of clips."""
+
+    trained: Annotated[Path, tyro.conf.Positional]
+    """A run of 'tvnjax train', or a folder of a run's checkpoints/."""
+    split: str = "test"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsembleOptions(ClipOptions, TimingOptions):
+    """Averages the logits of several trained networks: accuracy together, and with --measure the sum of
+    their latencies."""
+
+    trained: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Runs of 'tvnjax train', or folders of runs' checkpoints/."""
+    split: str = "test"
+
+
+def train_command(argv: list[str]) -> int:
+    options = parse_command(TrainOptions, argv, prog="tvnjax train", flags=True)
+    from tvnjax.console import ConsoleMonitor
+    from tvnjax.core.environment import use_compilation_cache
+    from tvnjax.core.run_dir import RunDir
+    from tvnjax.fit.event_log import tensorboard_package
+    from tvnjax.fit.training import Fit
+
+    if options.resume and options.out is None:
+        raise InvalidInputError("--resume goes on in a directory: name it with --out")
+    config = _config(options)
+    if options.tensorboard:
+        tensorboard_package()
+    out = options.out or Path("runs") / f"{config.entry.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    use_compilation_cache()
+    run_dir = RunDir(out, resume=options.resume)
+    with contextlib.closing(run_dir), ConsoleMonitor(run_dir) as monitor:
+        monitor.event("start", command=shlex.join(["tvnjax", "train", *argv]))
+        try:
+            results = Fit(config, out, monitor).run(resume=options.resume)
+        except InvalidInputError:
+            if not options.resume and not (out / "checkpoints").exists():
+                run_dir.discard()
+            raise
+        except FloatingPointError as error:
+            raise InvalidInputError(f"{error}: lower --learning-rate or --clip-norm") from None
+        except KeyboardInterrupt:
+            print(f"\nstopped; the same command with --out {out} --resume goes on")
+            raise
+    for split, score in results["scores"].items():
+        print(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")
+    print(out)
+    return 0
+
+
+def evaluate_command(argv: list[str]) -> int:
+    options = parse_command(EvaluateOptions, argv, prog="tvnjax evaluate", flags=True)
+    return _score([options.trained], options)
+
+
+def ensemble_command(argv: list[str]) -> int:
+    options = parse_command(EnsembleOptions, argv, prog="tvnjax ensemble", flags=True)
+    if len(options.trained) < 2:
+        raise InvalidInputError(f"an ensemble has at least two networks; got {len(options.trained)}")
+    return _score(list(options.trained), options)
+
+
+def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> int:
+    from tvnjax.core.environment import use_compilation_cache
+    from tvnjax.fit.saved import open_saved
+    from tvnjax.fit.scoring import clips_of, score_together
+
+    split = options.split
+    use_compilation_cache()
+    saved = [open_saved(path) for path in trained]
+    clips = clips_of(_clip_options(options), saved)
+    scores = score_together(saved, clips, split)
+    latencies: list[float | None] = [None] * len(saved)
+    if options.measure:
+        latencies = [*networks_ms([one.network for one in saved], options)]
+    for path, one, score, latency in zip(trained, saved, scores.members, latencies):
+        print(_line(str(path) if len(saved) > 1 else one.entry.name, score, latency))
+    if len(saved) > 1:
+        known = [latency for latency in latencies if latency is not None]
+        print(_line("mean of the logits", scores.together, sum(known) if known else None))
+    counts = [sum(clips.counts[part][name] for part in split.split("+")) for name in clips.class_names]
+    named = f"{max(counts) / sum(counts):.1%}"
+    print(f"{clips.name}, split {split}, {sum(counts)} clips; always naming one class scores {named}")
+    return 0
+
+
+def _line(name: str, score: Any, latency: float | None) -> str:
+    timed = "" if latency is None else f", {latency:.3g} ms"
+    return f"{name}: top-1 {score.top1:.1%}, top-5 {score.top5:.1%}, loss {score.loss:.3f}{timed}"
+
+
+def _clip_options(options: ClipOptions) -> ClipOptions:
+    return ClipOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(ClipOptions)})
+
+
+def _config(options: TrainOptions) -> Any:
+    from tvnjax.fit.training import FitConfig
+    from tvnjax.train.optim import Optimizer
+    from tvnjax.train.trainer import Training
+    from tvnjax.zoo.resolve import find_network
+
+    optimizer = Optimizer(
+        **{
+            name: getattr(options, name)
+            for name in ("learning_rate", "schedule", "warmup", "weight_decay", "clip_norm")
+        }
+    )
+    names = ("steps", "batch_size", "accumulate", "label_smoothing", "ema", "precision")
+    training = Training(
+        **{name: getattr(options, name) for name in names}, dropout=options.dropout != 0, optimizer=optimizer
+    )
+    same = ("split", "head", "dropout", "init", "eval_every", "checkpoint_every", "tensorboard", "seed")
+    return FitConfig(
+        entry=find_network(
+            options.network,
+            num_frames=options.frames,
+            image_size=options.image_size,
+            frame_stride=options.frame_stride,
+        ),
+        clips=_clip_options(options),
+        training=training,
+        **{name: getattr(options, name) for name in same},
+    )

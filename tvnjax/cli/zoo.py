@@ -1,0 +1,95 @@
+"""``tvnjax zoo``."""
+
+import csv
+import dataclasses
+import json
+import sys
+from typing import Annotated, Any, Literal
+
+import tyro
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from tvnjax.cli.options import parse_command
+from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.space.network import COUNTING_RULE
+from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, zoo_entry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ZooOptions(TimingOptions):
+    """Lists the networks of the papers with exact counts: source, input, parameters, multiply-adds, and latency here.
+
+    Parameters are the trainable ones, batch-norm affine included; multiply-adds those of convolutions and matrix
+    products, one clip, padding taps counted.
+    """
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Networks; default: all."""
+    format: Literal["table", "json", "csv"] = "table"
+    """json and csv go to standard output alone, with the counting rule on standard error."""
+    repeats: int = 30
+    """Timed calls of each."""
+
+
+def zoo_command(argv: list[str]) -> int:
+    options = parse_command(ZooOptions, argv, prog="tvnjax zoo", flags=True)
+    if options.repeats < 2:
+        raise InvalidInputError(f"repeats is at least 2, so that there is a median; got {options.repeats}")
+    rows = [_row(name) for name in options.names or ZOO]
+    if options.measure:
+        for row in rows:
+            print(f"measuring {row['name']}", file=sys.stderr)
+            row["latency_ms"] = networks_ms([zoo_entry(row["name"]).network()], options, options.repeats)[0]
+    if options.format == "json":
+        print(json.dumps(rows, indent=2))
+    elif options.format == "csv":
+        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print_table(rows)
+    print(_rules(options), file=sys.stdout if options.format == "table" else sys.stderr)
+    return 0
+
+
+def _row(name: str) -> dict[str, Any]:
+    entry = zoo_entry(name)
+    network = entry.network()
+    return {
+        "name": name,
+        "params": network.params,
+        "macs": network.macs,
+        "num_frames": entry.num_frames,
+        "image_size": entry.image_size,
+        "num_classes": entry.num_classes,
+        "source": entry.source,
+    }
+
+
+def _rules(options: ZooOptions) -> str:
+    rules = [COUNTING_RULE, NOT_PUBLISHED]
+    if options.measure:
+        rules.append(f"latency: {options.runtime}; {CALL_RULE}")
+    return "\n".join(rules)
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    measured = "latency_ms" in rows[0]
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in ("name", "input", "classes", "parameters", "multiply-adds", *(["ms"] if measured else [])):
+        table.add_column(column, justify="left" if column == "name" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["name"],
+            f"{row['num_frames']} × {row['image_size']}²",
+            str(row["num_classes"]),
+            f"{row['params']:,}",
+            f"{row['macs']:,}",
+            *([f"{row['latency_ms']:.3g}"] if measured else []),
+        )
+    Console().print(table)
+    for source in dict.fromkeys(row["source"] for row in rows):
+        print(f"{', '.join(row['name'] for row in rows if row['source'] == source)}: {source}")

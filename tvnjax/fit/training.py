@@ -1,0 +1,229 @@
+"""One training: its directory, its checkpoints, its log; stopped at any time, it goes on where it was."""
+
+import dataclasses
+import json
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tvnjax.core.checkpoint import load_tree, save_state, save_tree
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Monitor
+from tvnjax.core.run_dir import jsonable, read_json, write_json
+from tvnjax.data.clips import ClipSet
+from tvnjax.data.loader import TrainLoader, eval_batches
+from tvnjax.fit.clips import ClipOptions, prepare_clips
+from tvnjax.fit.event_log import EventLog
+from tvnjax.fit.saved import SavedNetwork, write_network
+from tvnjax.space.network import COUNTING_RULE, HeadKind
+from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Training
+from tvnjax.train.weights import load_weights
+from tvnjax.zoo.registry import ZooEntry
+from tvnjax.zoo.resolve import lower_for, reading
+
+_RESUME = "resume.json"
+_LOG_EVERY = 10
+"""Steps between lines of the log."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """One network on one set of clips."""
+
+    entry: ZooEntry
+    clips: ClipOptions
+    training: Training
+    split: str = "train"
+    """Splits to train on, as in ``train+val``."""
+    head: HeadKind | None = None
+    dropout: float | None = None
+    init: Path | None = None
+    """A checkpoint to start from."""
+    eval_every: int = 0
+    """Steps between scores on the validation split; 0: at the end alone."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints a training can go on from."""
+    eval_batch: int = 32
+    tensorboard: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("eval_every", 0), ("checkpoint_every", 1), ("eval_batch", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InvalidInputError(f"{name} is at least {least}; got {getattr(self, name)}")
+
+    def told(self) -> dict[str, Any]:
+        """What two halves of one training must agree in."""
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        free = ("entry", "tensorboard", "eval_every", "checkpoint_every", "eval_batch", "init")
+        told: dict[str, Any] = {name: value for name, value in parts.items() if name not in free}
+        genotype = self.entry.genotype
+        return told | {
+            "network": self.entry.name,
+            "genotype": None if genotype is None else genotype.to_json(),
+            **dataclasses.asdict(reading(self.entry)),
+        }
+
+
+class Fit:
+    """A training in a run's directory.
+
+    Args:
+        config: what is trained, and how.
+        out: the run's directory.
+        monitor: hears of progress and events.
+    """
+
+    def __init__(self, config: FitConfig, out: Path, monitor: Monitor):
+        self.config, self.out, self.monitor = config, out, monitor
+        self.view = reading(config.entry)
+        lower_for(
+            config.entry, 2, config.head, config.dropout
+        )  # refuses options before clips are made, which takes long
+        self.clips: ClipSet = prepare_clips(
+            config.clips, [self.view], lambda done, total: monitor.progress("data", done, total, "clips stored")
+        )
+        self.network = lower_for(config.entry, len(self.clips.class_names), config.head, config.dropout)
+        self.trainer = ChildTrainer(self.network, config.training, config.seed)
+        self._stream = TrainLoader(
+            self.clips,
+            config.split,
+            batch_size=config.training.batch_size,
+            seed=config.seed,
+            augment=True,
+            **dataclasses.asdict(self.view),
+        )
+
+    def run(self, *, resume: bool = False) -> dict[str, Any]:
+        """Trains to the end, scores on the validation and the test split, and leaves weights and ``results.json``.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+            InvalidInputError: there is nothing to go on with, or it is another training.
+        """
+        start = time.monotonic()
+        steps = self.config.training.steps
+        state, first = self._resume() if resume else (self._fresh(), 0)
+        if not resume:
+            write_json(self.out / "training.json", self.config.told())
+        with EventLog(self.out, self.monitor, tensorboard=self.config.tensorboard) as log:
+            state = self._steps(state, first, log)
+            scores = {split: self._score(state, split) for split in ("val", "test")}
+            for split, score in scores.items():
+                log.scalars(steps, **{f"{split}/top1": score.top1, f"{split}/loss": score.loss})
+        return self._finish(state, scores, time.monotonic() - start, steps - first)
+
+    def _fresh(self) -> ChildState:
+        if self.config.init is None:
+            return self.trainer.init()
+        loaded = load_weights(self.config.init, self.network, self.config.seed)
+        kept = loaded.stored_classes == self.network.head.num_classes
+        self.monitor.event("initialised", checkpoint=self.config.init, scores="loaded" if kept else "fresh")
+        return self.trainer.init(loaded.params, loaded.stats)
+
+    def _steps(self, state: ChildState, first: int, log: EventLog) -> ChildState:
+        training, config = self.config.training, self.config
+        losses: list[Any] = []
+        schedule: Any = training.optimizer.schedule_of(training.steps)
+        # After each whole step: what a checkpoint is made of, so that one that is interrupted leaves no trace.
+        whole = (state, first, self._stream.get_state())
+        try:
+            for step in range(first + 1, training.steps + 1):
+                for _ in range(training.accumulate):
+                    batch = next(self._stream)
+                    state, loss = self.trainer.step(state, batch)
+                    losses.append(loss)
+                whole = (state, step, self._stream.get_state())
+                if step % _LOG_EVERY == 0 or step == training.steps:
+                    mean = float(np.mean(jax.device_get(losses)))
+                    if not math.isfinite(mean):
+                        raise FloatingPointError(f"the loss is finite; in the steps up to {step} it is not")
+                    log.scalars(step, **{"train/loss": mean, "train/learning_rate": float(schedule(step - 1))})
+                    self.monitor.progress("training", step, training.steps, f"loss {mean:.3f}")
+                    losses = []
+                if config.eval_every and step % config.eval_every == 0 and step < training.steps:
+                    score = self._score(state, "val")
+                    log.scalars(step, **{"val/top1": score.top1, "val/loss": score.loss})
+                if step % config.checkpoint_every == 0 and step < training.steps:
+                    self._save(*whole)
+        except KeyboardInterrupt:
+            self._save(*whole)
+            raise
+        return state
+
+    def _score(self, state: ChildState, split: str) -> Score:
+        view = dataclasses.asdict(self.view)
+        return self.trainer.score(
+            state, iter(eval_batches(self.clips, split, batch_size=self.config.eval_batch, **view))
+        )
+
+    def _save(self, state: ChildState, step: int, stream: dict[str, Any]) -> None:
+        """A checkpoint to go on from; the one before goes when this one is whole."""
+        path = self.out / "checkpoints" / f"resume-{step}"
+        save_tree(path, state)
+        told = {"step": step, "checkpoint": path.name, "stream": stream}
+        write_json(self.out / _RESUME, told)
+        for old in path.parent.glob("resume-*"):
+            if old != path:
+                shutil.rmtree(old)
+        self.monitor.event("checkpoint", step=step)
+
+    def _resume(self) -> tuple[ChildState, int]:
+        if not (self.out / _RESUME).is_file():
+            raise InvalidInputError(
+                f"a training goes on from a checkpoint; {self.out} has none: it was finished, or stopped before "
+                "the first one; leave --resume out and name another directory"
+            )
+        before, now = read_json(self.out / "training.json"), _plain(self.config.told())
+        other = sorted(name for name in now if now[name] != before.get(name))
+        if other:
+            raise InvalidInputError(
+                f"a training goes on with the options it began with; {', '.join(other)} differ from "
+                f"{self.out / 'training.json'}: give the same"
+            )
+        told = read_json(self.out / _RESUME)
+        state = load_tree(self.out / "checkpoints" / told["checkpoint"], self.trainer.init())
+        self._stream.set_state(told["stream"])
+        return state, told["step"]
+
+    def _finish(self, state: ChildState, scores: dict[str, Score], seconds: float, steps: int) -> dict[str, Any]:
+        params, stats = self.trainer.kept(state)
+        name = self.config.entry.name
+        weights = self.out / "checkpoints" / name
+        save_state(weights, {"params": params, "stats": stats})
+        saved = SavedNetwork(
+            entry=self.config.entry, classes=self.clips.class_names, head=self.config.head, weights=weights
+        )
+        write_network(self.out, saved)
+        write_json(self.out / "config.json", {"config": {"head": self.config.head or "mean"}})
+        results = {
+            "network": name,
+            "params": self.network.params,
+            "macs": self.network.macs,
+            "counting_rule": COUNTING_RULE,
+            "scores": {split: dataclasses.asdict(score) for split, score in scores.items()},
+            "steps": steps,
+            "seconds": seconds,
+            "compile_seconds": self.trainer.compile_seconds,
+            "data": {
+                "name": self.clips.name,
+                "class_names": self.clips.class_names,
+                "splits": dict(self.clips.splits),
+                "majority_share": self.clips.majority_share,
+            },
+        }
+        write_json(self.out / "results.json", results)
+        (self.out / _RESUME).unlink(missing_ok=True)
+        for old in (self.out / "checkpoints").glob("resume-*"):
+            shutil.rmtree(old)
+        return results
+
+
+def _plain(value: Any) -> Any:
+    """A value as it comes back from a JSON file."""
+    return json.loads(json.dumps(jsonable(value)))

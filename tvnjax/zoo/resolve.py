@@ -1,0 +1,83 @@
+"""A network by a name of the zoo or by a genotype's file: what commands take as NAME|FILE."""
+
+import dataclasses
+from pathlib import Path
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.space.genotype import Genotype, read_genotype
+from tvnjax.space.network import HeadKind, Network
+from tvnjax.zoo.registry import ZOO, ZooEntry, zoo_entry
+
+CUSTOM_CLASSES = 339
+"""Classes of a genotype's file where nothing says how many: those of the paper's main set, Moments in Time."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a network reads of a video."""
+
+    num_frames: int
+    frame_stride: int
+    image_size: int
+
+
+def find_network(
+    name: str, *, num_frames: int | None = None, image_size: int | None = None, frame_stride: int | None = None
+) -> ZooEntry:
+    """The network of a name or of a file, for its own input unless told otherwise.
+
+    Raises:
+        InvalidInputError: there is neither a network nor a file of that name, or the file holds no genotype.
+    """
+    if name in ZOO:
+        entry = zoo_entry(name)
+    elif Path(name).suffix == ".json" or Path(name).exists():
+        entry = of_genotype(Path(name).stem, read_genotype(Path(name)))
+    else:
+        entry = zoo_entry(name)  # refuses, and names the nearest
+    asked = {"num_frames": num_frames, "image_size": image_size, "frame_stride": frame_stride}
+    sizes: dict[str, int] = {what: value for what, value in asked.items() if value is not None}
+    for what, value in sizes.items():
+        if value < 1:
+            raise InvalidInputError(f"{what} is at least 1; got {value}")
+    genotype = None if entry.genotype is None else dataclasses.replace(entry.genotype, **sizes)
+    return dataclasses.replace(entry, **sizes, genotype=genotype)  # type: ignore[arg-type]
+
+
+def of_genotype(name: str, genotype: Genotype, source: str = "a genotype") -> ZooEntry:
+    """A genotype of one's own beside the networks of the zoo."""
+    return ZooEntry(
+        name=name,
+        source=source,
+        num_frames=genotype.num_frames,
+        image_size=genotype.image_size,
+        frame_stride=genotype.frame_stride,
+        num_classes=CUSTOM_CLASSES,
+        genotype=genotype,
+    )
+
+
+def reading(entry: ZooEntry) -> Reading:
+    """What a network reads of a video; the frame stride of a single frame is 1."""
+    stride = entry.frame_stride if entry.num_frames > 1 else 1
+    return Reading(num_frames=entry.num_frames, frame_stride=stride, image_size=entry.image_size)
+
+
+def lower_for(entry: ZooEntry, num_classes: int, head: HeadKind | None = None, dropout: float | None = None) -> Network:
+    """The network for a set of clips.
+
+    Args:
+        entry: from ``find_network``.
+        num_classes: of the set.
+        head: how a Tiny Video Network pools its scores.
+        dropout: of the head; default: the network's own.
+
+    Raises:
+        InvalidInputError: the dropout is outside [0, 1), or a head is given to a network that has its own.
+    """
+    network = entry.network(num_classes, head=head)
+    if dropout is None:
+        return network
+    if not 0 <= dropout < 1:
+        raise InvalidInputError(f"dropout is in [0, 1); got {dropout}")
+    return dataclasses.replace(network, head=dataclasses.replace(network.head, dropout=dropout))
