@@ -6,8 +6,8 @@
 - hard-swish in place of ReLU everywhere: the paper has about 5 % more.
 
 Both use the released TVN-1, which is known not to match the paper's own table (26.4 M parameters by our rule, 11.1 M
-there), so it is the shape of the findings that can be compared, not the milliseconds. The networks of a finding are timed
-in turns. Writes ``experiments/latency/paper_shapes.json`` and ``.md``; takes about five minutes.
+there), so it is the shape of the findings that can be compared, not the milliseconds. All are timed in turns.
+Writes ``experiments/latency/paper_shapes.json`` and ``.md``; takes about five minutes.
 """
 
 import argparse
