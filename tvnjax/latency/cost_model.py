@@ -2,9 +2,9 @@
 
 A layer's physical cost is a sum of non-negative terms (a fixed cost, multiply-adds, values moved, values gathered under
 a window), with coefficients of their own for each kind of layer, fitted by non-negative least squares on the relative
-errors of units. A network costs a fixed amount more than its units, and in a network units run slower by a factor than
-by themselves; both are fitted to whole networks. What these terms miss is learnt as a factor on every layer
-(``layer_regressor``). Being a sum over layers the cost can be taken in expectation exactly (``expected``).
+errors of units and networks; a network costs a fixed amount more than its units. What these terms miss is learnt as a
+factor on every layer (``layer_regressor``). Being a sum over layers the cost can be taken in expectation exactly
+(``expected``).
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from scipy.optimize import nnls
 
-from tvnjax.latency.layer_regressor import LayerRegressor, Program
+from tvnjax.latency.layer_regressor import CANDIDATES, Constants, LayerRegressor, Program
 from tvnjax.space.network import Conv, Head, Layer, Network, Pool, Unit
 
 _TERMS = ("fixed", "macs", "moved", "gathered")
@@ -76,18 +76,10 @@ class CostModel:
         coefficients: ``[features]`` of the physical terms.
         network_ms: cost of a call apart from the units.
         regressor: factors on the physical costs of layers; ``None`` for the physical costs alone.
-        network_factor: how much longer units take in a network than by themselves; the coefficients are of a network.
     """
 
-    def __init__(
-        self,
-        coefficients: np.ndarray,
-        network_ms: float,
-        regressor: LayerRegressor | None = None,
-        network_factor: float = 1.0,
-    ):
-        self.coefficients, self.network_ms = coefficients, network_ms
-        self.regressor, self.network_factor = regressor, network_factor
+    def __init__(self, coefficients: np.ndarray, network_ms: float, regressor: LayerRegressor | None = None):
+        self.coefficients, self.network_ms, self.regressor = coefficients, network_ms, regressor
         self._known: dict[Layer | Head, float] = {}
 
     def prior_ms(self, layer: Layer | Head) -> float:
@@ -111,6 +103,10 @@ class CostModel:
         layers = sum(self.layer_ms(layer) for layer in network.layers())
         return layers + self.layer_ms(network.head) + len(network.units) * self.unit_ms + self.network_ms
 
+    def unit(self, unit: Unit) -> float:
+        """Milliseconds of a unit inside of a network."""
+        return sum(self.layer_ms(layer) for layer in unit.all_layers) + self.unit_ms
+
     def program(self, what: Unit | Network) -> Program:
         """What the regressor sees of a unit or network."""
         layers = list(what.layers()) if isinstance(what, Network) else what.all_layers
@@ -125,33 +121,31 @@ class Measured:
     networks: tuple[tuple[Network, float], ...]
 
 
-def fit(measured: Measured, constants: tuple[float, float, float] | None = None) -> CostModel:
-    """Fits physical terms to units, what a network adds to the sum of its units, then the factors of layers to both.
+def fit(measured: Measured, constants: Constants | None = None) -> CostModel:
+    """Fits the physical terms and a network's fixed cost to units and networks, then the factors of layers.
 
     Args:
         measured: at least one unit and two networks.
-        constants: of the regressor, see there.
+        constants: what the regressor assumes, and how much a unit counts. Default: the likeliest candidate.
     """
-
-    def least_squares(rows: np.ndarray, ms: np.ndarray) -> np.ndarray:
-        return nnls(rows / ms[:, None], np.ones(len(ms)), maxiter=10_000)[0]
-
-    units, networks = [unit for unit, _ in measured.units], [network for network, _ in measured.networks]
-    units_ms = np.maximum([ms for _, ms in measured.units], 1e-4)
-    networks_ms = np.maximum([ms for _, ms in measured.networks], 1e-4)
-    coefficients = least_squares(np.array([unit_features(unit) for unit in units]), units_ms)
-    sums = np.array([network_features(network) for network in networks]) @ coefficients
-    fixed, factor = least_squares(np.stack([np.ones_like(sums), sums], axis=1), networks_ms)
-    prior = CostModel(factor * coefficients, float(fixed))
-    # What the layers of each took, in a network.
-    targets = [*(factor * units_ms - prior.unit_ms)]
-    targets += [ms - prior.network_ms - len(net.units) * prior.unit_ms for net, ms in zip(networks, networks_ms)]
-    programs = [prior.program(what) for what in [*units, *networks]]
-    regressor = LayerRegressor(programs, targets, constants)
-    return CostModel(prior.coefficients, prior.network_ms, regressor, float(factor))
+    if constants is None:
+        models = [fit(measured, candidate) for candidate in CANDIDATES]
+        return max(models, key=lambda model: model.regressor.likelihood if model.regressor else -np.inf)
+    what = [*(unit for unit, _ in measured.units), *(network for network, _ in measured.networks)]
+    ms = np.maximum([taken for _, taken in [*measured.units, *measured.networks]], 1e-4)
+    is_network = np.arange(len(ms)) >= len(measured.units)
+    weights = np.where(is_network, 1.0, constants.unit_weight)
+    layers = [unit_features(part) if isinstance(part, Unit) else network_features(part) for part in what]
+    rows = np.column_stack([np.array(layers), is_network])
+    *coefficients, network_ms = nnls(rows * (weights / ms)[:, None], weights, maxiter=10_000)[0]
+    prior = CostModel(np.array(coefficients), float(network_ms))
+    # What is left of each for its layers.
+    of_layers = ms - is_network * prior.network_ms - rows[:, UNIT] * prior.unit_ms
+    regressor = LayerRegressor([prior.program(part) for part in what], of_layers, weights, constants)
+    return CostModel(prior.coefficients, prior.network_ms, regressor)
 
 
-def cross_validated(measured: Measured, constants: tuple[float, float, float], folds: int = 5) -> np.ndarray:
+def cross_validated(measured: Measured, constants: Constants, folds: int = 5) -> np.ndarray:
     """``[networks]``: every network's milliseconds as predicted by a model fitted without it."""
     predicted = np.zeros(len(measured.networks))
     for fold in range(min(folds, len(predicted))):

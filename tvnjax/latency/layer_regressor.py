@@ -8,7 +8,7 @@ physical cost, so that costs stay sums over layers; its standard deviation says 
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -16,9 +16,24 @@ from sklearn.gaussian_process.kernels import Kernel
 
 from tvnjax.space.network import Conv, Head, Layer, Pool, SqueezeExcite
 
-LENGTHS, AMPLITUDES, NOISES = (1.0, 2.0, 4.0), (0.15, 0.4), (0.02, 0.05)
-"""Candidates: how far costs are alike (in doublings of a size), how far they may lie from the physical cost, and how
-exact a measurement is (parts of 1). The likeliest combination is taken."""
+
+class Constants(NamedTuple):
+    """What a regressor assumes."""
+
+    length: float
+    """How far costs are alike, in doublings of a size."""
+    amplitude: float
+    """How far they may lie from the physical cost, as a part of it."""
+    noise: float
+    """How exact a network's measurement is, as a part of it."""
+    unit_weight: float
+    """What a unit's counts beside a network's: below 1 where units by themselves take something else than inside of a
+    network, as under a compiler that fuses across them."""
+
+
+_LENGTHS, _AMPLITUDES, _NOISES, _UNIT_WEIGHTS = (1.0, 2.0), (0.15, 0.4, 0.8), (0.02, 0.05), (1.0, 0.25)
+CANDIDATES = tuple(Constants(*c) for c in itertools.product(_LENGTHS, _AMPLITUDES, _NOISES, _UNIT_WEIGHTS))
+"""The likeliest combination is taken."""
 
 FACTORS = (0.2, 5.0)
 """Bounds of what a layer's physical cost is multiplied by."""
@@ -124,32 +139,28 @@ class LayerRegressor:
 
     Args:
         programs: what was measured.
-        ms: the milliseconds of each, without what belongs to no layer.
-        constants: length, amplitude and noise. Default: the likeliest of the candidates.
+        ms: ``[programs]``, milliseconds of each, without what belongs to no layer.
+        weights: ``[programs]``, 1 for a measurement as exact as ``constants`` say.
+        constants: see there.
     """
 
-    def __init__(
-        self, programs: Sequence[Program], ms: Sequence[float], constants: tuple[float, float, float] | None = None
-    ):
-        candidates = [constants] if constants else list(itertools.product(LENGTHS, AMPLITUDES, NOISES))
-        fits = [(self._fitted(programs, np.asarray(ms), chosen), chosen) for chosen in candidates]
-        self._process, self.constants = max(fits, key=lambda fit: fit[0].log_marginal_likelihood_value_)
+    def __init__(self, programs: Sequence[Program], ms: np.ndarray, weights: np.ndarray, constants: Constants):
+        self.constants = constants
+        self._process = self._fitted(programs, ms, weights)
+        found: Any = self._process.log_marginal_likelihood_value_
+        self.likelihood = float(found)
+        """Logarithm; of all candidates' that are fitted to the same measurements the largest is the likeliest."""
         self._kernel: Any = self._process.kernel_
-        weights = np.concatenate([a * program.prior_ms for a, program in zip(self._process.alpha_, programs)])
+        pulls = np.concatenate([a * program.prior_ms for a, program in zip(self._process.alpha_, programs)])
         kinds, points = (np.concatenate([getattr(p, name) for p in programs]) for name in ("kinds", "points"))
-        self._known = {kind: (points[kinds == kind], weights[kinds == kind]) for kind in set(kinds)}
-        self._programs, self._ms = list(programs), np.asarray(ms)
+        self._known = {kind: (points[kinds == kind], pulls[kinds == kind]) for kind in set(kinds)}
 
-    @staticmethod
-    def _fitted(
-        programs: Sequence[Program], ms: np.ndarray, constants: tuple[float, float, float]
-    ) -> GaussianProcessRegressor:
-        length, amplitude, noise = constants
+    def _fitted(self, programs: Sequence[Program], ms: np.ndarray, weights: np.ndarray) -> GaussianProcessRegressor:
         prior = np.array([program.prior_ms.sum() for program in programs])
-        variance = (noise * np.maximum(ms, 1e-4)) ** 2
+        variance = (self.constants.noise / weights * np.maximum(ms, 1e-4)) ** 2
         # Typed as any: the annotations know neither a variance for each sample nor doing without an optimizer.
         options: Any = {"alpha": variance, "optimizer": None}
-        process = GaussianProcessRegressor(LayerSum(length, amplitude), **options)
+        process = GaussianProcessRegressor(LayerSum(self.constants.length, self.constants.amplitude), **options)
         return process.fit(_array(programs), ms - prior)
 
     def factor(self, layer: Layer) -> float:
@@ -157,8 +168,8 @@ class LayerRegressor:
         kind, point = layer_point(layer)
         if kind not in self._known:
             return 1.0
-        points, weights = self._known[kind]
-        return float(np.clip(1 + (self._kernel.pairs(point[None], points) @ weights)[0], *FACTORS))
+        points, pulls = self._known[kind]
+        return float(np.clip(1 + (self._kernel.pairs(point[None], points) @ pulls)[0], *FACTORS))
 
     def uncertainty(self, programs: Sequence[Program]) -> np.ndarray:
         """``[programs]``: standard deviation of each one's milliseconds, as a part of its physical cost."""
@@ -171,7 +182,7 @@ class LayerRegressor:
         covariance = self._process.predict(_array(programs), return_cov=True)[1]
         scale = np.maximum([program.prior_ms.sum() for program in programs], 1e-6)
         covariance = covariance / np.outer(scale, scale)
-        noise, chosen = self.constants[2] ** 2, []
+        noise, chosen = (self.constants.noise / self.constants.unit_weight) ** 2, []
         for _ in range(min(count, len(programs))):
             variance = np.diag(covariance).copy()
             variance[chosen] = -np.inf

@@ -15,6 +15,7 @@ from tvnjax.latency.covering import covering_genotypes
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.gate import Gate
+from tvnjax.latency.layer_regressor import Constants
 from tvnjax.latency.measure import Sentinel, measure
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.table import Key, LatencyTable
@@ -135,7 +136,7 @@ class _Profiler:
     ):
         self._space, self._num_classes = (shapes, operators), num_classes
         self._head: HeadKind = head
-        self._constants: Any = None
+        self._constants: Constants | None = None
         self._runtime, self._table, self._profiling, self._monitor = runtime, table, profiling, monitor
         self._timer = Timer(repeats=profiling.repeats)
         self._wanted: dict[Key, Unit | Network] = {}
@@ -190,7 +191,7 @@ class _Profiler:
         unsure = model.regressor.uncertainty(unmeasured) if unmeasured else np.zeros(1)
         points = []
         for (kind, key), what in self._wanted.items():
-            guess = by_key[kind, key] if kind == "network" else self._unit_ms(model, what)
+            guess = model.unit(what) if isinstance(what, Unit) else by_key[kind, key]
             points.append({"kind": kind, "key": key, "measured_ms": ms[kind, key], "predicted_ms": float(guess)})
         known = len(self._wanted) - self._measured
         self._monitor.progress("profile", 1, 1, f"{self._measured} measured, {known} known")
@@ -214,11 +215,6 @@ class _Profiler:
             reused=known,
             seconds=time.monotonic() - self._start,
         )
-
-    def _unit_ms(self, model: CostModel, unit: Any) -> float:
-        """A unit as it is measured, by itself: without the factor that it takes longer inside a network."""
-        inside = sum(model.layer_ms(layer) for layer in unit.all_layers) + model.unit_ms
-        return inside / model.network_factor
 
     def _measure(self, wanted: Mapping[Key, Unit | Network]) -> None:
         """Measures what the table lacks, in batches that are timed in turns, and saved each."""
