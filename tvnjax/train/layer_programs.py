@@ -227,7 +227,7 @@ class LayerPrograms:
         if piece.layer is None:
 
             def join(*inputs: Array) -> tuple[Array, Any]:
-                y, pull = jax.vjp(lambda *parts: act(sum(parts[1:], start=parts[0])), *inputs)
+                y, pull = jax.vjp(lambda *parts: act(_sum(parts)), *inputs)
                 leaves, tree = jax.tree.flatten(pull)
                 trees.append(tree)
                 return y, leaves
@@ -268,7 +268,7 @@ class LayerPrograms:
         x = jax.ShapeDtypeStruct((batch, *piece.shape), jnp.float32)
         act = activation(piece.act)
         if piece.layer is None:
-            return jax.jit(lambda *parts: act(sum(parts[1:], start=parts[0]))).lower(*[x] * (1 + piece.joins)).compile()
+            return jax.jit(lambda *parts: act(_sum(parts))).lower(*[x] * (1 + piece.joins)).compile()
         module, params, stats = self._template(piece)
 
         def evaluate(params: Arrays, stats: Arrays, x: Array) -> Array:
@@ -329,6 +329,10 @@ class _Zeros(Initializer):
 
 def _head_template(head: network.Head) -> tuple[Trees, Arrays, Arrays]:
     return Trees.split(HeadModule(head, _Zeros()))
+
+
+def _sum(parts: Any) -> Any:
+    return sum(parts[1:], start=parts[0])
 
 
 def _squares(grads: Arrays) -> Array:

@@ -4,7 +4,6 @@ The same training as ``ChildTrainer``'s (weights, batches, dropout, optimizer), 
 is compiled (see ``layer_programs``).
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
