@@ -1,15 +1,32 @@
 """The strategies by name, with the options of a configuration."""
 
-from tvnjax.config import RunConfig, StrategyName
+from typing import Protocol
+
+from tvnjax.config import StrategyName
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import Space, Strategy
-from tvnjax.search.evolution import Evolution
+from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
-from tvnjax.search.successive_halving import SuccessiveHalving
-from tvnjax.search.weight_sharing import WeightSharing
+from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
+from tvnjax.search.weight_sharing import SharingConfig, WeightSharing
 
 
-def make_strategy(name: StrategyName, config: RunConfig, space: Space, seed: int | None = None) -> Strategy:
+class StrategyOptions(Protocol):
+    """What the strategies are told: a part of a run's configuration, or a replay's."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def evolution(self) -> EvolutionConfig: ...
+    @property
+    def regularized(self) -> EvolutionConfig: ...
+    @property
+    def halving(self) -> HalvingConfig: ...
+    @property
+    def sharing(self) -> SharingConfig: ...
+
+
+def make_strategy(name: StrategyName, config: StrategyOptions, space: Space, seed: int | None = None) -> Strategy:
     """A strategy that asks and is told.
 
     Args:

@@ -82,6 +82,9 @@ class Candidate:
     """Seconds its strategy had been charged when it was done."""
     scoring: Scoring = "trained"
     part: float = 1.0
+    costs: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Device seconds: ``check`` and ``train``, and of each those of compiling, ``check_compile`` and
+    ``train_compile``."""
 
     @property
     def whole(self) -> bool:
@@ -228,21 +231,31 @@ class Charge:
         proposal = as_proposal(asked)
         if proposal.scoring == "inherited":
             return self._inherit(proposal)
+        start = time.monotonic()
         verdict, evaluation = self.check(proposal.genotype), None
+        costs = {"check": time.monotonic() - start if verdict.seconds is None else verdict.seconds}
+        costs["check_compile"] = verdict.compile_seconds
         if verdict.feasible:
             start = time.monotonic()
             evaluation = self.task.evaluate(proposal.genotype, self.seed, proposal.part)
-            self.charge_evaluation(evaluation, time.monotonic() - start)
-        return self.record(proposal, verdict, evaluation)
+            costs |= self.charge_evaluation(evaluation, time.monotonic() - start)
+        return self.record(proposal, verdict, evaluation, costs)
 
-    def charge_evaluation(self, evaluation: Evaluation, took: float) -> None:
-        """Charges a training: compilation apart, and apart what failed."""
+    def charge_evaluation(self, evaluation: Evaluation, took: float) -> dict[str, float]:
+        """Charges a training: compilation apart, and apart what failed; returns the costs."""
         took = took if evaluation.seconds is None else evaluation.seconds
         self.device.charge("compile", evaluation.compile_seconds)
         kind = "failed" if evaluation.failed else "training"
         self.device.charge(kind, max(took - evaluation.compile_seconds, 0.0))
+        return {"train": took, "train_compile": evaluation.compile_seconds}
 
-    def record(self, proposal: Proposal, verdict: Verdict, evaluation: Evaluation | None) -> Candidate:
+    def record(
+        self,
+        proposal: Proposal,
+        verdict: Verdict,
+        evaluation: Evaluation | None,
+        costs: Mapping[str, float] | None = None,
+    ) -> Candidate:
         """Keeps what became of a proposal."""
         candidate = Candidate(
             genotype=proposal.genotype,
@@ -251,6 +264,7 @@ class Charge:
             charged_s=self.seconds,
             scoring=proposal.scoring,
             part=proposal.part,
+            costs=costs or {},
         )
         self.candidates.append(candidate)
         self.monitor.event("candidate", strategy=self.name, seed=self.seed, **describe_candidate(candidate))
@@ -304,6 +318,7 @@ def describe_candidate(candidate: Candidate) -> dict[str, Any]:
         "latency_ms": verdict.latency_ms,
         "feasible": verdict.feasible,
         "reason": reason,
+        "costs": dict(candidate.costs),
         **measured,
     }
 

@@ -1,8 +1,8 @@
 """A recorded table of evaluations that stands in for training, so that a strategy runs in seconds.
 
 The file is JSON, one object a line: a header (``{"table": name, "parts": [...], "space": ..., ...}``), then a line for
-each network with its latency, the seconds checking it took, and for each seed what the short training came to. A line is
-written when its network is done, so that making a table can be stopped and resumed.
+each network with its latency, the seconds checking it took, and for each seed what the short training came to. A line
+is written when its network is done, so that making a table can be stopped and resumed.
 """
 
 import dataclasses
@@ -141,6 +141,10 @@ class _Lookup:
     def __init__(self, table: Table, budget_ms: float):
         self._table, self._budget_ms = table, budget_ms
         self._done: dict[tuple[str, int], float] = {}
+        runs = [run for entry in table.entries.values() for run in entry.runs]
+        # Programs that networks share were compiled for whichever came first: each is charged the mean.
+        shares = bool(table.header.get("shared_programs"))
+        self._compile_s = statistics.fmean(run.compile_seconds for run in runs) if shares else None
 
     def task(self) -> SearchTask:
         return SearchTask(
@@ -190,14 +194,15 @@ class _Lookup:
         run = entry.runs[seed % len(entry.runs)]
         before = self._done.get((entry.id, run.seed), 0.0)
         self._done[entry.id, run.seed] = part
-        compiling = 0.0 if before else run.compile_seconds
+        compiling = run.compile_seconds if self._compile_s is None else self._compile_s
+        compiling = 0.0 if before else compiling
         seconds = compiling + max(part - before, 0.0) * (run.seconds - run.compile_seconds)
         known = [point for point in run.curve if point[0] <= part + 1e-6]
         if not known and not run.failed:
             parts = ", ".join(f"{point[0]:.3g}" for point in run.curve)
             raise InvalidInputError(
-                f"a replayed training is scored at the parts recorded, {parts}; got {part:.3g}: set halving's rungs and "
-                "keep to those"
+                f"a replayed training is scored at the parts recorded, {parts}; got {part:.3g}: set halving's rungs "
+                "and keep to those"
             )
         _, top1, top5 = known[-1] if known else (0.0, 0.0, 0.0)
         return Evaluation(top1=top1, top5=top5, compile_seconds=compiling, seconds=seconds, failed=run.failed)
@@ -206,8 +211,8 @@ class _Lookup:
         entry = self._entry(genotype)
         if entry.inherited is None:
             raise InvalidInputError(
-                f"scores with inherited weights must be recorded to be replayed; {self._table.name} has none: leave out "
-                "strategies with weight_sharing"
+                f"scores with inherited weights must be recorded to be replayed; {self._table.name} has none: leave "
+                "out strategies with weight_sharing"
             )
         seconds = float(self._table.header.get("inherit_seconds") or 0.0)
         top1, top5 = entry.inherited
