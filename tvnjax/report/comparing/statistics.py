@@ -5,7 +5,6 @@ stack of its own; scipy has the same two. pymoo and moocore have hypervolumes of
 """
 
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,6 +116,5 @@ def gene_correlation(genes: Sequence[Mapping[str, Any]], scores: Sequence[float]
 def _tau(a: np.ndarray, b: np.ndarray) -> float | None:
     if len(a) < _FEWEST or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return float(kendalltau(a, b)[0])
+    found: Any = kendalltau(a, b)
+    return float(found.statistic)
