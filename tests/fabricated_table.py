@@ -38,7 +38,7 @@ def quality(genotype):
 def make_table(path, *, noise=0.02, inherited_noise=None, seeds=(0, 1), count=None):
     """Writes and reads a table; ``inherited_noise`` adds scores with inherited weights."""
     rng = np.random.default_rng(0)
-    write_header(path, "made up", SPACE, classes=4, inherit_seconds=0.1)
+    write_header(path, "made up", SPACE, classes=4, inherit_seconds=0.1, supernet_seconds=60.0)
     entries = []
     for genotype in enumerate_space(SPACE)[:count]:
         runs = []

@@ -17,6 +17,7 @@ from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.projection import ProjectionConfig
 from tvnjax.search.successive_halving import HalvingConfig
 from tvnjax.search.weight_sharing import SharingConfig
+from tvnjax.search.workers import Workers
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
@@ -79,6 +80,8 @@ class RunConfig:
     evaluation: Literal["whole", "layers"] = "whole"
     """What is compiled to train candidates: each network as one program, or single layers, which all networks that
     have them share: worth it from some dozens of candidates on."""
+    workers: Workers = field(default_factory=Workers)
+    """Where candidates of the strategies that ask for evaluations are trained."""
     proxy: Training = field(default_factory=Training)
     """Short training of a candidate from scratch, scored on the validation split."""
     retrain: Training = field(default_factory=Training)

@@ -15,6 +15,7 @@ from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.profile import Profile
 from tvnjax.problem import (
+    EvaluatorOf,
     Problem,
     decide_costs,
     filter_timer,
@@ -29,6 +30,7 @@ from tvnjax.search.budget import Costs
 from tvnjax.search.differentiable import DifferentiableSearch
 from tvnjax.search.evolution import Evolution
 from tvnjax.search.shared_weights import SharedWeights
+from tvnjax.search.workers import Pool, make_pool, run_on_workers
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.space.search_space import refine
@@ -118,6 +120,21 @@ def _search(
         if "hybrid" in config.strategies:
             found.append(_hybrid(problem, task, result, limit_s, monitor))
     assert limit_s is not None, "the configuration asks for seconds where there is no differentiable search"
+    asking = [name for name in config.strategies if name not in ("differentiable", "hybrid")]
+    pool = make_pool(config.workers, EvaluatorOf(config)) if asking else None
+    try:
+        found += _ask_for_evaluations(problem, task, table, limit_s, pool, monitor)
+    finally:
+        if pool is not None:
+            pool.close()
+    return found
+
+
+def _ask_for_evaluations(
+    problem: Problem, task: SearchTask, table: dict[str, float], limit_s: float, pool: Pool | None, monitor: Monitor
+) -> list[SearchResult]:
+    """The strategies that propose networks and are told how they did."""
+    config, found = problem.config, []
     shared: SharedWeights | None = None
     for name in config.strategies:
         if name in ("differentiable", "hybrid"):
@@ -129,7 +146,10 @@ def _search(
             before |= {"supernet": shared.seconds - shared.compile_seconds, "compile": shared.compile_seconds}
         strategy = make_strategy(name, config, own.space)
         options: Any = {"seed": config.seed, "limit_s": limit_s, "monitor": monitor, "before": before}
-        found.append(run_strategy(strategy, own, **options))
+        if pool is None:
+            found.append(run_strategy(strategy, own, **options))
+        else:
+            found.append(run_on_workers(strategy, own, pool, **options))
     return found
 
 

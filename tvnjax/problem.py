@@ -2,16 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import numpy as np
 
 from tvnjax.config import RunConfig
-from tvnjax.core.environment import cache_dir
+from tvnjax.core.environment import cache_dir, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.monitor import Monitor
+from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
@@ -142,6 +142,22 @@ class Evaluator:
         else:
             trainer = ChildTrainer(network, self._training, seed)
         return trainer, None, self._problem.train_batches(genotype, "train", self._training.batch_size, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatorOf:
+    """Makes evaluators where it is called: a worker prepares the same problem (the clips are on disk by then) once."""
+
+    config: RunConfig
+
+    def __call__(self, strategy: str) -> Any:
+        return _problem_of(self.config).evaluator().evaluate
+
+
+@lru_cache(maxsize=1)
+def _problem_of(config: RunConfig) -> Problem:
+    use_compilation_cache()
+    return prepare_problem(config, Silent())
 
 
 def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:

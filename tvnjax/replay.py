@@ -11,7 +11,7 @@ from tvnjax.core.environment import environment
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.run_dir import RunDir, write_json
-from tvnjax.report.record import number, read_events
+from tvnjax.report.record import number, read_events, read_run
 from tvnjax.search.base import SearchResult, run_strategy
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.successive_halving import HalvingConfig
@@ -90,7 +90,8 @@ def replay(
             task = table.task(budget_ms)
             strategy = make_strategy(name, config, task.space, seed)
             watch = _Both(listener, run_dir)
-            found.append(run_strategy(strategy, task, seed=seed, limit_s=limit_s, monitor=watch))
+            options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "before": _before(table, name)}
+            found.append(run_strategy(strategy, task, **options))
     if run_dir is not None and out is not None:
         write_json(out / "config.json", {"command": "tvnjax replay", "config": config})
         write_json(out / "results.json", _results(table, found, budget_ms))
@@ -123,9 +124,24 @@ def record_runs(folders: Sequence[Path], out: Path) -> Table:
             continue
         by_seed.setdefault(identity, {})[seed] = curve
     entries = [_entry(row, by_seed.get(identity, {})) for identity, row in rows.items()]
-    write_header(out, out.stem, None, runs=[folder.name for folder in folders], environment=environment())
+    write_header(out, out.stem, None, runs=[f.name for f in folders], **_built_on(folders), environment=environment())
     append_entries(out, [entry for entry in entries if entry.runs])
     return read_table(out)
+
+
+def _before(table: Table, name: StrategyName) -> dict[str, float]:
+    """What a strategy builds on, as recorded: the latency table, and for shared weights a supernet."""
+    header = table.header
+    spent = {"table": number(header, "table_seconds") or 0.0}
+    if name.endswith("weight_sharing"):
+        supernet = number(header, "supernet_seconds")
+        if supernet is None and any(entry.inherited for entry in table.entries.values()):
+            raise InvalidInputError(
+                f"a supernet's training is charged; {table.name} has scores with inherited weights, but no "
+                "supernet_seconds in its first line: add them"
+            )
+        spent["supernet"] = supernet or 0.0
+    return spent
 
 
 class _Both:
@@ -156,6 +172,25 @@ def _take(event: dict[str, Any], rows: dict[str, dict[str, Any]], curves: dict[A
         curves.setdefault((identity, seed, str(event.get("strategy"))), {}).setdefault(
             number(event, "part") or 1.0, event
         )
+
+
+def _built_on(folders: Sequence[Path]) -> dict[str, float]:
+    """Mean seconds of the latency table, of a supernet and of a score with its weights, where finished runs tell."""
+    known: dict[str, list[float]] = {}
+    for folder in folders:
+        if not (folder / "results.json").is_file():
+            continue
+        record = read_run(folder)
+        for result in record.results:
+            if "table" in result.spent:
+                known.setdefault("table_seconds", []).append(result.spent["table"])
+            if result.name.endswith("weight_sharing") and "supernet" in result.spent:
+                scored = record.select("candidate", strategy=result.name, seed=result.seed, scoring="inherited")
+                known.setdefault("supernet_seconds", []).append(result.spent["supernet"])
+                scored = [event for event in scored if event.get("feasible")]
+                inherited = result.spent.get("inherited", 0.0) / max(len(scored), 1)
+                known.setdefault("inherit_seconds", []).append(inherited)
+    return {key: statistics.fmean(values) for key, values in known.items()}
 
 
 def _entry(row: dict[str, Any], by_seed: dict[int, dict[float, dict[str, Any]]]) -> Entry:

@@ -1,6 +1,6 @@
 """A landscape whose optimum is known, as a search task: nothing is trained."""
 
-from tvnjax.search.base import Evaluation, SearchTask, Verdict
+from tvnjax.search.base import WAIT, Evaluation, SearchTask, Verdict
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import space_at_plan
 from tvnjax.space.shapes import BlockPlan, Plan
@@ -35,8 +35,9 @@ class Counted:
         self.strategy, self.left, self.name = strategy, count, strategy.name
 
     def ask(self):
-        self.left -= 1
-        return self.strategy.ask() if self.left >= 0 else None
+        asked = self.strategy.ask() if self.left > 0 else None
+        self.left -= asked is not WAIT
+        return asked
 
     def tell(self, candidate):
         self.strategy.tell(candidate)
