@@ -23,7 +23,7 @@ from tvnjax.config import RunConfig
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.data.planted import PlantedData
-from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure, prepare_network
+from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, Sentinel, measure
 from tvnjax.latency.timer import Timer
 from tvnjax.problem import Problem, prepare_problem
 from tvnjax.report.comparing.statistics import rank_correlation
@@ -97,13 +97,24 @@ def train(problem: Problem, genotype: Genotype, seed: int, programs: Any) -> Rec
     )
 
 
+def timed(problem: Problem, group: list[Genotype], sentinel: Sentinel) -> dict[int, Measurement]:
+    """Latencies of a group, waiting for a quiet minute where the machine is too busy."""
+    prepared = {index: problem.runtime.network(problem.lower(genotype)) for index, genotype in enumerate(group)}
+    while True:
+        try:
+            return measure(prepared, Timer(repeats=60), sentinel)
+        except DriftError as error:
+            print(f"waiting: {error}", flush=True)
+            time.sleep(30)
+
+
 def make(path: Path, limit: int | None) -> None:
     use_compilation_cache()
     problem = prepare_problem(CONFIG, Silent())
     genotypes = enumerate_space(problem.space)
     np.random.default_rng(0).shuffle(genotypes)  # type: ignore[arg-type]
     if not path.exists():
-        reference = prepare_network(problem.lower(genotypes[0]))
+        reference = problem.runtime.network(problem.lower(genotypes[0]))
         alone = measure({0: reference}, Timer(repeats=200))[0]
         write_header(
             path,
@@ -113,34 +124,33 @@ def make(path: Path, limit: int | None) -> None:
             seeds=SEEDS,
             classes=problem.num_classes,
             shared_programs=True,
-            reference_ms=alone.median_ms,
+            reference_ms=alone.latency_ms,
             data=dataclasses.asdict(CONFIG.data),
             proxy=CONFIG.proxy,
             latency_rule=LATENCY_RULE,
             environment=environment(),
         )
         done: set[str] = set()
-        reference_ms = alone.median_ms
+        reference_ms = alone.latency_ms
     else:
         try:
             table = read_table(path)
             done, reference_ms = set(table.entries), float(table.header["reference_ms"])
         except ValueError:
             raise SystemExit(f"{path} has no finished network: remove it and start again") from None
-        reference = prepare_network(problem.lower(genotypes[0]))
+        reference = problem.runtime.network(problem.lower(genotypes[0]))
     sentinel = Sentinel(call=reference.call, reference_ms=reference_ms)
     missing = [genotype for genotype in genotypes if genotype_id(genotype) not in done][:limit]
     programs, start = make_programs(CONFIG.proxy), time.monotonic()
     for number, group in enumerate(_groups(missing)):
         check_start = time.monotonic()
-        prepared = {index: prepare_network(problem.lower(genotype)) for index, genotype in enumerate(group)}
-        measured = measure(prepared, Timer(repeats=40), sentinel)
+        measured = timed(problem, group, sentinel)
         check = (time.monotonic() - check_start) / len(group)
         for index, genotype in enumerate(group):
             runs = tuple(train(problem, genotype, seed, programs) for seed in SEEDS)
             entry = Entry(
                 genotype=genotype,
-                latency_ms=measured[index].median_ms,
+                latency_ms=measured[index].latency_ms,
                 check_seconds=check,
                 check_compile_seconds=measured[index].compile_seconds,
                 runs=runs,
