@@ -57,7 +57,11 @@ class ReplayConfig:
 
 
 def replay(
-    table: Table | Path, config: ReplayConfig | None = None, *, out: Path | None = None, monitor: Monitor | None = None
+    table: Table | Path | str,
+    config: ReplayConfig | None = None,
+    *,
+    out: Path | None = None,
+    monitor: Monitor | None = None,
 ) -> list[SearchResult]:
     """Runs every strategy with every seed by looking networks up.
 
@@ -70,7 +74,7 @@ def replay(
     Raises:
         InvalidInputError: the table cannot be read or has not what a strategy asks for, or the budget refuses all.
     """
-    table = table if isinstance(table, Table) else read_table(table)
+    table = table if isinstance(table, Table) else read_table(Path(table))
     config = config or ReplayConfig()
     latencies = table.latencies()
     if not latencies:
