@@ -100,7 +100,8 @@ def _search(
 ) -> list[SearchResult]:
     """Runs the strategies; each is charged for the latency table, which all of them filter by."""
     config, found = problem.config, []
-    limit_s, table = config.baseline_seconds, {"table": profile.seconds}
+    table = {"table": profile.seconds}
+    limit_s = None if config.baseline_seconds is None else config.baseline_seconds + profile.seconds
     if {"differentiable", "hybrid"} & set(config.strategies):
         search = DifferentiableSearch(
             config.search,

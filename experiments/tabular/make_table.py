@@ -64,7 +64,7 @@ CONFIG = RunConfig(
         context_gate=(False,),
         skip=(False,),
     ),
-    proxy=Training(steps=120, batch_size=32, optimizer=Optimizer(learning_rate=1e-2)),
+    proxy=Training(steps=54, batch_size=32, optimizer=Optimizer(learning_rate=1e-2)),
 )
 
 
