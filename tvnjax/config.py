@@ -66,8 +66,8 @@ class RunConfig:
     from what the differentiable search found, for as long again. Those with ``weight_sharing`` score candidates with
     the weights of a supernet, whose training is charged to each."""
     baseline_seconds: float | None = None
-    """Device seconds of each baseline, besides those of the latency table. Default: as many as the differentiable search
-    of this run."""
+    """Device seconds of each baseline, besides those of the latency table. Default: as many as the differentiable
+    search of this run."""
     profile: Profiling = field(default_factory=Profiling)
     search: DifferentiableConfig = field(default_factory=DifferentiableConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
