@@ -138,13 +138,18 @@ def _before(table: Table, name: StrategyName) -> dict[str, float]:
     header = table.header
     spent = {"table": number(header, "table_seconds") or 0.0}
     if name.endswith("weight_sharing"):
+        if not all(entry.inherited for entry in table.entries.values()):
+            raise InvalidInputError(
+                f"scores with inherited weights must be recorded to be replayed; not all networks of {table.name} have "
+                "one: leave out strategies with weight_sharing"
+            )
         supernet = number(header, "supernet_seconds")
-        if supernet is None and any(entry.inherited for entry in table.entries.values()):
+        if supernet is None:
             raise InvalidInputError(
                 f"a supernet's training is charged; {table.name} has scores with inherited weights, but no "
                 "supernet_seconds in its first line: add them"
             )
-        spent["supernet"] = supernet or 0.0
+        spent["supernet"] = supernet
     return spent
 
 

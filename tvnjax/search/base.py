@@ -354,6 +354,6 @@ def run_strategy(
 def show_progress(charge: Charge, limit_s: float) -> None:
     """How far a strategy has come, and its best network so far."""
     best = max((c.fitness for c in charge.candidates if c.whole), default=float("-inf"))
-    found = f"best top-1 + top-5 {best:.3f}" if best > float("-inf") else "nothing feasible yet"
+    found = f"best top-1 + top-5 {best:.3f}" if best > float("-inf") else "none trained to the end yet"
     text = f"{len(charge.candidates)} proposed, {found}"
     charge.monitor.progress(charge.name, min(charge.seconds, limit_s), limit_s, text)

@@ -209,11 +209,7 @@ class _Lookup:
 
     def _inherit(self, genotype: Genotype) -> Evaluation:
         entry = self._entry(genotype)
-        if entry.inherited is None:
-            raise InvalidInputError(
-                f"scores with inherited weights must be recorded to be replayed; {self._table.name} has none: leave "
-                "out strategies with weight_sharing"
-            )
+        assert entry.inherited is not None, "a replay asks for scores of tables that have them"
         seconds = float(self._table.header.get("inherit_seconds") or 0.0)
         top1, top5 = entry.inherited
         return Evaluation(top1=top1, top5=top5, compile_seconds=0.0, seconds=seconds)
