@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import default_form
 from tvnjax.nn.layers import Initializer, build_layer
@@ -29,7 +30,17 @@ class LayerState(NamedTuple):
 
 
 def make_programs(training: Training) -> LayerPrograms:
-    """A store for networks that are trained alike."""
+    """A store for networks that are trained alike.
+
+    Raises:
+        InvalidInputError: the training asks for what programs of single layers do not do.
+    """
+    if training.precision != "float32" or training.ema > 0 or training.accumulate > 1:
+        raise InvalidInputError(
+            "training by layers is in float32, without an average of the weights and without accumulation; got "
+            f"precision {training.precision}, ema {training.ema} and accumulate {training.accumulate}: give "
+            "--evaluation whole"
+        )
     return LayerPrograms(
         training.optimizer.build_unclipped(training.steps),
         training.optimizer.clip_norm,
