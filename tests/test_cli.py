@@ -153,6 +153,28 @@ def test_a_run_leaves_what_it_promises(quick_run):
     } <= kinds
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--evaluation", "layers"], ["--workers.engine", "pool", "--workers.count", "2"]])
+def test_every_other_strategy_runs_and_is_charged_for_what_it_builds_on(more, tmp_path):
+    strategies = ["random_weight_sharing", "evolution_weight_sharing", "successive_halving", "regularized_evolution"]
+    sizes = ["--sharing.candidates", "4", "--sharing.finalists", "1", "--halving.networks", "3", "--halving.rungs", "2"]
+    options = [*TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000", *sizes, "--baseline-seconds", "100", *more]
+    out = tmp_path / "run"
+    assert main(["run", "quick", *options, "--strategies", *strategies, "--out", str(out)]) == 0
+    rows = {row["name"]: row for row in json.loads((out / "results.json").read_text())["strategies"]}
+    assert list(rows) == strategies
+    for name, row in rows.items():
+        assert row["top1"] is not None and row["evaluations"] >= 1, name
+        assert sum(row["spent"].values()) == pytest.approx(row["seconds"]) and row["spent"]["compile"] > 0
+        assert ("supernet" in row["spent"]) == name.endswith("weight_sharing")
+    candidates = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    candidates = [event for event in candidates if event["event"] == "candidate"]
+    scored = [event for event in candidates if event["scoring"] == "inherited"]
+    assert len(scored) == 8 and all(0 <= event["top1"] <= 1 for event in scored)
+    assert {event["part"] for event in candidates if event["strategy"] == "successive_halving"} > {1.0}
+    assert main(["compare", str(out), "--out", str(tmp_path / "comparison")]) == 0
+
+
 def test_a_report_is_written_again_from_the_directory_alone(quick_run, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(quick_run, copy)

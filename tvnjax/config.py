@@ -15,13 +15,25 @@ from tvnjax.search.budget import Budget
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.projection import ProjectionConfig
+from tvnjax.search.successive_halving import HalvingConfig
+from tvnjax.search.weight_sharing import SharingConfig
+from tvnjax.search.workers import Workers
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 
-StrategyName = Literal["differentiable", "hybrid", "evolution", "random"]
+StrategyName = Literal[
+    "differentiable",
+    "hybrid",
+    "evolution",
+    "regularized_evolution",
+    "random",
+    "successive_halving",
+    "random_weight_sharing",
+    "evolution_weight_sharing",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,12 +63,26 @@ class RunConfig:
     (multi-label sets, the released code) or the maximum over time."""
     strategies: tuple[StrategyName, ...] = ("differentiable", "evolution", "random")
     """Which to run; the baselines get the seconds the differentiable search took. ``hybrid`` is evolution that starts
-    from what the differentiable search found, for as long again."""
+    from what the differentiable search found, for as long again. Those with ``weight_sharing`` score candidates with
+    the weights of a supernet, whose training is charged to each."""
     baseline_seconds: float | None = None
-    """Seconds of evolution and random search each. Default: those of the differentiable search of this run."""
+    """Device seconds of each baseline, besides those of the latency table. Default: as many as the differentiable
+    search of this run."""
     profile: Profiling = field(default_factory=Profiling)
     search: DifferentiableConfig = field(default_factory=DifferentiableConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
+    regularized: EvolutionConfig = field(
+        default_factory=lambda: EvolutionConfig(population=100, tournament=25, leaves="oldest")
+    )
+    """Evolution whose members grow old; sizes of Real et al. 2019."""
+    halving: HalvingConfig = field(default_factory=HalvingConfig)
+    sharing: SharingConfig = field(default_factory=SharingConfig)
+    """The strategies that score with a supernet's weights."""
+    evaluation: Literal["whole", "layers"] = "whole"
+    """What is compiled to train candidates: each network as one program, or single layers, which all networks that
+    have them share: worth it from some dozens of candidates on."""
+    workers: Workers = field(default_factory=Workers)
+    """Where candidates of the strategies that ask for evaluations are trained."""
     proxy: Training = field(default_factory=Training)
     """Short training of a candidate from scratch, scored on the validation split."""
     retrain: Training = field(default_factory=Training)
@@ -99,6 +125,9 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                 projection=ProjectionConfig(top_k=6, finalists=2, recalibration_batches=6),
             ),
             evolution=EvolutionConfig(population=4, tournament=2),
+            regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
+            halving=HalvingConfig(networks=9),
+            sharing=SharingConfig(candidates=40, finalists=2),
             proxy=Training(steps=100, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
             retrain=Training(steps=300, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
         ),
@@ -119,6 +148,9 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             ),
             search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(top_k=6, finalists=2)),
             evolution=EvolutionConfig(population=4, tournament=2),
+            regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
+            halving=HalvingConfig(networks=9),
+            sharing=SharingConfig(candidates=40, finalists=2),
             proxy=Training(steps=80, batch_size=32),
             retrain=Training(steps=350, batch_size=32),
         ),

@@ -13,7 +13,9 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel, measure
 from tvnjax.latency.memory import memory_mb
+from tvnjax.latency.profile import Profile
 from tvnjax.problem import (
+    EvaluatorOf,
     Problem,
     decide_costs,
     filter_timer,
@@ -27,10 +29,12 @@ from tvnjax.search.base import Candidate, SearchResult, SearchTask, run_strategy
 from tvnjax.search.budget import Costs
 from tvnjax.search.differentiable import DifferentiableSearch
 from tvnjax.search.evolution import Evolution
-from tvnjax.search.random_search import RandomSearch
+from tvnjax.search.shared_weights import SharedWeights
+from tvnjax.search.workers import Pool, make_pool, run_on_workers
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.space.search_space import refine
+from tvnjax.strategies import make_strategy
 from tvnjax.train.trainer import ChildTrainer, Score
 from tvnjax.verification import gate_of_searches
 
@@ -61,7 +65,7 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
     sentinel = watch_drift(problem, profile, costs)
     task = make_task(problem, profile, costs, sentinel)
     budget_ms = task.budget_ms
-    found = _search(problem, costs, task, out, monitor)
+    found = _search(problem, profile, costs, task, out, monitor)
     chosen = _confirm(found, costs, problem, sentinel, monitor)
     gate = gate_of_searches(problem, profile, costs, sentinel, found, monitor)
     rows = []
@@ -91,9 +95,13 @@ def run(config: RunConfig, out: Path, command: str, listen: Callable[[RunDir], M
     return results
 
 
-def _search(problem: Problem, costs: Costs, task: SearchTask, out: Path, monitor: Monitor) -> list[SearchResult]:
+def _search(
+    problem: Problem, profile: Profile, costs: Costs, task: SearchTask, out: Path, monitor: Monitor
+) -> list[SearchResult]:
+    """Runs the strategies; each is charged for the latency table, which all of them filter by."""
     config, found = problem.config, []
-    limit_s = config.baseline_seconds
+    table = {"table": profile.seconds}
+    limit_s = None if config.baseline_seconds is None else config.baseline_seconds + profile.seconds
     if {"differentiable", "hybrid"} & set(config.strategies):
         search = DifferentiableSearch(
             config.search,
@@ -104,7 +112,7 @@ def _search(problem: Problem, costs: Costs, task: SearchTask, out: Path, monitor
             config.seed,
             head=config.head,
         )
-        result, state = search.run(task, problem.search_data(), monitor)
+        result, state = search.run(task, problem.search_data(), monitor, table)
         parts = {"params": state.params, "alphas": state.alphas}
         save_state(out / "checkpoints" / f"supernet-{config.seed}", parts)
         limit_s = limit_s or result.seconds
@@ -113,13 +121,52 @@ def _search(problem: Problem, costs: Costs, task: SearchTask, out: Path, monitor
         if "hybrid" in config.strategies:
             found.append(_hybrid(problem, task, result, limit_s, monitor))
     assert limit_s is not None, "the configuration asks for seconds where there is no differentiable search"
-    if "evolution" in config.strategies:
-        evolution = Evolution(problem.space, config.evolution, config.seed)
-        found.append(run_strategy(evolution, task, seed=config.seed, limit_s=limit_s, monitor=monitor))
-    if "random" in config.strategies:
-        random = RandomSearch(problem.space, config.seed)
-        found.append(run_strategy(random, task, seed=config.seed, limit_s=limit_s, monitor=monitor))
+    asking = [name for name in config.strategies if name not in ("differentiable", "hybrid")]
+    pool = make_pool(config.workers, EvaluatorOf(config)) if asking else None
+    try:
+        found += _ask_for_evaluations(problem, task, table, limit_s, pool, monitor)
+    finally:
+        if pool is not None:
+            pool.close()
     return found
+
+
+def _ask_for_evaluations(
+    problem: Problem, task: SearchTask, table: dict[str, float], limit_s: float, pool: Pool | None, monitor: Monitor
+) -> list[SearchResult]:
+    """The strategies that propose networks and are told how they did."""
+    config, found = problem.config, []
+    shared: SharedWeights | None = None
+    for name in config.strategies:
+        if name in ("differentiable", "hybrid"):
+            continue
+        own, before = dataclasses.replace(task, evaluate=problem.evaluator().evaluate), dict(table)
+        if name in ("random_weight_sharing", "evolution_weight_sharing"):
+            shared = shared or _share_weights(problem, monitor)
+            own = dataclasses.replace(own, inherit=shared.inherit, space=shared.covered)
+            before |= {"supernet": shared.seconds - shared.compile_seconds, "compile": shared.compile_seconds}
+        strategy = make_strategy(name, config, own.space)
+        options: Any = {"seed": config.seed, "limit_s": limit_s, "monitor": monitor, "before": before}
+        if pool is None:
+            found.append(run_strategy(strategy, own, **options))
+        else:
+            found.append(run_on_workers(strategy, own, pool, **options))
+    return found
+
+
+def _share_weights(problem: Problem, monitor: Monitor) -> SharedWeights:
+    config = problem.config
+    return SharedWeights(
+        config.search,
+        problem.shapes,
+        problem.operators,
+        problem.space,
+        problem.num_classes,
+        problem.search_data(),
+        config.seed,
+        monitor,
+        head=config.head,
+    )
 
 
 def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: float, monitor: Monitor) -> SearchResult:
@@ -141,12 +188,11 @@ def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: fl
         seed=config.seed,
         limit_s=first.seconds + limit_s,
         monitor=monitor,
-        before_s=first.seconds,
+        before=first.spent,
     )
     return dataclasses.replace(
         second,
         candidates=first.candidates + second.candidates,
-        compile_seconds=first.compile_seconds + second.compile_seconds,
         evaluations=first.evaluations + second.evaluations,
         infeasible=first.infeasible + second.infeasible,
         best=max((c for c in (first.best, second.best) if c is not None), key=lambda c: c.fitness, default=None),
@@ -165,7 +211,9 @@ def _confirm(
     assert budget_ms is not None
     queues = {
         result.name: sorted(
-            (c for c in result.candidates if c.fitness > float("-inf")), key=lambda c: c.fitness, reverse=True
+            (c for c in result.candidates if c.whole and c.fitness > float("-inf")),
+            key=lambda c: c.fitness,
+            reverse=True,
         )
         for result in found
     }
@@ -210,6 +258,7 @@ def _retrain(
         "macs": None,
         "seconds": result.seconds,
         "compile_seconds": result.compile_seconds,
+        "spent": dict(result.spent),
         "evaluations": result.evaluations,
         "infeasible": result.infeasible,
         "genotype": None,

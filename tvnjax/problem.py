@@ -2,16 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import numpy as np
 
 from tvnjax.config import RunConfig
-from tvnjax.core.environment import cache_dir
+from tvnjax.core.environment import cache_dir, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.monitor import Monitor
+from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
@@ -29,13 +29,15 @@ from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.projection import Data
+from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import Network
 from tvnjax.space.relaxed import OperatorChoices, relax_plan
 from tvnjax.space.search_space import SearchSpace, search_space
 from tvnjax.space.shapes import Plan, ShapeSpace
-from tvnjax.train.trainer import Batch, ChildTrainer
+from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
+from tvnjax.train.trainer import Batch, ChildTrainer, Trained
 
 _EVAL_BATCH = 64
 
@@ -87,18 +89,9 @@ class Problem:
             view_of=lambda plan: partial(view, image_size=plan.image_size),
         )
 
-    def evaluate(self, genotype: Genotype, seed: int) -> Evaluation:
-        """The proxy: a short training from scratch. A candidate that breaks is an evaluation with its reason, not a
-        crash."""
-        training = self.config.proxy
-        trainer = ChildTrainer(self.lower(genotype), training, seed)
-        try:
-            trained = trainer.train(self.train_batches(genotype, "train", training.batch_size, seed))
-            score = trainer.score(trained.state, self.eval_batches(genotype, "val"))
-        except (FloatingPointError, jax.errors.JaxRuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            return Evaluation(top1=0.0, top5=0.0, compile_seconds=trainer.compile_seconds, failed=reason)
-        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=trainer.compile_seconds)
+    def evaluator(self) -> "Evaluator":
+        """The proxy, with nothing compiled yet: a strategy gets one of its own, so that none profits from another."""
+        return Evaluator(self)
 
     def describe_data(self) -> dict[str, Any]:
         """For the report."""
@@ -112,6 +105,59 @@ class Problem:
             "held": clips.held,
             "majority_share": clips.majority_share,
         }
+
+
+class Evaluator:
+    """The proxy: a short training from scratch, scored on the validation split. A candidate that breaks is an
+    evaluation with its reason, not a crash."""
+
+    def __init__(self, problem: Problem):
+        self._problem, self._training = problem, problem.config.proxy
+        self._programs = make_programs(self._training) if problem.config.evaluation == "layers" else None
+        self._paused: dict[tuple[str, int], tuple[Any, Any, Iterator[Batch]]] = {}
+
+    def evaluate(self, genotype: Genotype, seed: int, part: float = 1.0) -> Evaluation:
+        """Trains up to ``part`` of the steps, from where an earlier call for this network and seed stopped."""
+        key = (genotype_id(genotype), seed)
+        trainer, state, batches = self._paused.pop(key, None) or self._begin(genotype, seed)
+        before = trainer.compile_seconds
+        until = max(1, round(part * self._training.steps))
+        try:
+            if self._programs is not None:
+                trainer.compile(self._training.batch_size, _EVAL_BATCH, threads=2)
+            trained: Any = trainer.train(batches, state=state, until=until)
+            state = trained.state if isinstance(trained, Trained) else trained
+            score = trainer.score(state, self._problem.eval_batches(genotype, "val"))
+        except (FloatingPointError, MemoryError, jax.errors.JaxRuntimeError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            return Evaluation(top1=0.0, top5=0.0, compile_seconds=trainer.compile_seconds - before, failed=reason)
+        if until < self._training.steps:
+            self._paused[key] = (trainer, state, batches)
+        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=trainer.compile_seconds - before)
+
+    def _begin(self, genotype: Genotype, seed: int) -> tuple[Any, Any, Iterator[Batch]]:
+        network = self._problem.lower(genotype)
+        if self._programs is not None:
+            trainer: Any = LayerwiseTrainer(network, self._training, seed, self._programs)
+        else:
+            trainer = ChildTrainer(network, self._training, seed)
+        return trainer, None, self._problem.train_batches(genotype, "train", self._training.batch_size, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatorOf:
+    """Makes evaluators where it is called: a worker prepares the same problem (the clips are on disk by then) once."""
+
+    config: RunConfig
+
+    def __call__(self, strategy: str) -> Any:
+        return _problem_of(self.config).evaluator().evaluate
+
+
+@lru_cache(maxsize=1)
+def _problem_of(config: RunConfig) -> Problem:
+    use_compilation_cache()
+    return prepare_problem(config, Silent())
 
 
 def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
@@ -251,7 +297,13 @@ def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentin
         sentinel=sentinel,
     )
     assert costs.budget.ms is not None
-    return SearchTask(space=problem.space, budget_ms=costs.budget.ms, check=runtime.check, evaluate=problem.evaluate)
+    return SearchTask(
+        space=problem.space,
+        budget_ms=costs.budget.ms,
+        check=runtime.check,
+        evaluate=problem.evaluator().evaluate,
+        screen=runtime.screen,
+    )
 
 
 def _sampling(genotype: Genotype) -> dict[str, int]:

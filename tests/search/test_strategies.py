@@ -33,7 +33,7 @@ def task(limit_params=10**9, evaluated=None, fails=lambda genotype: None):
         reason = None if feasible else f"{params} parameters"
         return Verdict(predicted_ms=params, latency_ms=params, feasible=feasible, reason=reason), 0.5
 
-    def evaluate(genotype, seed):
+    def evaluate(genotype, seed, part=1.0):
         if evaluated is not None:
             evaluated.append(genotype)
         return Evaluation(

@@ -49,6 +49,16 @@ def test_a_child_learns_and_repeats_itself(child):
     assert first.history[-1]["loss"] < first.history[0]["loss"] and first.history[-1]["step"] == 40
 
 
+def test_a_training_can_be_continued(child):
+    """What was trained in part goes on as if it had not stopped."""
+    stream = batches(0)
+    part = child.train(stream, until=15)
+    assert int(part.state.step) == 15
+    rest, whole = child.train(stream, state=part.state), child.train(batches(0))
+    for a, b in zip(jax.tree.leaves(rest.state), jax.tree.leaves(whole.state)):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_the_second_training_step_compiles_nothing(child):
     stream = batches(1)
     state, _ = child.step(child.init(), next(stream))

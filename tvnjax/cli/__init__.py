@@ -24,6 +24,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "train": ("train:train_command", "NAME|FILE --data ... [options]", "train any network on any set of clips"),
     "evaluate": ("train:evaluate_command", "RUN|CKPT --data ... [options]", "score a trained network"),
     "ensemble": ("train:ensemble_command", "RUN|CKPT ... --data ...", "the mean of several networks' logits"),
+    "compare": ("compare:compare_command", "RUN... --out DIR", "compare strategies over runs and seeds, on one page"),
+    "record": ("replay:record_command", "RUN... --out FILE", "write a table of every network that some runs trained"),
+    "replay": ("replay:replay_command", "TABLE [options]", "run strategies on a table instead of by training"),
     "export": (
         "export:export_command",
         "NAME|FILE --checkpoint ... [options]",

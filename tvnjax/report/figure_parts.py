@@ -49,8 +49,8 @@ def network_gallery(record: RunRecord) -> list[Part]:
 
 def search_figures(record: RunRecord) -> list[Part]:
     """Accuracy against latency, best so far, trace of the gradient search."""
-    refused = sum(number(c, "latency_ms") is not None and number(c, "top1") is None for c in record.select("candidate"))
-    untimed = sum(number(c, "latency_ms") is None for c in record.select("candidate"))
+    refused = sum(number(c, "latency_ms") is not None and number(c, "top1") is None for c in record.candidates())
+    untimed = sum(number(c, "latency_ms") is None for c in record.candidates())
     notes = (
         f" Ticks at the foot: candidates timed and not trained ({refused:,}; the slowest may lie beyond the axis)."
         if refused

@@ -97,13 +97,18 @@ def write_report(run_dir: Path) -> None:
     record = read_run(run_dir)
     with report_style():
         document = build_document(record)
-    figures = run_dir / FIGURES
+    write_document(document, run_dir, "report")
+
+
+def write_document(document: Document, folder: Path, stem: str) -> None:
+    """Writes a document as ``stem.html`` and ``stem.md`` with ``figures/*.png``."""
+    figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
     for picture in document.pictures():
         (figures / f"{picture.name}.png").write_bytes(picture.png)
-    for name, text in (("report.md", render_markdown(document)), ("report.html", render_html(document))):
+    for name, text in ((f"{stem}.md", render_markdown(document)), (f"{stem}.html", render_html(document))):
         # A file name that is no UTF-8 reaches Python with characters that UTF-8 cannot write.
-        (run_dir / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def render_html(document: Document) -> str:

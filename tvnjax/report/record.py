@@ -49,6 +49,8 @@ class StrategyResult:
     genotype_id: str = ""
     genotype: Genotype | None = None
     error: str = ""
+    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """What the seconds of the search went into, by kind."""
     allowed: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """The run's budgets on what is counted: ``params``, ``memory_mb``; one that is absent does not hold."""
 
@@ -118,6 +120,14 @@ class RunRecord:
             if entry.get("event") == event and all(entry.get(key) == value for key, value in equal.items())
         ]
 
+    def candidates(self, **equal: Any) -> list[dict[str, Any]]:
+        """Proposals that were refused or trained to the end, without those scored on the way or by inheritance."""
+        return [
+            entry
+            for entry in self.select("candidate", **equal)
+            if entry.get("scoring", "trained") == "trained" and (number(entry, "part") or 1.0) >= 1
+        ]
+
     def runs(self, event: str) -> list[tuple[str, Any]]:
         """(strategy, seed) of the events of one kind, each once: those of the results first, in their order."""
         met = dict.fromkeys(
@@ -169,6 +179,11 @@ def read_run(run_dir: Path) -> RunRecord:
     )
 
 
+def read_events(run_dir: Path) -> tuple[dict[str, Any], ...]:
+    """The events of a run, finished or not."""
+    return _read_events(run_dir / "events.jsonl")[0]
+
+
 def _read_allowed(budget: Any) -> dict[str, float]:
     """The budgets on what is counted; a run of before there were any has none."""
     limits = {key: number(budget, key) for key in ("params", "memory_mb")} if isinstance(budget, dict) else {}
@@ -195,9 +210,16 @@ def _read_result(entry: Any, allowed: Mapping[str, float], where: str) -> Strate
         genotype_id=str(entry.get("genotype_id") or ""),
         genotype=genotype,
         error=str(entry.get("error") or ""),
+        spent=_read_spent(entry.get("spent")),
         allowed=allowed,
         **numbers,
     )
+
+
+def _read_spent(spent: Any) -> dict[str, float]:
+    if not isinstance(spent, dict):
+        return {}
+    return {str(kind): value for kind in spent if (value := number(spent, kind)) is not None}
 
 
 def _checked(key: str, value: Any, where: str) -> float | None:

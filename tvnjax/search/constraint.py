@@ -1,6 +1,7 @@
 """The filter all strategies propose through: counted costs first, then the measured runtime."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 from tvnjax.latency.cost_model import CostModel
@@ -20,7 +21,7 @@ class RuntimeFilter:
 
     A network predicted to be over by more than ``margin`` (the error nine in ten predictions stay within) is refused
     unmeasured; every other one is compiled and timed. Each network is measured once, whichever strategy proposes it;
-    its compilation is charged to the first.
+    what that took is said again to every further one, so that each is charged for it.
     """
 
     budget: Budget
@@ -32,7 +33,18 @@ class RuntimeFilter:
     timer: Timer
     sentinel: Sentinel | None = None
     """Timed in turns with every network, so that a busy moment refuses none and lets none through."""
-    measured: dict[str, Measurement] = dataclasses.field(default_factory=dict)
+    measured: dict[str, tuple[Measurement, float]] = dataclasses.field(default_factory=dict)
+    """By the network's id: what was measured, and the seconds it took."""
+
+    def screen(self, genotype: Genotype) -> Verdict:
+        """The verdict of what is counted and predicted alone; a network predicted over the budget is refused."""
+        network = self.lower(genotype)
+        predicted, budget_ms = self.model.predict(network), self.budget.ms
+        assert budget_ms is not None, "the budget's milliseconds are decided before the search"
+        reason = self.budget.exceeded(network)
+        if reason is None and predicted > budget_ms:
+            reason = f"predicted {predicted:.3g} ms, over {budget_ms:.3g}"
+        return Verdict(predicted_ms=predicted, latency_ms=None, feasible=reason is None, reason=reason)
 
     def check(self, genotype: Genotype) -> tuple[Verdict, float]:
         """The verdict, and the compile seconds it took."""
@@ -44,11 +56,22 @@ class RuntimeFilter:
             reason = f"predicted {predicted:.3g} ms, over {budget_ms:.3g} by more than the margin {self.margin:.0%}"
         if reason is not None:
             return Verdict(predicted_ms=predicted, latency_ms=None, feasible=False, reason=reason), 0.0
-        known, compiling = genotype_id(genotype), 0.0
-        if known not in self.measured:
-            self.measured[known] = measure_network(network, self.runtime, self.timer, self.sentinel)
-            compiling = self.measured[known].compile_seconds
-        latency = self.measured[known].latency_ms
+        identity = genotype_id(genotype)
+        known = identity in self.measured
+        if not known:
+            start = time.monotonic()
+            measurement = measure_network(network, self.runtime, self.timer, self.sentinel)
+            self.measured[identity] = (measurement, time.monotonic() - start)
+        measurement, seconds = self.measured[identity]
+        latency, compiling = measurement.latency_ms, measurement.compile_seconds
         feasible = latency <= budget_ms
-        reason = None if feasible else f"measured {latency:.3g} ms, over {budget_ms:.3g}"
-        return Verdict(predicted_ms=predicted, latency_ms=latency, feasible=feasible, reason=reason), compiling
+        verdict = Verdict(
+            predicted_ms=predicted,
+            latency_ms=latency,
+            feasible=feasible,
+            reason=None if feasible else f"measured {latency:.3g} ms, over {budget_ms:.3g}",
+            seconds=seconds,
+            compile_seconds=compiling,
+            known=known,
+        )
+        return verdict, 0.0 if known else compiling

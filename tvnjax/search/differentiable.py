@@ -8,7 +8,7 @@ all plans. Both meet in an augmented Lagrangian of ``log(expected cost / budget)
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -126,10 +126,16 @@ class DifferentiableSearch:
         self.num_classes, self.seed, self._trainer_options = num_classes, seed, trainer_options
         self._rng = np.random.default_rng([seed, 4])
 
-    def run(self, task: SearchTask, data: Data, monitor: Monitor) -> tuple[SearchResult, SupernetState]:
-        """Returns the result and the trained supernet's state."""
+    def run(
+        self, task: SearchTask, data: Data, monitor: Monitor, before: Mapping[str, float] | None = None
+    ) -> tuple[SearchResult, SupernetState]:
+        """Returns the result and the trained supernet's state.
+
+        Args:
+            before: seconds charged already, by kind.
+        """
         config = self.config
-        charge = Charge(self.name, self.seed, task, monitor)
+        charge = Charge(self.name, self.seed, task, monitor, before=before)
         trainer = SupernetTrainer(
             self.shapes,
             self.operators,
@@ -167,8 +173,10 @@ class DifferentiableSearch:
                     self._fill(plans, plans.renew, trainer, state, data, charge)
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
                 self._report(charge, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
+        charge.device.charge("compile", compiled := trainer.compile_seconds)
+        charge.device.charge("supernet", max(charge.seconds - sum(charge.device.parts.values()), 0.0))
         projection.run(state, plans, config.temperature)
-        charge.compile_seconds += trainer.compile_seconds
+        charge.device.charge("compile", trainer.compile_seconds - compiled)
         return charge.result(), state
 
     def _fill(

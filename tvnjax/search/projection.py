@@ -203,8 +203,7 @@ class Projection:
 
     def _try(self, choice: Choice, small: list[Candidate]) -> bool:
         """Measures a network; trains it if it lands in the window. Returns whether it was trained."""
-        verdict, compiling = self._charge.task.check(choice.genotype)
-        self._charge.compile_seconds += compiling
+        verdict = self._charge.check(choice.genotype)
         if verdict.latency_ms is None:
             self._refused_ms = min(self._refused_ms, choice.predicted_ms)
         else:

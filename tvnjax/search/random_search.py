@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from tvnjax.search.base import Candidate
+from tvnjax.search.base import Candidate, Space
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
-from tvnjax.space.search_space import SearchSpace
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""
@@ -16,7 +15,7 @@ class RandomSearch:
 
     name = "random"
 
-    def __init__(self, space: SearchSpace, seed: int):
+    def __init__(self, space: Space, seed: int):
         self._space, self._rng = space, np.random.default_rng([seed, 1])
         self._seen: set[str] = set()
 

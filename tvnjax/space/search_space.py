@@ -8,7 +8,7 @@ sizes and are relaxed inside one program. This is their union, as evolution and 
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Activation, Block, Genotype, SpatialType, TemporalType
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import Plan, ShapeChoices, ShapeSpace
+
+Draw = Literal["gene", "kind"]
+"""How the gene a mutation changes is drawn: uniformly from all, or first a kind (image size, frames, frame stride,
+number of blocks, or one of the blocks), then a gene of it."""
 
 INPUT_GENES = ("image_size", "num_frames", "frame_stride")
 _RANGES = ("spatial_kernel", "spatial_stride", "temporal_kernel", "temporal_stride", "expand", "repeats")
@@ -97,8 +101,8 @@ class SearchSpace:
             blocks=tuple(_draw_block(rng, choices) for choices in self.blocks[: _pick(rng, self.num_blocks)]),
         )
 
-    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """Changes exactly one gene, drawn uniformly from those with another value, so that the network changes.
+    def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
+        """Changes exactly one gene, drawn from those with another value, so that the network changes.
 
         Source: the paper's evolution (section 3.3) changes the input size, frames, stride or number of blocks, or
         one gene of one layer of one block; it does not say how these are weighted. A gene whose change would leave
@@ -109,9 +113,14 @@ class SearchSpace:
         """
         before = genotype_id(genotype)
         mutants = list(self._mutations(genotype, rng))
-        for index in rng.permutation(len(mutants)):
-            if genotype_id(mutants[index]) != before:
-                return mutants[index]
+        order = rng.permutation(len(mutants))
+        if draw == "kind":
+            kinds = list(dict.fromkeys(kind for kind, _ in mutants))
+            place = {kinds[kind]: turn for turn, kind in enumerate(rng.permutation(len(kinds)))}
+            order = sorted(order, key=lambda index: place[mutants[index][0]])
+        for index in order:
+            if genotype_id(mutants[index][1]) != before:
+                return mutants[index][1]
         raise InvalidInputError("a mutation needs a second network; the search space holds one: widen it")
 
     def contains(self, genotype: Genotype) -> bool:
@@ -134,24 +143,24 @@ class SearchSpace:
             by_length += math.prod(len(values) for choices in self.blocks[:length] for _, values in choices.items())
         return math.log10(by_length * len(self.image_size) * len(self._frame_pairs()))
 
-    def _mutations(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[Genotype]:
-        """One mutant for each gene that has another value."""
+    def _mutations(self, genotype: Genotype, rng: np.random.Generator) -> Iterator[tuple[str | int, Genotype]]:
+        """One mutant for each gene that has another value, with its kind: the gene of the input, or the block."""
         for gene in INPUT_GENES:
             others = [value for value in getattr(self, gene) if value != getattr(genotype, gene)]
             mutants = [dataclasses.replace(genotype, **{gene: value}) for value in others]
             mutants = [m for m in mutants if (m.num_frames, m.frame_stride) in self._frame_pairs()]
             if mutants:
-                yield _pick(rng, mutants)
+                yield gene, _pick(rng, mutants)
         lengths = [length for length in self.num_blocks if length != len(genotype.blocks)]
         if lengths:
             length = _pick(rng, lengths)
             more = tuple(_draw_block(rng, choices) for choices in self.blocks[len(genotype.blocks) : length])
-            yield dataclasses.replace(genotype, blocks=(genotype.blocks + more)[:length])
+            yield "num_blocks", dataclasses.replace(genotype, blocks=(genotype.blocks + more)[:length])
         for index, block in enumerate(genotype.blocks):
             for gene, values in self.blocks[index].items():
                 others = [value for value in values if value != getattr(block, gene)]
                 if others:
-                    yield genotype.replace_block(index, **{gene: _pick(rng, others)})
+                    yield index, genotype.replace_block(index, **{gene: _pick(rng, others)})
 
     def _frame_pairs(self) -> list[tuple[int, int]]:
         return [

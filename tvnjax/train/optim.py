@@ -46,10 +46,11 @@ class Optimizer:
 
     def build(self, steps: int) -> optax.GradientTransformation:
         """The optax transform for a training of ``steps`` steps."""
-        return optax.chain(
-            optax.clip_by_global_norm(self.clip_norm),
-            optax.adamw(self.schedule_of(steps), weight_decay=self.weight_decay, mask=_decayed),
-        )
+        return optax.chain(optax.clip_by_global_norm(self.clip_norm), self.build_unclipped(steps))
+
+    def build_unclipped(self, steps: int) -> optax.GradientTransformation:
+        """The same for gradients that are clipped already; arrays can then be updated apart from one another."""
+        return optax.adamw(self.schedule_of(steps), weight_decay=self.weight_decay, mask=_decayed)
 
 
 def _decayed(params: optax.Params) -> optax.Params:

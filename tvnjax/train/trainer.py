@@ -134,22 +134,27 @@ class ChildTrainer:
         self,
         batches: Iterator[Batch],
         *,
+        state: ChildState | None = None,
+        until: int | None = None,
         on_step: Callable[[int, float], None] | None = None,
     ) -> Trained:
-        """Trains for ``training.steps`` steps from fresh weights; the state ends with the weights that are kept.
+        """Trains from fresh weights, or on from a state, up to step ``until`` (default: ``training.steps``); at the end
+        the state has the weights that are kept.
 
         Raises:
             FloatingPointError: the loss is not finite; the message names the step.
         """
-        start, state, history = time.monotonic(), self.init(), []
+        start, history = time.monotonic(), []
+        state = self.init() if state is None else state
+        until = self.training.steps if until is None else until
         losses: list[Array] = []
-        for step in range(1, self.training.steps + 1):
+        for step in range(int(state.step) // self.training.accumulate + 1, until + 1):
             for _ in range(self.training.accumulate):
                 state, loss = self.step(state, next(batches))
                 losses.append(loss)
             if on_step is not None:
                 on_step(step, float(losses[-1]))
-            if step % max(self.training.steps // 20, 1) == 0 or step == self.training.steps:
+            if step % max(self.training.steps // 20, 1) == 0 or step == until:
                 mean = float(np.mean(jax.device_get(losses)))
                 if not np.isfinite(mean):
                     first = step - len(losses) // self.training.accumulate + 1
@@ -157,9 +162,11 @@ class ChildTrainer:
                 history.append({"step": step, "loss": mean})
                 losses = []
         jax.block_until_ready(state.step)
-        params, stats = self.kept(state)
+        if until >= self.training.steps:
+            params, stats = self.kept(state)
+            state = state._replace(params=params, stats=stats)
         return Trained(
-            state=state._replace(params=params, stats=stats),
+            state=state,
             history=tuple(history),
             seconds=time.monotonic() - start,
             compile_seconds=self.compile_seconds,

@@ -84,6 +84,7 @@ _SPARE = (
     Look(colour="#e69f00", marker="v", dashes=(0, (4, 1))),
     Look(colour="#56b4e9", marker="P", dashes=(0, (1, 1))),
     Look(colour="#5c4b8a", marker="X", dashes=(0, (8, 2, 1, 2, 1, 2))),
+    Look(colour="#7a7a7a", marker="p", dashes=(0, (3, 3))),
 )
 
 

@@ -125,19 +125,19 @@ def best_so_far(record: RunRecord) -> Figure | None:
 
 def _candidate_points(record: RunRecord, name: str) -> np.ndarray:
     """[candidates, 2]: measured milliseconds and top-1 share of the candidates that have both."""
-    points = [(number(c, "latency_ms"), number(c, "top1")) for c in record.select("candidate", strategy=name)]
+    points = [(number(c, "latency_ms"), number(c, "top1")) for c in record.candidates(strategy=name)]
     return np.array([point for point in points if None not in point], dtype=float).reshape(-1, 2)
 
 
 def _refused(record: RunRecord, name: str) -> list[float]:
     """Measured milliseconds of the candidates without an accuracy."""
-    entries = record.select("candidate", strategy=name)
+    entries = record.candidates(strategy=name)
     return [ms for c in entries if (ms := number(c, "latency_ms")) is not None and number(c, "top1") is None]
 
 
 def _best_curve(record: RunRecord, name: str, seed: object) -> tuple[np.ndarray, np.ndarray] | None:
     """Seconds and the best fitness from each on, up to the last second charged; ``None`` without a fitness."""
-    candidates = record.select("candidate", strategy=name, seed=seed)
+    candidates = record.candidates(strategy=name, seed=seed)
     points: list[tuple[float, float]] = []
     for candidate in candidates:
         seconds, fitness = number(candidate, "charged_s"), number(candidate, "fitness")

@@ -1,0 +1,237 @@
+"""Trains every network of a small space twice and measures each: the table that strategies are replayed on.
+
+    python -m experiments.tabular.make_table                    # all that is missing; may be stopped and started again
+    python -m experiments.tabular.make_table --networks 20      # the next twenty
+    python -m experiments.tabular.make_table --card             # experiments/tabular/README.md of what is there
+
+576 networks: two blocks, each of a spatial operator (convolution, depthwise convolution, max pool), with or without a
+temporal convolution, half or full width, over 8 or 16 pixels and 2 or 4 frames. They learn the four directions of
+motion of a planted set. Programs of single layers are shared by all networks that have them,
+so nearly nothing is compiled behind the first few dozen. Latencies are medians in turns with a reference network.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tvnjax.config import RunConfig
+from tvnjax.core.environment import environment, use_compilation_cache
+from tvnjax.core.monitor import Silent
+from tvnjax.data.planted import PlantedData
+from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, Sentinel, measure
+from tvnjax.latency.timer import Timer
+from tvnjax.problem import Problem, prepare_problem
+from tvnjax.report.comparing.statistics import rank_correlation
+from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, read_table, write_header
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
+from tvnjax.train.optim import Optimizer
+from tvnjax.train.trainer import Training
+
+FOLDER = Path(__file__).parent
+TABLE = FOLDER / "motion_direction.jsonl"
+SEEDS = (0, 1)
+PARTS = (1 / 9, 1 / 3, 1.0)
+"""Where a training is scored: the rungs of successive halving."""
+GROUP = 8
+"""Networks timed in turns."""
+EVAL_BATCH = 64
+
+CONFIG = RunConfig(
+    data=PlantedData(task="motion_direction", train_clips=1024, val_clips=256, test_clips=256),
+    shapes=ShapeChoices(
+        image_size=(8, 16),
+        num_frames=(2, 4),
+        frame_stride=(2,),
+        blocks=(BlockShapes(filters=(8,)), BlockShapes(filters=(16,))),
+    ),
+    operators=OperatorChoices(
+        spatial_type=("std", "depth", "maxpool"),
+        spatial_kernel=(3,),
+        temporal_type=("1d",),
+        temporal_kernel=(1, 3),
+        width=(0.5, 1.0),
+        expand=(1,),
+        squeeze=(0.0,),
+        context_gate=(False,),
+        skip=(False,),
+    ),
+    proxy=Training(steps=54, batch_size=32, optimizer=Optimizer(learning_rate=1e-2)),
+)
+
+
+def train(problem: Problem, genotype: Genotype, seed: int, programs: Any) -> Recorded:
+    """One short training, scored on its way."""
+    training = problem.config.proxy
+    trainer = LayerwiseTrainer(problem.lower(genotype), training, seed, programs)
+    trainer.compile(training.batch_size, EVAL_BATCH)
+    start, scoring = time.monotonic(), 0.0
+    batches = problem.train_batches(genotype, "train", training.batch_size, seed)
+    state, curve = None, []
+    try:
+        for part in PARTS:
+            state = trainer.train(batches, state=state, until=max(1, round(part * training.steps)))
+            before = time.monotonic()
+            score = trainer.score(state, problem.eval_batches(genotype, "val"))
+            curve.append((part, score.top1, score.top5))
+            scoring = time.monotonic() - before
+        seconds = time.monotonic() - start
+        test = trainer.score(state, problem.eval_batches(genotype, "test")) if state else None
+    except FloatingPointError as error:
+        return Recorded(seed=seed, curve=(), seconds=time.monotonic() - start, failed=str(error))
+    # A search scores once.
+    return Recorded(
+        seed=seed,
+        curve=tuple(curve),
+        seconds=seconds - (len(PARTS) - 1) * scoring + trainer.compile_seconds,
+        compile_seconds=trainer.compile_seconds,
+        test_top1=None if test is None else test.top1,
+    )
+
+
+def timed(problem: Problem, group: list[Genotype], sentinel: Sentinel) -> dict[int, Measurement]:
+    """Latencies of a group, waiting for a quiet minute where the machine is too busy."""
+    prepared = {index: problem.runtime.network(problem.lower(genotype)) for index, genotype in enumerate(group)}
+    while True:
+        try:
+            return measure(prepared, Timer(repeats=60), sentinel)
+        except DriftError as error:
+            print(f"waiting: {error}", flush=True)
+            time.sleep(30)
+
+
+def make(path: Path, limit: int | None) -> None:
+    use_compilation_cache()
+    problem = prepare_problem(CONFIG, Silent())
+    genotypes = enumerate_space(problem.space)
+    np.random.default_rng(0).shuffle(genotypes)  # type: ignore[arg-type]
+    if not path.exists():
+        reference = problem.runtime.network(problem.lower(genotypes[0]))
+        alone = measure({0: reference}, Timer(repeats=200))[0]
+        write_header(
+            path,
+            "motion_direction",
+            problem.space,
+            parts=PARTS,
+            seeds=SEEDS,
+            classes=problem.num_classes,
+            shared_programs=True,
+            reference_ms=alone.latency_ms,
+            data=dataclasses.asdict(CONFIG.data),
+            proxy=CONFIG.proxy,
+            latency_rule=LATENCY_RULE,
+            environment=environment(),
+        )
+        done: set[str] = set()
+        reference_ms = alone.latency_ms
+    else:
+        try:
+            table = read_table(path)
+            done, reference_ms = set(table.entries), float(table.header["reference_ms"])
+        except ValueError:
+            raise SystemExit(f"{path} has no finished network: remove it and start again") from None
+        reference = problem.runtime.network(problem.lower(genotypes[0]))
+    sentinel = Sentinel(call=reference.call, reference_ms=reference_ms)
+    missing = [genotype for genotype in genotypes if genotype_id(genotype) not in done][:limit]
+    programs, start = make_programs(CONFIG.proxy), time.monotonic()
+    for number, group in enumerate(_groups(missing)):
+        check_start = time.monotonic()
+        measured = timed(problem, group, sentinel)
+        check = (time.monotonic() - check_start) / len(group)
+        for index, genotype in enumerate(group):
+            runs = tuple(train(problem, genotype, seed, programs) for seed in SEEDS)
+            entry = Entry(
+                genotype=genotype,
+                latency_ms=measured[index].latency_ms,
+                check_seconds=check,
+                check_compile_seconds=measured[index].compile_seconds,
+                runs=runs,
+            )
+            append_entries(path, [entry])
+        count = min((number + 1) * GROUP, len(missing))
+        rate = (time.monotonic() - start) / count
+        top1 = statistics.fmean(run.curve[-1][1] for run in runs if run.curve)
+        text = f"{count} of {len(missing)}, {rate:.2f} s a network ({time.process_time() / count:.2f} s of processor)"
+        compiled = f"{len(programs)} programs in {sum(programs.seconds.values()):.0f} s"
+        print(f"{text}, {compiled}, last top-1 {top1:.2f}", flush=True)
+
+
+def write_card(path: Path) -> None:
+    """``README.md`` beside the table: how it was made, on what, how far two trainings agree, the best known front."""
+    table = read_table(path)
+    header = table.header
+    twice = [e for e in table.entries.values() if len([run for run in e.runs if not run.failed]) > 1]
+    first, second = ([e.runs[i].curve[-1][1] for e in twice] for i in (0, 1))
+    ceiling = rank_correlation(first, second)
+    top1 = sorted(e.top1() or 0.0 for e in table.entries.values())
+    apart = statistics.fmean(abs(a - b) for a, b in zip(first, second))
+    seconds = sum(e.check_seconds + sum(run.seconds for run in e.runs) for e in table.entries.values())
+    best = max(table.entries.values(), key=lambda e: e.fitness)
+    machine = header["environment"]
+    front = "\n".join(
+        f"| {e.id} | {e.latency_ms:.4f} | {e.top1():.1%} | {e.top1('test') or 0.0:.1%} | {words(e.genotype)} |"
+        for e in table.front()
+    )
+    text = f"""# Table {table.name}
+
+{len(table.entries)} networks, every one trained with seeds {", ".join(map(str, table.seeds))} for {CONFIG.proxy.steps}
+steps on the planted set `{CONFIG.data.task}` (four classes, {header["data"]["train_clips"]} clips to train on,
+{header["data"]["val_clips"]} for validation, {header["data"]["test_clips"]} for test), and measured.
+
+Made by `python -m experiments.tabular.make_table` in {seconds / 3600:.1f} hours on {machine["processor"]},
+{machine["cores"]} core(s), jax {machine["jax"]}. Latency: {header["latency_rule"]}. Seconds are wall seconds of a
+machine that was shared. Replay it with `tvnjax replay {path.as_posix() if not path.is_absolute() else path.name}`.
+
+**Accuracy.** Validation top-1, mean of two seeds: {top1[0]:.1%} to {top1[-1]:.1%}, median
+{statistics.median(top1):.1%}; chance is {1 / header["classes"]:.0%}. The fittest network is {best.id}:
+{best.top1():.1%}, {best.latency_ms:.4f} ms.
+
+**Noise ceiling.** Two trainings of a network differ by {100 * apart:.1f} points on average. Kendall's tau between them
+is {_two(ceiling.tau)} over all networks and {_two(ceiling.top_tau)} over the best 20 %: no score can be asked to order
+them better.
+
+**Best known front** (latency, validation top-1; both means of two seeds):
+
+| network | ms | validation | test | what it is |
+|---|---|---|---|---|
+{front}
+"""
+    (path.parent / "README.md").write_text(text, encoding="utf-8")
+
+
+def words(genotype: Genotype) -> str:
+    blocks = " then ".join(
+        f"{b.spatial_type} {b.filters}" + (" + temporal" if b.temporal_kernel > 1 else "") for b in genotype.blocks
+    )
+    return f"{genotype.image_size} px, {genotype.num_frames} frames: {blocks}"
+
+
+def _two(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _groups(genotypes: list[Genotype]) -> list[list[Genotype]]:
+    return [genotypes[at : at + GROUP] for at in range(0, len(genotypes), GROUP)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--networks", type=int, help="at most so many more")
+    parser.add_argument("--card", action="store_true", help="write the card of what is there, train nothing")
+    args = parser.parse_args()
+    if not args.card:
+        make(args.out, args.networks)
+    write_card(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""``tvnjax compare``."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tvnjax.cli.options import parse_command
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Strategies over runs and seeds, from the directories alone: compare.html, compare.md and their figures."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Finished run directories, each of one seed or of several."""
+    out: Path
+    """Where to write; made if it is not there."""
+    reference: str | None = None
+    """Strategy the others are held against. Default: evolution, or the first."""
+
+
+def compare_command(argv: list[str]) -> int:
+    options = parse_command(CompareOptions, argv, prog="tvnjax compare")
+    from tvnjax.report.comparing.page import write_comparison
+
+    write_comparison(options.runs, options.out, options.reference)
+    print(options.out / "compare.html")
+    return 0

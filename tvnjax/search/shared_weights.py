@@ -1,0 +1,88 @@
+"""A supernet trained without any choice being learned: what candidates inherit their weights from.
+
+Every step trains one path, drawn uniformly, of one plan, drawn uniformly from a working set that covers the values of
+the shape genes (single-path training as in Guo et al. 2020).
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from tvnjax.core.monitor import Monitor
+from tvnjax.nn.supernet import one_hot
+from tvnjax.search.base import Evaluation
+from tvnjax.search.differentiable import DifferentiableConfig
+from tvnjax.search.projection import Data
+from tvnjax.search.weight_sharing import CoveredSpace
+from tvnjax.search.working_set import WorkingSet
+from tvnjax.space.genotype import Genotype
+from tvnjax.space.network import HeadKind
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.search_space import SearchSpace
+from tvnjax.space.shapes import ShapeSpace
+from tvnjax.train.supernet_trainer import SupernetTrainer
+
+
+class SharedWeights:
+    """Trains the supernet when made; ``inherit`` then scores networks of its plans.
+
+    Args:
+        config: steps, batch size, rate and working set are those of the differentiable search.
+        constraint: what the trainer is made with; nothing of it is used.
+    """
+
+    def __init__(
+        self,
+        config: DifferentiableConfig,
+        shapes: ShapeSpace,
+        operators: OperatorChoices,
+        space: SearchSpace,
+        num_classes: int,
+        data: Data,
+        seed: int,
+        monitor: Monitor,
+        *,
+        head: HeadKind = "mean",
+    ):
+        start, self._config, self._data = time.monotonic(), config, data
+        rng = np.random.default_rng([seed, 7])
+        training = dataclasses.replace(config.training(), mode="sampled")
+        self._trainer = SupernetTrainer(
+            shapes, operators, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
+        )
+        state, last = self._trainer.init(), 0.0
+        plans = WorkingSet(shapes, config.working_set, rng)
+        plans.fill(shapes.uniform())
+        self.covered = CoveredSpace(space, plans.plans, operators)
+        for step in range(1, config.steps + 1):
+            plan = plans.plans[int(rng.integers(len(plans.plans)))]
+            state, loss = self._trainer.weight_step(state, plan, data.cut(next(data.train), plan, rng), 1.0)
+            last = float(loss) if step == config.steps else 0.0
+            if step % max(config.steps // 50, 1) == 0 or step == config.steps:
+                monitor.progress("shared weights", step, config.steps, f"loss {float(loss):.3f}")
+        if not np.isfinite(last):
+            raise FloatingPointError(f"the supernet's loss is finite; after {config.steps} steps it is {last}")
+        self._state = state
+        self._batches: dict[Any, list[Any]] = {}
+        self.compile_seconds = self._trainer.compile_seconds
+        self.seconds = time.monotonic() - start
+        """Of training, compilation included."""
+
+    def inherit(self, genotype: Genotype) -> Evaluation:
+        """Score on the validation split with inherited weights and running statistics computed for this network."""
+        before = self._trainer.compile_seconds
+        plan = self.covered.plan_of(genotype)
+        assert plan is not None, "proposals are of the covered space"
+        if plan not in self._batches:
+            count = self._config.projection.recalibration_batches
+            self._batches[plan] = [self._data.cut(next(self._data.train), plan, None) for _ in range(count)]
+        relaxed = self._trainer.relaxed(plan)
+        # The relaxed plan has its frames next to each other; which are read is an argument.
+        weights = one_hot(relaxed, genotype)
+        stats = self._trainer.recalibrate(self._state, plan, weights, self._batches[plan])
+        batches = (self._data.cut(batch, plan, None) for batch in self._data.val_once())
+        score = self._trainer.score(self._state, plan, stats, weights, batches)
+        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=self._trainer.compile_seconds - before)

@@ -1,0 +1,359 @@
+"""A recorded table of evaluations that stands in for training, so that a strategy runs in seconds.
+
+The file is JSON, one object a line: a header (``{"table": name, "parts": [...], "space": ..., ...}``), then a line for
+each network with its latency, the seconds checking it took, and for each seed what the short training came to. A line
+is written when its network is done, so that making a table can be stopped and resumed.
+"""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.run_dir import jsonable
+from tvnjax.search.base import Evaluation, SearchTask, Verdict
+from tvnjax.space.canonical import genotype_id
+from tvnjax.space.genotype import Block, Genotype, genotype_from_json
+from tvnjax.space.search_space import BlockChoices, Draw, SearchSpace
+
+FORMAT = 1
+_TRIES = 50
+"""Mutations that may lead out of the table before its nearest other network is taken."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """One short training with one seed."""
+
+    seed: int
+    curve: tuple[tuple[float, float, float], ...]
+    """Part of the steps, top-1 and top-5 on the validation split there; the last part is 1."""
+    seconds: float
+    """Of the whole training, compilation included."""
+    compile_seconds: float = 0.0
+    test_top1: float | None = None
+    failed: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One network."""
+
+    genotype: Genotype
+    latency_ms: float | None
+    check_seconds: float
+    """Of measuring the latency, compilation included."""
+    check_compile_seconds: float
+    runs: tuple[Recorded, ...]
+    inherited: tuple[float, float] | None = None
+    """Top-1 and top-5 with a supernet's weights."""
+
+    @property
+    def id(self) -> str:
+        return genotype_id(self.genotype)
+
+    @property
+    def fitness(self) -> float:
+        """Mean top-1 plus top-5 over the seeds; minus infinity where none was trained to the end."""
+        whole = [run.curve[-1] for run in self.runs if not run.failed]
+        return statistics.fmean(top1 + top5 for _, top1, top5 in whole) if whole else float("-inf")
+
+    def top1(self, split: str = "val") -> float | None:
+        """Mean over the seeds."""
+        whole = [run for run in self.runs if not run.failed]
+        values = [run.curve[-1][1] if split == "val" else run.test_top1 for run in whole]
+        known = [value for value in values if value is not None]
+        return statistics.fmean(known) if known else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """Networks by id, and what they were drawn from."""
+
+    name: str
+    header: Mapping[str, Any]
+    space: SearchSpace | None
+    """Where it was recorded; ``None`` for a table put together from runs of several spaces."""
+    entries: Mapping[str, Entry]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({run.seed for entry in self.entries.values() for run in entry.runs}))
+
+    def latencies(self) -> list[float]:
+        """Milliseconds of all networks, ascending."""
+        return sorted(e.latency_ms for e in self.entries.values() if e.latency_ms is not None)
+
+    def front(self) -> list[Entry]:
+        """Networks none of the others beats in mean validation top-1 and latency at once, fastest first."""
+        usable = [e for e in self.entries.values() if e.latency_ms is not None and e.top1() is not None]
+        usable.sort(key=lambda e: (e.latency_ms or 0.0, -(e.top1() or 0.0)))
+        front: list[Entry] = []
+        for entry in usable:
+            if not front or (entry.top1() or 0.0) > (front[-1].top1() or 0.0):
+                front.append(entry)
+        return front
+
+    def task(self, budget_ms: float | None = None) -> SearchTask:
+        """The problem a strategy solves by looking up: a search seed reads the runs of one of the table's seeds.
+
+        Args:
+            budget_ms: latency a network may take; default: the median of all.
+        """
+        return _Lookup(self, statistics.median(self.latencies()) if budget_ms is None else budget_ms).task()
+
+
+class TableSpace:
+    """Draws networks of a table alone, as a search space does."""
+
+    def __init__(self, table: Table):
+        self._table = table
+        self._genotypes = [entry.genotype for entry in table.entries.values()]
+        self._genes = [_genes(genotype) for genotype in self._genotypes]
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        return self._genotypes[int(rng.integers(len(self._genotypes)))]
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
+        """One gene changed, as in the space the table was recorded in; where that is not known, or the table has no
+        such network, one of those that differ in the fewest genes."""
+        space = self._table.space
+        for _ in range(_TRIES if space is not None else 0):
+            assert space is not None
+            mutant = space.mutate(genotype, rng, draw=draw)
+            if (known := self._table.entries.get(genotype_id(mutant))) is not None:
+                return known.genotype
+        genes = _genes(genotype)
+        apart = np.array([sum(other.get(k) != v for k, v in (genes | other).items()) for other in self._genes])
+        apart = apart + np.array([10**6 * (other == genes) for other in self._genes])
+        nearest = np.flatnonzero(apart == apart.min())
+        return self._genotypes[int(rng.choice(nearest))]
+
+
+class _Lookup:
+    """A table as a search task: what was trained in part before is charged for the rest alone."""
+
+    def __init__(self, table: Table, budget_ms: float):
+        self._table, self._budget_ms = table, budget_ms
+        self._done: dict[tuple[str, int], float] = {}
+        runs = [run for entry in table.entries.values() for run in entry.runs]
+        # Programs that networks share were compiled for whichever came first: each is charged the mean.
+        shares = bool(table.header.get("shared_programs"))
+        self._compile_s = statistics.fmean(run.compile_seconds for run in runs) if shares else None
+
+    def task(self) -> SearchTask:
+        return SearchTask(
+            space=TableSpace(self._table),
+            budget_ms=self._budget_ms,
+            check=self._check,
+            evaluate=self._evaluate,
+            screen=lambda genotype: self._verdict(self._entry(genotype), seconds=0.0),
+            inherit=self._inherit,
+            clocked=False,
+        )
+
+    def _entry(self, genotype: Genotype) -> Entry:
+        known = self._table.entries.get(genotype_id(genotype))
+        if known is None:
+            raise InvalidInputError(
+                f"a replayed strategy proposes networks of its table; {genotype_id(genotype)} is not in "
+                f"{self._table.name}: draw from TableSpace"
+            )
+        return known
+
+    def _verdict(self, entry: Entry, seconds: float) -> Verdict:
+        latency = entry.latency_ms
+        feasible = latency is not None and latency <= self._budget_ms
+        reason = None
+        if not feasible:
+            reason = "not measured" if latency is None else f"measured {latency:.3g} ms, over {self._budget_ms:.3g}"
+        return Verdict(
+            predicted_ms=latency or float("nan"),
+            latency_ms=latency,
+            feasible=feasible,
+            reason=reason,
+            seconds=seconds,
+            compile_seconds=entry.check_compile_seconds if seconds else 0.0,
+        )
+
+    def _check(self, genotype: Genotype) -> tuple[Verdict, float]:
+        entry = self._entry(genotype)
+        # Measured once a search: a network that is trained further is not measured again.
+        first = (entry.id, -1) not in self._done
+        self._done[entry.id, -1] = 1.0
+        verdict = self._verdict(entry, entry.check_seconds if first else 0.0)
+        return verdict, verdict.compile_seconds
+
+    def _evaluate(self, genotype: Genotype, seed: int, part: float) -> Evaluation:
+        entry = self._entry(genotype)
+        run = entry.runs[seed % len(entry.runs)]
+        before = self._done.get((entry.id, run.seed), 0.0)
+        self._done[entry.id, run.seed] = part
+        compiling = run.compile_seconds if self._compile_s is None else self._compile_s
+        compiling = 0.0 if before else compiling
+        seconds = compiling + max(part - before, 0.0) * (run.seconds - run.compile_seconds)
+        known = [point for point in run.curve if point[0] <= part + 1e-6]
+        if not known and not run.failed:
+            parts = ", ".join(f"{point[0]:.3g}" for point in run.curve)
+            raise InvalidInputError(
+                f"a replayed training is scored at the parts recorded, {parts}; got {part:.3g}: set halving's rungs "
+                "and keep to those"
+            )
+        _, top1, top5 = known[-1] if known else (0.0, 0.0, 0.0)
+        return Evaluation(top1=top1, top5=top5, compile_seconds=compiling, seconds=seconds, failed=run.failed)
+
+    def _inherit(self, genotype: Genotype) -> Evaluation:
+        entry = self._entry(genotype)
+        assert entry.inherited is not None, "a replay asks for scores of tables that have them"
+        seconds = float(self._table.header.get("inherit_seconds") or 0.0)
+        top1, top5 = entry.inherited
+        return Evaluation(top1=top1, top5=top5, compile_seconds=0.0, seconds=seconds)
+
+
+def read_table(path: Path) -> Table:
+    """Reads a table; a last line that was not finished is passed over.
+
+    Raises:
+        InvalidInputError: the file is missing, or a line is no entry of a table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidInputError(f"a table is a file written by 'tvnjax record'; there is no {path}: check the path")
+    lines = path.read_text(encoding="utf-8").split("\n")
+    header = _parsed(lines[0], path, 1)
+    if header.get("format") != FORMAT:
+        raise InvalidInputError(f"a table begins with a line of format {FORMAT}; {path} has {header.get('format')!r}")
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if line.strip() and (number < len(lines) or line.endswith("}")):
+            entry = _read_entry(_parsed(line, path, number), f"{path}, line {number}")
+            entries[entry.id] = entry
+    if not entries:
+        raise InvalidInputError(f"a table holds at least one network; {path} has none: record more")
+    space = header.get("space")
+    return Table(
+        name=str(header.get("table") or path.stem),
+        header=header,
+        space=None if space is None else _read_space(space),
+        entries=entries,
+    )
+
+
+def write_header(path: Path, name: str, space: SearchSpace | None, **facts: Any) -> None:
+    """Begins a table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_line({"format": FORMAT, "table": name, **facts, "space": space}), encoding="utf-8")
+
+
+def append_entries(path: Path, entries: Iterable[Entry]) -> None:
+    """Adds networks to a table."""
+    with path.open("a", encoding="utf-8") as file:
+        for entry in entries:
+            row = {**jsonable(entry), "genotype": compact(entry.genotype), "id": entry.id}
+            row["runs"] = [{k: v for k, v in run.items() if k != "type" and v is not None} for run in row["runs"]]
+            file.write(_line({key: value for key, value in row.items() if key != "type" and value is not None}))
+
+
+def enumerate_space(space: SearchSpace) -> list[Genotype]:
+    """Every distinct network of a small space, once."""
+    import itertools
+
+    found: dict[str, Genotype] = {}
+    for length in space.num_blocks:
+        blocks = [
+            [
+                Block(**dict(zip(dict(choices.items()), values)))
+                for values in itertools.product(*dict(choices.items()).values())
+            ]
+            for choices in space.blocks[:length]
+        ]
+        for size, frames, stride in itertools.product(space.image_size, space.num_frames, space.frame_stride):
+            for chosen in itertools.product(*blocks):
+                genotype = Genotype(image_size=size, num_frames=frames, frame_stride=stride, blocks=chosen)
+                if space.contains(genotype):
+                    found.setdefault(genotype_id(genotype), genotype)
+    return list(found.values())
+
+
+def compact(genotype: Genotype) -> dict[str, Any]:
+    """JSON of a genotype without the genes that have their default; reads back equal."""
+    default = dataclasses.asdict(Block())
+    data = genotype.to_json()
+    data["blocks"] = [{k: v for k, v in block.items() if v != default[k]} for block in data["blocks"]]
+    return data
+
+
+def _genes(genotype: Genotype) -> dict[Any, Any]:
+    genes: dict[Any, Any] = {key: getattr(genotype, key) for key in ("image_size", "num_frames", "frame_stride")}
+    for index, block in enumerate(genotype.blocks):
+        genes |= {(index, gene): value for gene, value in dataclasses.asdict(block).items()}
+    return genes
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(_rounded(jsonable(dict(row))), separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Five significant digits: more is noise, and a table is kept small."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items() if key != "type" or not isinstance(item, str)}
+    return [_rounded(item) for item in value] if isinstance(value, list) else value
+
+
+def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InvalidInputError(f"a table has JSON in every line; {path}, line {number}: {error.msg}") from None
+    if not isinstance(row, dict):
+        raise InvalidInputError(f"a line of a table is a JSON object; {path}, line {number} is {type(row).__name__}")
+    return row
+
+
+def _read_entry(row: Mapping[str, Any], where: str) -> Entry:
+    try:
+        runs = [
+            Recorded(
+                seed=int(run["seed"]),
+                curve=tuple((float(p), float(a), float(b)) for p, a, b in run.get("curve", [])),
+                seconds=float(run["seconds"]),
+                compile_seconds=float(run.get("compile_seconds", 0.0)),
+                test_top1=run.get("test_top1"),
+                failed=run.get("failed"),
+            )
+            for run in row["runs"]
+        ]
+        latency = row.get("latency_ms")
+        inherited = row.get("inherited")
+        return Entry(
+            genotype=genotype_from_json(row["genotype"]),
+            latency_ms=None if latency is None else float(latency),
+            check_seconds=float(row["check_seconds"]),
+            check_compile_seconds=float(row["check_compile_seconds"]),
+            runs=tuple(runs),
+            inherited=None if inherited is None else (float(inherited[0]), float(inherited[1])),
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"a network of a table has genotype, latency_ms, seconds and runs; {where}: {error!r}"
+        ) from None
+
+
+def _read_space(data: Mapping[str, Any]) -> SearchSpace:
+    fields: dict[str, Any] = {key: _tuples(value) for key, value in data.items() if key not in ("blocks", "type")}
+    blocks = [{k: _tuples(v) for k, v in block.items() if k != "type"} for block in data["blocks"]]
+    return SearchSpace(**fields, blocks=tuple(BlockChoices(**block) for block in blocks))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,0 +1,179 @@
+"""Training one child from scratch by programs of single layers, which other children share.
+
+The same training as ``ChildTrainer``'s (weights, batches, dropout, optimizer), to rounding errors; what differs is what
+is compiled (see ``layer_programs``).
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.nn.child import HeadModule
+from tvnjax.nn.convolution import default_form
+from tvnjax.nn.layers import Initializer, build_layer
+from tvnjax.space.network import Network
+from tvnjax.train.layer_programs import Arrays, LayerPrograms, Piece, Trees, UnitPieces, unit_pieces
+from tvnjax.train.trainer import Batch, Score, Training, sum_score
+
+
+class LayerState(NamedTuple):
+    """Everything a training step changes; a place for every layer, in the order of ``LayerwiseTrainer.pieces``, the
+    head last."""
+
+    params: list[Arrays]
+    stats: list[Arrays]
+    opt: list[Any]
+    step: int
+
+
+def make_programs(training: Training) -> LayerPrograms:
+    """A store for networks that are trained alike.
+
+    Raises:
+        InvalidInputError: the training asks for what programs of single layers do not do.
+    """
+    if training.precision != "float32" or training.ema > 0 or training.accumulate > 1:
+        raise InvalidInputError(
+            "training by layers is in float32, without an average of the weights and without accumulation; got "
+            f"precision {training.precision}, ema {training.ema} and accumulate {training.accumulate}: give "
+            "--evaluation whole"
+        )
+    return LayerPrograms(
+        training.optimizer.build_unclipped(training.steps),
+        training.optimizer.clip_norm,
+        training.label_smoothing,
+        training.dropout,
+        default_form(),
+    )
+
+
+class LayerwiseTrainer:
+    """Trains and scores one network.
+
+    Args:
+        network: the lowered network.
+        training: how it is trained.
+        seed: of the initial weights and of dropout.
+        programs: made by ``make_programs`` for the same training.
+    """
+
+    def __init__(self, network: Network, training: Training, seed: int, programs: LayerPrograms):
+        self.network, self.training, self.seed, self.programs = network, training, seed, programs
+        self._units: list[UnitPieces] = [unit_pieces(unit) for unit in network.units]
+        self.compile_seconds = 0.0
+        """Wall seconds of what was new in the store."""
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The pieces with arrays of their own, in the order of initialisation."""
+        every = [piece for unit in self._units for piece in (*unit.layers, *unit.shortcut)]
+        return [piece for piece in every if piece.layer is not None]
+
+    def compile(self, batch: int, eval_batch: int, threads: int = 1) -> None:
+        """Compiles what is missing."""
+        self.compile_seconds += self.programs.compile([self.network], batch, eval_batch, threads)
+
+    def init(self) -> LayerState:
+        """Fresh weights: those of ``Child`` with this seed."""
+        init = Initializer(self.seed)
+        split = [Trees.split(build_layer(p.layer, init, self.programs.form)) for p in self.pieces if p.layer]
+        split.append(Trees.split(HeadModule(self.network.head, init)))
+        params = [params for _, params, _ in split]
+        opt = [self.programs.init_update(arrays) for arrays in params]
+        return LayerState(params, [stats for _, _, stats in split], opt, 0)
+
+    def step(self, state: LayerState, batch: Batch) -> tuple[LayerState, jax.Array]:
+        """One weight step; returns the loss."""
+        size, programs = len(batch["label"]), self.programs
+        params, stats = state.params, list(state.stats)
+        tape: list[tuple[list[Any], list[Any], Any]] = []
+        x = programs.pixels(self.network.input_shape, size)(batch["clip"])
+        index = 0
+        for unit in self._units:
+            source, chains = x, []
+            for chain in (unit.layers, unit.shortcut):
+                y, residuals = source, []
+                for piece in chain:
+                    y, stats[index], kept = programs.forward(piece, size)(params[index], state.stats[index], y)
+                    residuals.append((index, kept))
+                    index += 1
+                chains.append((y, residuals))
+            x, join = chains[0][0], None
+            if unit.join is not None:
+                ends = [chains[0][0], chains[1][0]] if unit.join.joins else [x]
+                x, join = programs.forward(unit.join, size)(*ends)
+            tape.append((chains[0][1], chains[1][1], join))
+        grads: list[Any] = [()] * len(params)
+        squares = []
+        seed, step = np.int32(self.seed), np.int32(state.step)
+        loss, grads[-1], dx, square = programs.head(self.network.head, size)(params[-1], x, batch["label"], seed, step)
+        squares.append(square)
+
+        def pull(chain: tuple[Piece, ...], residuals: list[Any], dx: Any) -> Any:
+            for piece, (at, kept) in zip(reversed(chain), reversed(residuals)):
+                grads[at], dx, square = programs.backward(piece, size)(kept, dx)
+                if grads[at]:
+                    squares.append(square)
+            return dx
+
+        for lowered, unit, (main, side, join) in zip(*map(reversed, (self.network.units, self._units, tape))):
+            side_dx = None
+            if unit.join is not None:
+                pulled = programs.backward(unit.join, size)(join, dx)
+                dx, side_dx = pulled if unit.join.joins else (pulled[0], None)
+            dx = pull(unit.layers, main, dx)
+            if side_dx is not None:
+                dx = programs.add(lowered.in_shape, size)(dx, pull(unit.shortcut, side, side_dx))
+        factor = programs.factor(len(squares))(*squares)
+        opt = list(state.opt)
+        params = list(params)
+        for at, grad in enumerate(grads):
+            if grad:
+                update = programs.update(tuple(array.shape for array in params[at]))
+                params[at], opt[at] = update(params[at], grad, opt[at], factor)
+        return LayerState(params, stats, opt, state.step + 1), loss
+
+    def score(self, state: LayerState, batches: Iterable[Batch]) -> Score:
+        """Accuracy in evaluation mode."""
+        return sum_score([self._count(state, batch) for batch in batches])
+
+    def train(self, batches: Iterator[Batch], state: LayerState | None = None, until: int | None = None) -> LayerState:
+        """Trains from fresh weights, or on from a state, up to step ``until`` (default: the whole training).
+
+        Raises:
+            FloatingPointError: the loss is not finite; the message names the steps.
+        """
+        state = self.init() if state is None else state
+        until = self.training.steps if until is None else until
+        losses: list[Any] = []
+        while state.step < until:
+            state, loss = self.step(state, next(batches))
+            losses.append(loss)
+            if state.step == until or len(losses) == max(self.training.steps // 20, 1):
+                mean = float(np.mean(jax.device_get(losses)))
+                if not np.isfinite(mean):
+                    raise FloatingPointError(
+                        f"the loss is finite; between steps {state.step - len(losses) + 1} and {state.step} it is not"
+                    )
+                losses = []
+        return state
+
+    def _count(self, state: LayerState, batch: Batch) -> dict[str, Any]:
+        size, programs, index = len(batch["label"]), self.programs, 0
+        x = programs.pixels(self.network.input_shape, size)(batch["clip"])
+        for unit in self._units:
+            ends = []
+            for chain in (unit.layers, unit.shortcut):
+                y = x
+                for piece in chain:
+                    y = programs.evaluation(piece, size)(state.params[index], state.stats[index], y)
+                    index += 1
+                ends.append(y)
+            x = ends[0]
+            if unit.join is not None:
+                x = programs.evaluation(unit.join, size)(*(ends if unit.join.joins else ends[:1]))
+        head = programs.count(self.network.head, size)
+        return head(state.params[-1], x, batch["label"], batch["weight"])
