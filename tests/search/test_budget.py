@@ -3,12 +3,16 @@
 import dataclasses
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.latency.cost_model import CostModel
+from tvnjax.latency.cost_model import FEATURE_NAMES, CostModel
 from tvnjax.latency.expected import ExpectedCost
+from tvnjax.latency.measure import Sentinel
 from tvnjax.latency.memory import ExpectedMemory, memory_mb
+from tvnjax.latency.runtimes import Prepared
+from tvnjax.latency.timer import Timer, Timing
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.space.genotype import Block, Genotype
@@ -74,3 +78,28 @@ def test_parts_are_expected_costs_over_budgets():
     assert costs.parts(only, None) == pytest.approx([0.5, network.params / (network.params // 2), 1.0], rel=1e-5)
     assert all(cost(network) == pytest.approx(most, rel=1) for cost, most in costs.counted())
     assert dataclasses.replace(costs, budget=Budget(ms=1.0)).counted() == []
+
+
+def test_a_machine_too_busy_to_measure_on_refuses_the_proposal_and_ends_nothing():
+    class Busy(Timer):
+        def interleave(self, calls):
+            return {
+                name: Timing(samples_ms=(1.0, 2.0, 4.0) if name == "the sentinel" else (1.0,) * 3) for name in calls
+            }
+
+    class Instant:
+        def network(self, network):
+            return Prepared(call=lambda: None)
+
+    runtime = RuntimeFilter(
+        budget=Budget(ms=1.0),
+        model=CostModel(coefficients=np.zeros(len(FEATURE_NAMES)), network_ms=0.1),
+        margin=0.1,
+        lower=lambda g: lower(g, 4),
+        runtime=Instant(),
+        timer=Busy(),
+        sentinel=Sentinel(call=lambda: None, reference_ms=1.0),
+    )
+    verdict, _ = runtime.check(GENOTYPE)
+    assert not verdict.feasible and verdict.latency_ms is None and "not measured" in (verdict.reason or "")
+    assert not runtime.measured, "so that it may be proposed again"

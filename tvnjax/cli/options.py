@@ -78,5 +78,6 @@ def _one_line(message: str, prog: str) -> str:
     text = " ".join(re.sub(r"[│╭╮╰╯─┃━]+", " ", text).split())
     text = re.split(r" For full helptext| Argument helptext:", text)[0]
     text = re.sub(r"^(Unrecognized options|Value error|Parsing error) (?=Unrecognized|Error|Missing)", "", text)
+    text = re.sub(r"^Error parsing \w+: ", "", text)
     text = re.sub(r" Perhaps you meant: (--[\w.-]+).*", r" (did you mean \1?)", text)
     return f"{text}; '{prog} --help' lists the options"

@@ -35,7 +35,7 @@ class ProfileOptions:
 
 
 def profile_command(argv: list[str]) -> int:
-    named = bool(argv) and not argv[0].startswith("-")
+    named = bool(argv) and (not argv[0].startswith("-") or argv[0] in ("-h", "--help"))
     _, options = parse_preset("profile", argv if named else [DEFAULT_PRESET, *argv], ProfileOptions)
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache

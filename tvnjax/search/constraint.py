@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from tvnjax.latency.cost_model import CostModel
-from tvnjax.latency.measure import Measurement, Sentinel, measure_network
+from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure_network
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
@@ -60,7 +60,13 @@ class RuntimeFilter:
         known = identity in self.measured
         if not known:
             start = time.monotonic()
-            measurement = measure_network(network, self.runtime, self.timer, self.sentinel)
+            try:
+                measurement = measure_network(network, self.runtime, self.timer, self.sentinel)
+            except DriftError as error:
+                # A busy minute is no reason to end a search: the proposal is refused, and may be made again.
+                seconds = time.monotonic() - start
+                refused = {"feasible": False, "reason": f"not measured: {error}", "seconds": seconds}
+                return Verdict(predicted_ms=predicted, latency_ms=None, **refused), 0.0
             self.measured[identity] = (measurement, time.monotonic() - start)
         measurement, seconds = self.measured[identity]
         latency, compiling = measurement.latency_ms, measurement.compile_seconds
