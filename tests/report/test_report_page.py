@@ -116,6 +116,9 @@ def test_the_table_has_the_numbers_of_the_results(finished: Path) -> None:
             assert cell in page
     assert [float(cell) for cell in table["of it compilation (s)"]] == [e["compile_seconds"] for e in entries]
     assert table["network"] == [entry["genotype_id"] for entry in entries]
+    for cell, entry in zip(table["infeasible of all proposed (%)"], entries):
+        share = entry["infeasible"] / (entry["infeasible"] + entry["evaluations"])
+        assert float(cell) == pytest.approx(100 * share, abs=0.051)
     for cell, entry in zip(table["measured / budget (%)"], entries):
         assert float(cell) == pytest.approx(100 * entry["latency_ms"] / entry["budget_ms"], abs=0.051)
 

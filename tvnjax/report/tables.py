@@ -103,7 +103,16 @@ def measures(record: RunRecord) -> list[Measure]:
         Measure(label="retraining (s)", value=lambda r: r.retrain_seconds, style=seconds),
         Measure(label="networks evaluated", value=lambda r: r.evaluations, style=count),
         Measure(label="infeasible candidates", value=lambda r: r.infeasible, style=count),
+        Measure(label="infeasible of all proposed (%)", value=_infeasible_share, style=percent),
     ]
+
+
+def _infeasible_share(result: StrategyResult) -> float | None:
+    """Proposals the filter refused, of all that were refused or trained."""
+    refused, trained = result.infeasible, result.evaluations
+    if refused is None or trained is None or not refused + trained:
+        return None
+    return refused / (refused + trained)
 
 
 def _spent_measures() -> list[Measure]:
