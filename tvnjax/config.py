@@ -118,7 +118,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                     BlockShapes(temporal_stride=(2,), filters=(48,)),
                 ),
             ),
-            profile=Profiling(units=30, networks=12, repeats=30),
+            profile=Profiling(units=30, networks=12, chosen=4, repeats=30),
             search=DifferentiableConfig(
                 steps=200,
                 batch_size=16,
@@ -176,7 +176,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                 spatial_kernel=(1, 3), temporal_type=("1d", "maxpool"), width=(0.5, 1.0), squeeze=(0.0, 0.5)
             ),
             strategies=("differentiable",),
-            profile=Profiling(units=60, networks=16, repeats=30),
+            profile=Profiling(units=60, networks=16, chosen=4, repeats=30),
             search=DifferentiableConfig(
                 steps=1000,
                 batch_size=16,

@@ -5,8 +5,8 @@
 
 Each runtime is profiled for the default space (the ``clips`` preset's; nothing is measured twice), then networks nobody
 has seen are measured: random ones, and for 30 latencies the network with the most multiply-adds that is *predicted* to
-take no longer, found by hill climbing on predictions alone. A search that trusts its predictions picks what they are
-too low for, so that is where a bias would show. Results and scatter plots go to
+take no longer, found by hill climbing on predictions alone, each from another random network. A search that trusts its
+predictions picks what they are too low for, so that is where a bias would show. Results and scatter plots go to
 ``experiments/latency/gate-RUNTIME.json`` and ``.svg``. Takes 5 to 10 minutes a runtime on one quiet core; pin it to one
 (``taskset -c 0``).
 """
@@ -24,15 +24,16 @@ from tvnjax.config import PRESETS
 from tvnjax.console import ConsoleMonitor
 from tvnjax.core.environment import use_compilation_cache
 from tvnjax.core.run_dir import write_json
+from tvnjax.latency.covering import promising_genotype
 from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
-from tvnjax.latency.profile import DEFAULT_CLASSES, Profile
+from tvnjax.latency.profile import DEFAULT_CLASSES
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.problem import profile_device
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import SearchSpace, search_space
+from tvnjax.space.search_space import search_space
 from tvnjax.space.shapes import ShapeSpace
 from tvnjax.verification import measure_all
 
@@ -64,9 +65,14 @@ def verify(name: str, count: int, out: Path) -> None:
         while len(chosen) < count:
             genotype = space.sample(rng)
             chosen.setdefault(genotype_id(genotype), ("random", genotype))
+
+        def costs(genotype: Genotype) -> tuple[float, int]:
+            network = lower(genotype, DEFAULT_CLASSES)
+            return profile.model.predict(network), network.macs
+
         limits = np.quantile([ms for _, ms in profile.networks], np.linspace(0.1, 0.9, SELECTED_NETWORKS))
         for limit in limits:
-            genotype = climb(space, profile, float(limit), rng)
+            genotype = promising_genotype(space, space.sample(rng), costs, float(limit), _CLIMB, rng)
             chosen.setdefault(genotype_id(genotype), ("selected", genotype))
         networks = [lower(genotype, DEFAULT_CLASSES) for _, genotype in chosen.values()]
         times = measure_all(networks, runtime, Timer(), profile.sentinel, f"verifying {name}", monitor)
@@ -97,17 +103,6 @@ def verify(name: str, count: int, out: Path) -> None:
     write_json(out / f"gate-{name}.json", result)
     draw(name, rows, gate, out / f"gate-{name}.svg")
     print(name, "passes" if gate.passes else gate.failures, gate.as_json())
-
-
-def climb(space: SearchSpace, profile: Profile, limit_ms: float, rng: np.random.Generator) -> Genotype:
-    """Towards the most multiply-adds predicted to take at most ``limit_ms``: one mutation at a time."""
-    best, macs = profile.cheapest, 0
-    for _ in range(_CLIMB):
-        genotype = space.mutate(best, rng)
-        network = lower(genotype, DEFAULT_CLASSES)
-        if profile.model.predict(network) <= limit_ms and network.macs >= macs:
-            best, macs = genotype, network.macs
-    return best
 
 
 def draw(name: str, rows: list[dict], gate: Gate, path: Path) -> None:

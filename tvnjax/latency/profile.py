@@ -11,7 +11,7 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.latency.cost_model import CostModel, Measured, cross_validated, fit
-from tvnjax.latency.covering import covering_genotypes
+from tvnjax.latency.covering import covering_genotypes, promising_genotype
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.gate import Gate
@@ -25,11 +25,13 @@ from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import HeadKind, Network, Unit
 from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import search_space
+from tvnjax.space.search_space import SearchSpace, search_space
 from tvnjax.space.shapes import ShapeSpace
 
 _BATCH = 12
 """Programs kept compiled and timed in turns."""
+_ROUNDS, _CLIMB = 2, 150
+"""Times the model is fitted again before further networks are chosen by it; mutations tried for each."""
 _POOL = 300
 """Networks whose units may be measured next."""
 
@@ -58,14 +60,17 @@ class Profiling:
     certain."""
     networks: int = 100
     """Random whole networks, beside the cheapest and the dearest. The gate rests on them, by cross-validation."""
+    chosen: int = 24
+    """Further networks, of the kind a search would choose by the latency model so far: most multiply-adds for the
+    milliseconds it predicts. Without them a model is too low just where searches end."""
     repeats: int = 40
     """Timed calls of each, and more where the fastest one stays alone."""
 
     def __post_init__(self) -> None:
-        if self.units < 10 or self.networks < 3 or self.repeats < 30:
+        if self.units < 10 or self.networks < 3 or self.chosen < 0 or self.repeats < 30:
             raise InvalidInputError(
-                f"a profile takes at least 10 units, 3 networks and 30 repeats; got {self.units}, {self.networks} and "
-                f"{self.repeats}"
+                f"a profile takes at least 10 units, 3 networks, 0 chosen ones and 30 repeats; got {self.units}, "
+                f"{self.networks}, {self.chosen} and {self.repeats}"
             )
 
 
@@ -140,7 +145,8 @@ class _Profiler:
         self._runtime, self._table, self._profiling, self._monitor = runtime, table, profiling, monitor
         self._timer = Timer(repeats=profiling.repeats)
         self._wanted: dict[Key, Unit | Network] = {}
-        self._total = profiling.units + profiling.networks + 2
+        self._total = profiling.units + profiling.networks + profiling.chosen + 2
+        self._chosen = 0
         self._measured, self._start = 0, time.monotonic()
 
     def run(self) -> Profile:
@@ -170,6 +176,8 @@ class _Profiler:
             programs = [model.program(unit) for _, unit in unmeasured]
             chosen = model.regressor.least_known(programs, min(missing, _BATCH))
             self._measure({("unit", unmeasured[index][0]): unmeasured[index][1] for index in chosen})
+        for round_ in range(_ROUNDS):
+            self._measure_chosen(space, profiling.chosen * (round_ + 1) // _ROUNDS, rng)
         random = [("network", key) for key in drawn]
         extremes = {which: self._extreme(which) for which in ("cheapest", "dearest")}
         return self._profile(random, extremes, list(units.values()))
@@ -238,6 +246,24 @@ class _Profiler:
     def _sentinel(self) -> Sentinel:
         """Its reference is the quietest moment so far."""
         return Sentinel(call=self._reference.call, reference_ms=self._table.entries[self._sentinel_key].latency_ms)
+
+    def _measure_chosen(self, space: SearchSpace, total: int, rng: np.random.Generator) -> None:
+        """Measures networks of the kind searches choose, until there are ``total``; spread over all latencies."""
+        count = total - self._chosen
+        if count <= 0:
+            return
+        model = self._model()
+
+        def costs(genotype: Genotype) -> tuple[float, int]:
+            network = self._lower(genotype)
+            return model.predict(network), network.macs
+
+        networks = [(key, self._table.entries[key].latency_ms) for key in self._wanted if key[0] == "network"]
+        start = space.sample(rng)
+        limits = np.quantile([ms for _, ms in networks], np.linspace(0.1, 0.95, count))
+        found = [promising_genotype(space, start, costs, float(limit), _CLIMB, rng) for limit in limits]
+        self._measure({("network", self._network_key(genotype)): self._lower(genotype) for genotype in found})
+        self._chosen += count
 
     def _make_sentinel(self) -> None:
         """The network all of a table's entries are compared with, whatever space they are of."""
