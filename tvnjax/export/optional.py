@@ -7,6 +7,9 @@ from tvnjax.core.errors import InvalidInputError
 
 INSTALL = "pip install 'tvnjax[export]'"
 
+CONVERTER = "pip install --no-deps litert-converter xdsl==0.28.0 ordered-set lark"
+"""By itself: a package it depends on asks for an older typing-extensions than tyro does, and works with the newer."""
+
 
 def optional_package(name: str, what: str) -> ModuleType:
     """Imports a package of the ``export`` extra.
@@ -17,4 +20,5 @@ def optional_package(name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InvalidInputError(f"{what} needs the package {name}, which is missing ({error}): {INSTALL}") from None
+        install = f"{INSTALL} && {CONVERTER}" if name.startswith("litert_converter") else INSTALL
+        raise InvalidInputError(f"{what} needs the package {name}, which is missing ({error}): {install}") from None
