@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import jax
@@ -14,7 +15,7 @@ from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
 from tvnjax.export.export_network import export_network
-from tvnjax.export.optional import optional_package
+from tvnjax.export.optional import CONVERTER, optional_package
 from tvnjax.export.run_file import run_file
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
@@ -128,3 +129,11 @@ def test_the_command_writes_the_file_and_says_how_exact_it_is(run, tmp_path, cap
     assert main(["export", str(genotype), "--checkpoint", str(checkpoint), "--to", "stablehlo"]) == 0
     assert Path("found.stablehlo").is_file() and Path("found.stablehlo.json").is_file()
     assert "differ from JAX's by" in capsys.readouterr().out
+
+
+def test_the_command_that_installs_the_converter_is_the_readmes(monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- converter command -->\n```bash\n{CONVERTER}\n```" in readme
+    monkeypatch.setitem(sys.modules, "litert_converter", None)
+    with pytest.raises(InvalidInputError, match=CONVERTER):
+        optional_package("litert_converter", "this")
