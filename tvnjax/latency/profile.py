@@ -60,7 +60,7 @@ class Profiling:
     certain."""
     networks: int = 100
     """Random whole networks, beside the cheapest and the dearest. The gate rests on them, by cross-validation."""
-    chosen: int = 48
+    chosen: int = 24
     """Further networks, of the kind a search would choose by the latency model so far: most multiply-adds for the
     milliseconds it predicts. Without them a model is too low just where searches end."""
     repeats: int = 40
