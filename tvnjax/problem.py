@@ -21,7 +21,7 @@ from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.measure import Sentinel, make_sentinel
 from tvnjax.latency.memory import ExpectedMemory, memory_mb, working_set
-from tvnjax.latency.profile import Profile, profile_space
+from tvnjax.latency.profile import Profile, SpaceProfiler
 from tvnjax.latency.runtimes import Runtime, load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
@@ -196,7 +196,9 @@ def profile_device(
 ) -> Profile:
     """Measures a runtime for a configuration's space, reusing what was measured before."""
     table = LatencyTable.for_this_environment(cache_dir() / "latency", runtime)
-    profile = profile_space(shapes, config.operators, num_classes, runtime, table, config.profile, monitor, config.head)
+    profile = SpaceProfiler(
+        shapes, config.operators, num_classes, runtime, table, config.profile, monitor, config.head
+    ).run()
     monitor.event(
         "profile",
         runtime=runtime.description,

@@ -21,7 +21,7 @@ from tvnjax.latency.covering import covering_genotypes, promising_genotype
 from tvnjax.latency.gate import fit_quality
 from tvnjax.latency.layer_regressor import CANDIDATES
 from tvnjax.latency.measure import Measurement, measure
-from tvnjax.latency.profile import Profiling, profile_space
+from tvnjax.latency.profile import Profiling, SpaceProfiler
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
@@ -129,8 +129,8 @@ def test_a_promising_network_has_more_multiply_adds_than_random_ones_within_the_
 def profiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "table.json"
     profiling = Profiling(units=10, networks=3, chosen=3, repeats=30)
-    first = profile_space(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent())
-    second = profile_space(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent())
+    first = SpaceProfiler(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent()).run()
+    second = SpaceProfiler(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent()).run()
     return path, first, second
 
 

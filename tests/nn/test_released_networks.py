@@ -8,10 +8,10 @@ import pytest
 from flax import nnx
 
 from tests.nn.released import fill, reference_input
-from tests.space.published import TVN1
 from tvnjax.nn.child import Child
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
+from tvnjax.zoo.tvn import TVN1
 
 VECTORS = Path(__file__).parents[3] / "shared/reference/tvn"
 SHORT_NAMES = {"inv": "inverted_bottleneck", "sact": "spatial_act", "tact": "temporal_act"}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.train.compilation import no_compilation
+from tests.train.drawn_clips import batches
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
@@ -25,14 +26,6 @@ WITH_EVERYTHING = Genotype(
 )
 
 
-def batches(seed=0, size=8, classes=3):
-    rng = np.random.default_rng(seed)
-    while True:
-        label = rng.integers(0, classes, size).astype(np.int32)
-        clip = rng.integers(0, 40, (size, 2, 8, 8, 3)) + 80 * label[:, None, None, None, None]
-        yield {"clip": clip.astype(np.uint8), "label": label, "weight": np.ones(size, np.float32)}
-
-
 @pytest.fixture(scope="module")
 def programs():
     return make_programs(TRAINING)
@@ -45,14 +38,14 @@ def test_a_chain_of_layers_trains_as_one_program_does(programs):
     chain.compile(8, 8)
     count = len(programs)
     state, parts = whole.init(), chain.init()
-    for batch in itertools.islice(batches(), TRAINING.steps):
+    for batch in itertools.islice(batches(size=8), TRAINING.steps):
         state, loss = whole.step(state, batch)
         parts, other = chain.step(parts, batch)
         assert float(loss) == pytest.approx(float(other), rel=1e-4)
     sums = lambda arrays: sorted(float(np.abs(array).sum()) for array in jax.tree.leaves(arrays))  # noqa: E731
     np.testing.assert_allclose(sums(state.params), sums(parts.params), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(sums(state.stats), sums(parts.stats), rtol=1e-3, atol=1e-3)
-    few = list(itertools.islice(batches(9), 2))
+    few = list(itertools.islice(batches(9, size=8), 2))
     first, second = whole.score(state, few), chain.score(parts, few)
     assert first.top1 == second.top1 and first.loss == pytest.approx(second.loss, rel=1e-3)
     assert len(programs) == count
@@ -63,7 +56,7 @@ def test_another_network_of_the_same_layers_compiles_nothing(programs):
     block = Block(filters=8, spatial_kernel=3, skip=True)
     one = Genotype(image_size=8, num_frames=2, blocks=(block, block))
     two = Genotype(image_size=8, num_frames=2, blocks=(*one.blocks, one.blocks[1]))
-    stream = batches()
+    stream = batches(size=8)
     for genotype in (one, two):
         trainer = LayerwiseTrainer(lower(genotype, 3), TRAINING, 0, programs)
         trainer.compile(8, 8)
@@ -80,7 +73,7 @@ def test_another_network_of_the_same_layers_compiles_nothing(programs):
 
 def test_a_training_can_be_continued(programs):
     trainer = LayerwiseTrainer(lower(WITH_EVERYTHING, 3), TRAINING, 0, programs)
-    whole, stream = trainer.train(batches()), batches()
+    whole, stream = trainer.train(batches(size=8)), batches(size=8)
     half = trainer.train(stream, until=3)
     assert half.step == 3
     rest = trainer.train(stream, state=half)
@@ -93,4 +86,4 @@ def test_a_loss_that_is_not_finite_stops_the_training():
     pooled = Genotype(image_size=8, num_frames=2, blocks=(Block(spatial_type="maxpool", spatial_kernel=3, filters=4),))
     trainer = LayerwiseTrainer(lower(pooled, 3), training, 0, make_programs(training))
     with pytest.raises(FloatingPointError, match="between steps"):
-        trainer.train(batches())
+        trainer.train(batches(size=8))

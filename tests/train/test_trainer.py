@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.train.compilation import no_compilation
+from tests.train.drawn_clips import batches
 from tvnjax.core.checkpoint import load_state, save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.space.genotype import Block, Genotype
@@ -21,15 +22,6 @@ GENOTYPE = Genotype(
     num_frames=2,
     blocks=(Block(spatial_kernel=3, spatial_stride=2, temporal_kernel=2, filters=8, context_gate=True, skip=True),),
 )
-
-
-def batches(seed, size=16, classes=3):
-    """Brightness tells the class: a task any of these networks learns in a few steps."""
-    rng = np.random.default_rng(seed)
-    while True:
-        label = rng.integers(0, classes, size).astype(np.int32)
-        clip = rng.integers(0, 40, (size, 2, 8, 8, 3)) + 80 * label[:, None, None, None, None]
-        yield {"clip": clip.astype(np.uint8), "label": label, "weight": np.ones(size, np.float32)}
 
 
 @pytest.fixture(scope="module")

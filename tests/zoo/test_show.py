@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from tests.space.published import TVN1
 from tvnjax.cli import main
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.report.overview import draw_overview
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.outline import blocks, layer_label
 from tvnjax.zoo.registry import ZOO, zoo_entry
+from tvnjax.zoo.tvn import TVN1
 
 
 @pytest.mark.parametrize("name", ["tvn2", "x3d-m", "movinet-a3", "mobilenetv3-large", "r2plus1d-50"])

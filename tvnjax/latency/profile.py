@@ -110,23 +110,11 @@ class Profile:
         return min(self.networks, key=lambda pair: abs(math.log(max(pair[1], 1e-9) / ms)))[0]
 
 
-def profile_space(
-    shapes: ShapeSpace,
-    operators: OperatorChoices,
-    num_classes: int,
-    runtime: Runtime,
-    table: LatencyTable,
-    profiling: Profiling,
-    monitor: Monitor,
-    head: HeadKind = "mean",
-) -> Profile:
-    """Measures what the table lacks for a space, fits the cost model, and measures the space's extreme networks."""
-    profiler = _Profiler(shapes, operators, num_classes, runtime, table, profiling, monitor, head)
-    return profiler.run()
+class SpaceProfiler:
+    """Measures what a table lacks for a space, fits the cost model, and measures the space's extreme networks.
 
-
-class _Profiler:
-    """One profile of a space; everything measured is saved at once, so that an interrupted one goes on where it was."""
+    Everything measured is saved at once, so that an interrupted profile goes on where it was.
+    """
 
     def __init__(
         self,
@@ -137,7 +125,7 @@ class _Profiler:
         table: LatencyTable,
         profiling: Profiling,
         monitor: Monitor,
-        head: HeadKind,
+        head: HeadKind = "mean",
     ):
         self._space, self._num_classes = (shapes, operators), num_classes
         self._head: HeadKind = head
