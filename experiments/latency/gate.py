@@ -30,6 +30,7 @@ from tvnjax.latency.profile import DEFAULT_CLASSES
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.problem import profile_device
+from tvnjax.report.figures.canvas import plain_log_axis
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
@@ -114,6 +115,8 @@ def draw(name: str, rows: list[dict], gate: Gate, path: Path) -> None:
         axes.plot(ends, ends, color="0.2", linewidth=0.9, linestyle="--")
         axes.scatter(*points.T, s=14, color="#5c4b8a", alpha=0.65, linewidths=0)
         axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+        plain_log_axis(axes.xaxis)
+        plain_log_axis(axes.yaxis)
         axes.set(xlabel="measured (ms)", ylabel="predicted (ms)", title=f"{name}: {len(points)} {kind} networks")
         assert quality is not None
         text = f"MAPE {quality['mape']:.1%}\nwithin ±10 %: {quality['within_10pct']:.0%}\n"
