@@ -1,5 +1,6 @@
 """Converts StableHLO text to TFLite: ``python -m tvnjax.export.tflite_worker SOURCE TARGET`` (see ``formats``)."""
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 
 def convert(text: str) -> bytes:
     """A module of one function named ``main`` as a TFLite file."""
-    from litert_converter.mlir import ir, passmanager  # type: ignore[import-not-found]
-    from litert_converter.mlir._mlir_libs import converter_api_ext as api  # type: ignore[import-not-found]
+    # Imported by name: the package's own type stubs leave out what is used here.
+    ir: Any = importlib.import_module("litert_converter.mlir.ir")
+    passmanager: Any = importlib.import_module("litert_converter.mlir.passmanager")
+    api: Any = importlib.import_module("litert_converter.mlir._mlir_libs.converter_api_ext")
 
     context = ir.Context()
     api.prepare_mlir_context(context)
