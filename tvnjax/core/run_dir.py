@@ -1,24 +1,24 @@
 """What a run leaves on disk: JSON files, an event log, and nothing that has to be unpickled."""
 
-import dataclasses
 import json
-import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tvnjax.core.atomic import sweep_partial, write_atomic
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.lines import Lines, read_lines
+from tvnjax.core.lock import LOCK_FILE, DirectoryLock
+from tvnjax.core.plain import jsonable
+
+__all__ = ["RunDir", "jsonable", "read_json", "write_json"]
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(jsonable(data), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    """Writes JSON so that a reader sees the old file or the new one, never half of one, whatever dies meanwhile."""
+    write_atomic(path, (json.dumps(jsonable(data), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -35,67 +35,77 @@ def read_json(path: Path) -> Any:
         raise InvalidInputError(f"a file read here holds JSON; {path} does not ({error})") from None
 
 
-def jsonable(value: Any) -> Any:
-    """Tuples, paths, dataclasses and NumPy scalars as what JSON knows; a number that is not finite becomes null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **fields}
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [jsonable(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
-    if isinstance(value, np.generic):
-        return jsonable(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
 class RunDir:
-    """A new run's directory: ``config.json``, ``events.jsonl``, ``genotypes/``, ``checkpoints/``, ``results.json``.
+    """A run's directory: ``config.json``, ``events.jsonl``, ``stages/``, ``genotypes/``, ``checkpoints/``,
+    ``results.json``; and the right to write in it, which no other process has meanwhile.
+
+    Every event has a number. A run that goes on writes an event ``resumed`` that says ``after`` which of them it goes
+    on; those between are told again (``history`` reads the log so).
 
     Args:
         path: the directory.
         resume: goes on in a directory of an earlier run.
 
     Raises:
-        InvalidInputError: the directory holds something already and is not to be gone on with, or cannot be made.
+        InvalidInputError: the directory holds something already and is not to be gone on with, cannot be made, or is
+            written by another process.
     """
 
     def __init__(self, path: Path, *, resume: bool = False):
         self.path = path
         self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
-            if path.exists() and (not path.is_dir() or (not resume and any(path.iterdir()))):
+            if path.exists() and (not path.is_dir() or (not resume and _holds_something(path))):
                 raise InvalidInputError(
                     f"a run needs an empty directory; {path} already holds another run or other files: "
                     f"name another with --out"
                 )
             path.mkdir(parents=True, exist_ok=True)
-            self._events = (path / "events.jsonl").open("a", encoding="utf-8")
+            self.lock = DirectoryLock(path)
+            sweep_partial(path)
+            before, unread = read_lines(path / "events.jsonl")
+            self._events = Lines(path / "events.jsonl")
         except OSError as error:
             raise InvalidInputError(
                 f"a run needs a directory it can write; {path}: {error.strerror}: name another with --out"
             ) from None
-        self._start = time.monotonic()
+        if unread:
+            warnings.warn(
+                f"{path / 'events.jsonl'} has {unread} line{'s' if unread > 1 else ''} torn or damaged, passed over",
+                stacklevel=2,
+            )
+        self.seq = max((_whole(line.get("seq")) for line in before), default=0)
+        """Number of the last event."""
+        self._start = time.monotonic() - max((_seconds(line.get("elapsed")) for line in before), default=0.0)
+        self._silent = bool(before)
+        self._finished_seq = -1
+        for file in (path / "stages").glob("*.json"):
+            self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the run began."""
+        """Seconds since the run began, without those between its halves."""
         return time.monotonic() - self._start
 
     def event(self, kind: str, **fields: Any) -> None:
         """Appends one line to ``events.jsonl`` and hands it to the system at once."""
-        line = {"event": kind, "elapsed": round(self.elapsed, 3), **jsonable(fields)}
-        self._events.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._events.flush()
+        self.goes_on_from(-1)
+        self._write(kind, fields)
+
+    def goes_on_from(self, seq: int) -> None:
+        """Says after which event a run goes on, once: those behind it are told again.
+
+        Args:
+            seq: the event that what is gone on with was written after; that of the last finished stage counts if it
+                is later.
+        """
+        if self._silent:
+            self._silent = False
+            self._write("resumed", {"after": max(seq, self._finished_seq, 0)})
 
     def close(self) -> None:
         self._events.close()
+        self.lock.release()
 
     def discard(self) -> None:
         """Removes what the run left, and the folders made for it."""
@@ -105,3 +115,21 @@ class RunDir:
         for folder in self._made:
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _write(self, kind: str, fields: dict[str, Any]) -> None:
+        self.seq += 1
+        line = {"event": kind, "elapsed": round(self.elapsed, 3), **jsonable(fields), "seq": self.seq}
+        self._events.add(line)
+        self.lock.alive()
+
+
+def _holds_something(path: Path) -> bool:
+    return any(item.name != LOCK_FILE for item in path.iterdir())
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else -1
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.lines import history
 from tvnjax.space.genotype import Genotype, genotype_from_json
 from tvnjax.space.network import HeadKind
 
@@ -260,7 +261,7 @@ def _read_events(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:
             events.append(entry)
         else:
             unread += 1
-    return tuple(events), unread
+    return tuple(history(events)), unread
 
 
 def _parse(text: str) -> Any:

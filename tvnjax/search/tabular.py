@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.run_dir import jsonable
+from tvnjax.core.plain import jsonable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Block, Genotype, genotype_from_json

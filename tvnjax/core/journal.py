@@ -1,0 +1,104 @@
+"""What a stage of a run has finished, in order: recalled instead of done again when the run goes on.
+
+A stage is a plain loop. What in it takes long, or would come out otherwise a second time (a training, a measurement),
+is written here before anything rests on it. When the run goes on, the loop runs again from its beginning and is handed
+what is written, so it reaches the same place with the same state, whatever that state is made of.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.lines import Lines, read_lines
+from tvnjax.core.plain import jsonable
+
+
+class Journal:
+    """Entries of one stage.
+
+    A torn or damaged line ends what is recalled: it and what follows is done again, and a warning says so.
+
+    Args:
+        path: the file; ``None`` keeps nothing.
+        seq: number of the last event of the run, to be kept with every entry (see ``RunDir``).
+    """
+
+    def __init__(self, path: Path | None = None, seq: Callable[[], int] = lambda: 0):
+        self._path, self._seq = path, seq
+        self._entries: list[dict[str, Any]] = []
+        self._next = self._count = 0
+        self._lines: Lines | None = None
+        if path is not None and path.exists():
+            self._read(path)
+
+    @property
+    def replaying(self) -> bool:
+        """Whether entries are left that were not recalled yet."""
+        return self._next < len(self._entries)
+
+    @property
+    def upcoming(self) -> str | None:
+        """What the next entry to recall is of."""
+        return self._entries[self._next]["op"] if self.replaying else None
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the last event before the last entry; -1 without entries."""
+        return self._entries[-1]["seq"] if self._entries else -1
+
+    def recall(self, op: str, key: str) -> Any | None:
+        """What the next entry says; ``None`` where all entries have been recalled.
+
+        Raises:
+            InvalidInputError: the next entry is of something else: other software, or another place in the run.
+        """
+        if not self.replaying:
+            return None
+        entry = self._entries[self._next]
+        if (entry["op"], entry["key"]) != (op, key):
+            raise InvalidInputError(
+                f"a run goes on with the software it began with; {self._path} says that '{entry['op']} {entry['key']}' "
+                f"came next, now it is '{op} {key}': use the version it was begun with, or begin anew"
+            )
+        self._next += 1
+        return entry["value"]
+
+    def add(self, op: str, key: str, value: Any) -> None:
+        """Keeps what was done; it is on the disk when this returns."""
+        entry = {"n": self._count, "op": op, "key": key, "value": jsonable(value), "seq": self._seq()}
+        self._count += 1
+        if self._path is None:
+            return
+        if self._lines is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lines = Lines(self._path)
+        self._lines.add(entry | {"digest": _digest(entry)}, sync=True)
+
+    def close(self) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+    def _read(self, path: Path) -> None:
+        lines, unread = read_lines(path)
+        for line in lines:
+            digest = line.pop("digest", None)
+            good = digest == _digest(line) and line["n"] <= len(self._entries)
+            # After damage a run went on from before it: later lines of the same numbers are those that count.
+            self._entries = [*self._entries[: line["n"]], line] if good else self._entries
+            unread += not good
+        self._count = len(self._entries)
+        if unread:
+            warnings.warn(
+                f"{path} has {unread} line{'s' if unread > 1 else ''} torn or damaged; the run goes on from the last "
+                "good one",
+                stacklevel=2,
+            )
+
+
+def _digest(entry: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,86 @@
+"""A run's stages: what each has finished is on disk, and is not done again when the run goes on."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tvnjax.core.checkpoints import Checkpoints
+from tvnjax.core.journal import Journal
+from tvnjax.core.monitor import Monitor
+from tvnjax.core.run_dir import RunDir, read_json, write_json
+
+
+class Stage:
+    """A part of a run: its journal and checkpoints while it lasts, its result when it is done.
+
+    Without a run's directory nothing is kept, and the same loops run as in a notebook.
+
+    Args:
+        monitor: hears the stage's events; not those of what is recalled, which it heard before.
+        run_dir: of the run.
+        name: of the stage.
+        checkpoint_s: least seconds between two checkpoints.
+    """
+
+    def __init__(
+        self, monitor: Monitor, run_dir: RunDir | None = None, name: str = "stage", *, checkpoint_s: float = 30.0
+    ):
+        self.name, self._run_dir, self._monitor = name, run_dir, monitor
+        self._folder: Path | None = None
+        seq: Callable[[], int] = lambda: 0  # noqa: E731
+        if run_dir is not None:
+            self._folder, seq = run_dir.path / "stages" / name, lambda: run_dir.seq
+        self.journal = Journal(self._folder and self._folder / "journal.jsonl", seq)
+        self.checkpoints = Checkpoints(self._folder, every_s=checkpoint_s, seq=seq)
+
+    @property
+    def result(self) -> Any | None:
+        """What the stage came to, if it is done."""
+        if self._folder is None or not self._result_file.is_file():
+            return None
+        return read_json(self._result_file)["result"]
+
+    @property
+    def _result_file(self) -> Path:
+        assert self._folder is not None
+        return self._folder.with_suffix(".json")
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Tells the monitor, unless it was told before."""
+        if not self.journal.replaying:
+            self._announce()
+            self._monitor.event(kind, **fields)
+
+    def progress(self, stage: str, done: float, total: float, text: str = "") -> None:
+        self._monitor.progress(stage, done, total, "recalling" if self.journal.replaying else text)
+
+    def once(self, op: str, key: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` returns, as JSON knows it: made now, or recalled."""
+        value = self.journal.recall(op, key)
+        if value is None:
+            self.journal.add(op, key, value := make())
+        return value
+
+    def resumed(self, seq: int) -> None:
+        """Says that the stage goes on from a checkpoint; events after ``seq`` are told again."""
+        if self._run_dir is not None:
+            self._run_dir.goes_on_from(max(seq, self.journal.last_seq))
+
+    def finish(self, result: Any) -> Any:
+        """Keeps the result, lets go of what the stage could have gone on from, and returns the result as it is kept."""
+        if self._folder is None or self._run_dir is None:
+            return result
+        self._announce()
+        write_json(self._result_file, {"seq": self._run_dir.seq, "result": result})
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self.result
+
+    def close(self) -> None:
+        self.journal.close()
+        self.checkpoints.close()
+
+    def _announce(self) -> None:
+        if self._run_dir is not None:
+            self._run_dir.goes_on_from(self.journal.last_seq)
