@@ -65,6 +65,18 @@ class RunConfig:
     """Which to run; the baselines get the seconds the differentiable search took. ``hybrid`` is evolution that starts
     from what the differentiable search found, for as long again. Those with ``weight_sharing`` score candidates with
     the weights of a supernet, whose training is charged to each."""
+    reproducible: bool = False
+    """Decide by counts and by a latency table that stays as it is, not by clocks: the same seed on the same machine
+    then gives the same networks and weights, to the bit on a CPU. Baselines train ``baseline_networks`` networks, and
+    proposals are filtered by latencies of the table or predicted from it; networks are measured for the report alone.
+    On a GPU set XLA_FLAGS=--xla_gpu_deterministic_ops=true; some operations are then slower or refused by XLA."""
+    baseline_networks: int = 20
+    """Networks each baseline trains in a reproducible run."""
+    latency_table: Path | None = None
+    """Of a reproducible run: the table to decide by, such as RUN/latency_table.json of another. Default: one that is
+    kept for this machine and only ever added to."""
+    checkpoint_seconds: float = 30.0
+    """Least seconds between two checkpoints; fewer are made where they would take more than 2 % of the time."""
     baseline_seconds: float | None = None
     """Device seconds of each baseline, besides those of the latency table. Default: as many as the differentiable
     search of this run."""
@@ -97,6 +109,20 @@ class RunConfig:
             raise InvalidInputError(f"strategies names at least one, each once; got {self.strategies}")
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:
             raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
+        if not self.checkpoint_seconds >= 0 or self.baseline_networks < 1:
+            raise InvalidInputError(
+                "checkpoint_seconds is 0 or above and baseline_networks at least 1; got "
+                f"{self.checkpoint_seconds} and {self.baseline_networks}"
+            )
+        if self.latency_table is not None and not self.reproducible:
+            raise InvalidInputError("a latency table to decide by is one of a reproducible run: give --reproducible")
+        if self.reproducible and self.workers.engine != "none":
+            raise InvalidInputError(
+                "with workers the order of results decides, and it is never the same twice; a reproducible run has "
+                f"none: leave out --workers.engine {self.workers.engine}"
+            )
+        if self.reproducible:
+            return
         if self.baseline_seconds is None and not {"differentiable", "hybrid"} & set(self.strategies):
             raise InvalidInputError(
                 f"baselines get the differentiable search's seconds; strategies {self.strategies} leave it out: give "

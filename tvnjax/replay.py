@@ -12,7 +12,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.report.record import number, read_events, read_run
-from tvnjax.search.base import SearchResult, run_strategy
+from tvnjax.search.base import SearchResult
+from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.successive_halving import HalvingConfig
 from tvnjax.search.tabular import Entry, Recorded, Table, append_entries, read_table, write_header

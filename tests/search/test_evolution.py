@@ -9,7 +9,8 @@ from scipy.stats import bootstrap
 
 from tests.search.toy_landscape import SPACE, Counted, closeness, toy_task
 from tvnjax.core.monitor import Silent
-from tvnjax.search.base import WAIT, Candidate, Evaluation, Verdict, run_strategy
+from tvnjax.search.base import WAIT, Candidate, Evaluation, Verdict
+from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.space.canonical import genotype_id

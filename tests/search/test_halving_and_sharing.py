@@ -8,7 +8,8 @@ import pytest
 from tests.search.toy_landscape import SPACE, Counted, closeness, toy_task
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
-from tvnjax.search.base import WAIT, Evaluation, Verdict, run_strategy
+from tvnjax.search.base import WAIT, Evaluation, Verdict
+from tvnjax.search.charge import run_strategy
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.weight_sharing import CoveredSpace, SharingConfig, WeightSharing

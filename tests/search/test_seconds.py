@@ -5,7 +5,8 @@ import pytest
 
 from tests.search.toy_landscape import SPACE, toy_task
 from tvnjax.core.monitor import Silent
-from tvnjax.search.base import Charge, Evaluation, Verdict
+from tvnjax.search.base import Evaluation, Verdict
+from tvnjax.search.charge import Charge
 from tvnjax.search.seconds import DeviceSeconds
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
-from tvnjax.search.base import Charge, Evaluation, SearchTask, Verdict, run_strategy
+from tvnjax.search.base import Evaluation, SearchTask, Verdict
+from tvnjax.search.charge import Charge, run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.space.canonical import genotype_id

@@ -12,7 +12,8 @@ import pytest
 from tests.search.toy_landscape import SPACE, Counted, closeness, toy_task
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
-from tvnjax.search.base import Evaluation, run_strategy
+from tvnjax.search.base import Evaluation
+from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving

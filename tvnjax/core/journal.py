@@ -46,6 +46,10 @@ class Journal:
         return self._entries[self._next]["op"] if self.replaying else None
 
     @property
+    def upcoming_key(self) -> str:
+        return self._entries[self._next]["key"] if self.replaying else ""
+
+    @property
     def last_seq(self) -> int:
         """Number of the last event before the last entry; -1 without entries."""
         return self._entries[-1]["seq"] if self._entries else -1
@@ -66,6 +70,11 @@ class Journal:
             )
         self._next += 1
         return entry["value"]
+
+    def recall_all(self) -> dict[str, Any]:
+        """All entries by their keys, for a journal whose order says nothing."""
+        self._next = len(self._entries)
+        return {entry["key"]: entry["value"] for entry in self._entries}
 
     def add(self, op: str, key: str, value: Any) -> None:
         """Keeps what was done; it is on the disk when this returns."""

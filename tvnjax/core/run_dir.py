@@ -9,6 +9,7 @@ from typing import Any
 
 from tvnjax.core.atomic import sweep_partial, write_atomic
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
 from tvnjax.core.plain import jsonable
@@ -81,6 +82,10 @@ class RunDir:
         self._finished_seq = -1
         for file in (path / "stages").glob("*.json"):
             self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
+        for file in (path / "stages").glob("*/journal.jsonl"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # said when the stage goes on
+                self._finished_seq = max(self._finished_seq, Journal(file).last_seq)
 
     @property
     def elapsed(self) -> float:
@@ -124,7 +129,9 @@ class RunDir:
 
 
 def _holds_something(path: Path) -> bool:
-    return any(item.name != LOCK_FILE for item in path.iterdir())
+    """Besides what a process leaves that was killed as it began."""
+    begun = (LOCK_FILE, "events.jsonl")
+    return any(item.name not in begun or (item.name != LOCK_FILE and item.stat().st_size) for item in path.iterdir())
 
 
 def _whole(value: Any) -> int:

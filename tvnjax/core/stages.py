@@ -84,3 +84,32 @@ class Stage:
     def _announce(self) -> None:
         if self._run_dir is not None:
             self._run_dir.goes_on_from(self.journal.last_seq)
+
+
+class Stages:
+    """The stages of one run, and what is open of them.
+
+    Args:
+        monitor: hears all events.
+        checkpoint_s: least seconds between two checkpoints of a stage.
+    """
+
+    def __init__(self, run_dir: RunDir, monitor: Monitor, checkpoint_s: float):
+        self.run_dir, self.monitor, self._checkpoint_s = run_dir, monitor, checkpoint_s
+        self._open: list[Stage] = []
+
+    def stage(self, name: str) -> Stage:
+        """Opens a stage, begun before or not."""
+        stage = Stage(self.monitor, self.run_dir, name, checkpoint_s=self._checkpoint_s)
+        self._open.append(stage)
+        return stage
+
+    def keep(self) -> None:
+        """Writes where every open stage is; from any thread."""
+        for stage in list(self._open):
+            stage.checkpoints.flush()
+
+    def close(self) -> None:
+        for stage in self._open:
+            stage.close()
+        self.run_dir.close()

@@ -45,12 +45,14 @@ class LatencyTable:
     Args:
         path: the table's file; it is read if it is there.
         runtime: what is measured.
+        frozen: entries never change once they are there.
 
     Raises:
         InvalidInputError: the file is of another environment, or cannot be read or written.
     """
 
-    def __init__(self, path: Path, runtime: Runtime):
+    def __init__(self, path: Path, runtime: Runtime, *, frozen: bool = False):
+        self.frozen = frozen
         self.path, self.environment = path, environment() | runtime.description
         self.entries: dict[Key, Entry] = {}
         _check_writable(path)
@@ -58,10 +60,22 @@ class LatencyTable:
             self._read()
 
     @classmethod
-    def for_this_environment(cls, folder: Path, runtime: Runtime) -> "LatencyTable":
+    def for_this_environment(cls, folder: Path, runtime: Runtime, *, frozen: bool = False) -> "LatencyTable":
         """The table kept in ``folder`` for this runtime on this device, these versions and flags."""
         described = environment() | runtime.description
-        return cls(folder / f"{described['runtime']}-{fingerprint(described)}-v{FORMAT}.json", runtime)
+        kind = "-frozen" if frozen else ""
+        file = folder / f"{described['runtime']}-{fingerprint(described)}-v{FORMAT}{kind}.json"
+        return cls(file, runtime, frozen=frozen)
+
+    def move_to(self, path: Path) -> None:
+        """Goes on as a copy in another file."""
+        self.path = path
+        self.save()
+
+    @property
+    def digest(self) -> str:
+        """Of all entries."""
+        return _digest([dataclasses.asdict(entry) for entry in self.entries.values()])
 
     def add(self, key: Key, measured: Measurement) -> None:
         """Keeps a measurement; ``save`` writes it."""
@@ -75,6 +89,8 @@ class LatencyTable:
         The first measurement of the sentinel may fall into a busy minute; then every later one finds it faster
         (``drift`` below 1), and latencies would be those of that minute.
         """
+        if self.frozen:
+            return
         quietest = min(entry.drift for entry in self.entries.values())
         if quietest < 1:
             self.entries = {

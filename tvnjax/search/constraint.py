@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 
 from tvnjax.latency.cost_model import CostModel
 from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure_network
@@ -33,7 +33,10 @@ class RuntimeFilter:
     timer: Timer
     sentinel: Sentinel | None = None
     """Timed in turns with every network, so that a busy moment refuses none and lets none through."""
-    measured: dict[str, tuple[Measurement, float]] = dataclasses.field(default_factory=dict)
+    frozen: Mapping[str, float] | None = None
+    """Milliseconds by the network's id that stand for measuring; a network that is not among them takes what is
+    predicted. ``None``: networks are measured."""
+    measured: MutableMapping[str, tuple[Measurement, float]] = dataclasses.field(default_factory=dict)
     """By the network's id: what was measured, and the seconds it took."""
 
     def screen(self, genotype: Genotype) -> Verdict:
@@ -57,6 +60,8 @@ class RuntimeFilter:
         if reason is not None:
             return Verdict(predicted_ms=predicted, latency_ms=None, feasible=False, reason=reason), 0.0
         identity = genotype_id(genotype)
+        if self.frozen is not None:
+            return self._decided(predicted, self.frozen.get(identity, predicted)), 0.0
         known = identity in self.measured
         if not known:
             start = time.monotonic()
@@ -69,15 +74,13 @@ class RuntimeFilter:
                 return Verdict(predicted_ms=predicted, latency_ms=None, **refused), 0.0
             self.measured[identity] = (measurement, time.monotonic() - start)
         measurement, seconds = self.measured[identity]
-        latency, compiling = measurement.latency_ms, measurement.compile_seconds
-        feasible = latency <= budget_ms
-        verdict = Verdict(
-            predicted_ms=predicted,
-            latency_ms=latency,
-            feasible=feasible,
-            reason=None if feasible else f"measured {latency:.3g} ms, over {budget_ms:.3g}",
-            seconds=seconds,
-            compile_seconds=compiling,
-            known=known,
-        )
+        compiling = measurement.compile_seconds
+        verdict = self._decided(predicted, measurement.latency_ms, "measured")
+        verdict = dataclasses.replace(verdict, seconds=seconds, compile_seconds=compiling, known=known)
         return verdict, 0.0 if known else compiling
+
+    def _decided(self, predicted: float, latency: float, how: str = "by the table") -> Verdict:
+        assert self.budget.ms is not None
+        feasible = latency <= self.budget.ms
+        reason = None if feasible else f"{how} {latency:.3g} ms, over {self.budget.ms:.3g}"
+        return Verdict(predicted_ms=predicted, latency_ms=latency, feasible=feasible, reason=reason)

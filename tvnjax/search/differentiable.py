@@ -16,15 +16,19 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.search.base import Charge, SearchResult, SearchTask
+from tvnjax.core.stages import Stage
+from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
+from tvnjax.search.charge import Charge
 from tvnjax.search.diagnostics import describe, marginals, shape_marginals
+from tvnjax.search.place import Place
 from tvnjax.search.projection import Data, Projection, ProjectionConfig
 from tvnjax.search.working_set import WorkingSet
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
-from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
+from tvnjax.train.supernet_state import SupernetState
+from tvnjax.train.supernet_trainer import SupernetTrainer
 
 _HEAD_START = 0.1
 """Nats of validation loss below the others that make a plan e times as likely to be trained by lot."""
@@ -135,7 +139,8 @@ class DifferentiableSearch:
             before: seconds charged already, by kind.
         """
         config = self.config
-        charge = Charge(self.name, self.seed, task, monitor, before=before)
+        stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
+        charge = Charge(self.name, self.seed, task, stage, before=before)
         trainer = SupernetTrainer(
             self.shapes,
             self.operators,
@@ -147,37 +152,82 @@ class DifferentiableSearch:
             seed=self.seed,
             **self._trainer_options,
         )
-        state = trainer.init()
         projection = Projection(config.projection, trainer, self.costs, charge, data, config.latency_weight)
         plans = WorkingSet(self.shapes, config.working_set, self._rng, allowed=projection.fits)
-        self._fill(plans, plans.fill, trainer, state, data, charge)
-        warmup = int(config.arch_warmup * config.steps)
-        redraw = {warmup + (config.steps - warmup) * (i + 1) // (config.redraws + 2) for i in range(config.redraws)}
-        for step in range(1, config.steps + 1):
-            progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
-            temperature = config.temperature**progress
-            if self.shapes.searched and step % config.score_every == 0:
-                self._score(plans, trainer, state, data, temperature, progress)
-            plan, lengths = self._pick(plans, trainer, state, projection, progress)
-            batch = data.cut(next(data.train), plan, self._rng)
-            state, loss = trainer.weight_step(state, plan, batch, temperature, progress, lengths)
-            val_loss, parts = None, None
-            if step > warmup:
-                val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
-                state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress, lengths)
-                if self.shapes.searched and step % config.score_every == 0:
-                    rates = {"rate": config.shape_learning_rate, "decay": config.shape_decay}
-                    losses = plans.scores()
-                    state = trainer.shape_step(state, losses, plans.members(), temperature, progress, **rates)
-                if self.shapes.searched and step in redraw:
-                    self._fill(plans, plans.renew, trainer, state, data, charge)
-            if step % max(config.steps // 50, 1) == 0 or step == config.steps:
-                self._report(charge, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
+        state = self._train(stage, charge, trainer, plans, projection, data)
         charge.device.charge("compile", compiled := trainer.compile_seconds)
         charge.device.charge("supernet", max(charge.seconds - sum(charge.device.parts.values()), 0.0))
         projection.run(state, plans, config.temperature)
         charge.device.charge("compile", trainer.compile_seconds - compiled)
         return charge.result(), state
+
+    def _train(
+        self,
+        stage: Stage,
+        charge: Charge,
+        trainer: SupernetTrainer,
+        plans: WorkingSet,
+        projection: Projection,
+        data: Data,
+    ) -> SupernetState:
+        """All steps, or those that are left; a loss that is not finite takes it back once."""
+        config = self.config
+        place = Place(self._rng, trainer, plans, data, charge.device)
+        state = trainer.init()
+        first, state = place.found(stage, state)
+        if first == 0:
+            self._fill(plans, plans.fill, trainer, state, data, charge)
+        good = place.taken(first, state)
+        step, plan = first, None
+        while step < config.steps:
+            step += 1
+            state, loss, plan = self._step(step, state, charge, trainer, plans, projection, data)
+            if step % max(config.steps // 50, 1) == 0 or step == config.steps:
+                if not np.isfinite(loss):
+                    step, state = place.taken_back(stage, good, step, state, plan)
+                    continue
+                good = place.taken(step, state)
+            stage.checkpoints.offer(step, state, place.taken(step, state).state)
+        stage.checkpoints.write()
+        return state
+
+    def _step(
+        self,
+        step: int,
+        state: SupernetState,
+        charge: Charge,
+        trainer: SupernetTrainer,
+        plans: WorkingSet,
+        projection: Projection,
+        data: Data,
+    ) -> tuple[SupernetState, float, Plan]:
+        """One step of the weights, behind the warm-up one of the logits; returns the loss (where it is not looked at:
+        0) and the plan."""
+        config = self.config
+        warmup = int(config.arch_warmup * config.steps)
+        redraw = {warmup + (config.steps - warmup) * (i + 1) // (config.redraws + 2) for i in range(config.redraws)}
+        progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
+        temperature = config.temperature**progress
+        if self.shapes.searched and step % config.score_every == 0:
+            self._score(plans, trainer, state, data, temperature, progress)
+        plan, lengths = self._pick(plans, trainer, state, projection, progress)
+        batch = data.cut(next(data.train), plan, self._rng)
+        state, loss = trainer.weight_step(state, plan, batch, temperature, progress, lengths)
+        val_loss, parts = None, None
+        if step > warmup:
+            val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
+            state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress, lengths)
+            if self.shapes.searched and step % config.score_every == 0:
+                rates = {"rate": config.shape_learning_rate, "decay": config.shape_decay}
+                losses = plans.scores()
+                state = trainer.shape_step(state, losses, plans.members(), temperature, progress, **rates)
+            if self.shapes.searched and step in redraw:
+                self._fill(plans, plans.renew, trainer, state, data, charge)
+        if step % max(config.steps // 50, 1) and step != config.steps:
+            return state, 0.0, plan
+        if np.isfinite(float(loss)):
+            self._report(charge, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
+        return state, float(loss), plan
 
     def _fill(
         self,
@@ -257,8 +307,6 @@ class DifferentiableSearch:
         weights, shapes = jax.device_get(trainer.probabilities(state, temperature))
         if parts is None:
             parts = trainer.parts(state, temperature)
-        if not np.isfinite(float(loss)):
-            raise FloatingPointError(f"the search's loss is finite; at step {step} it is {float(loss)}")
         budget = charge.task.budget_ms
         expected_ms = float(parts[0]) * budget
         where = {"strategy": self.name, "seed": self.seed, "step": step}

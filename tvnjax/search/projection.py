@@ -10,8 +10,9 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.extremes import extreme_network
 from tvnjax.nn.supernet import one_hot
-from tvnjax.search.base import Candidate, Charge
+from tvnjax.search.base import Candidate
 from tvnjax.search.budget import Costs
+from tvnjax.search.charge import Charge
 from tvnjax.search.diagnostics import parametric_layers
 from tvnjax.search.discretize import Choice, discretize
 from tvnjax.search.working_set import WorkingSet, likeliest
@@ -76,6 +77,16 @@ class Data:
     times: Callable[[Mapping[str, Any], Plan, np.random.Generator | None], np.ndarray]
     """Which frames a plan reads of each clip of a batch, ``[B, T]``; the centred window without a generator."""
     view_of: Callable[[Plan], View]
+
+    def places(self) -> dict[str, Any]:
+        """Where the endless streams are, to be kept as JSON; of those that can tell."""
+        streams = {name: getattr(self, name) for name in ("train", "val", "scoring")}
+        return {name: stream.get_state() for name, stream in streams.items() if hasattr(stream, "get_state")}
+
+    def go_to(self, places: Mapping[str, Any]) -> None:
+        """Goes on from ``places``."""
+        for name, place in places.items():
+            getattr(self, name).set_state(place)
 
     def cut(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> dict[str, Any]:
         """A batch with the frames a plan reads of it."""

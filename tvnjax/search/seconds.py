@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 KINDS = ("table", "supernet", "compile", "checking", "infeasible", "inherited", "training", "failed", "other")
 """Building the latency table; training a supernet; compilation, of whatever; measuring networks that kept the budget,
@@ -50,6 +51,16 @@ class DeviceSeconds:
         self.parts[kind] = self.parts.get(kind, 0.0) + seconds
         if beside or self._start is None:
             self._beside += seconds
+
+    def snapshot(self) -> dict[str, Any]:
+        """The seconds so far, to be kept as JSON."""
+        return {"total": self.total, "parts": dict(self.parts)}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Goes on from a snapshot: the seconds since then, of another process, did not serve the strategy."""
+        self.parts = dict(snapshot["parts"])
+        self._beside = snapshot["total"]
+        self._start = None if self._start is None else time.monotonic()
 
     def spent_on(self) -> dict[str, float]:
         """Seconds by kind; they add up to the total."""

@@ -5,17 +5,18 @@ the shape genes (single-path training as in Guo et al. 2020).
 """
 
 import dataclasses
-import time
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from tvnjax.core.monitor import Monitor
+from tvnjax.core.stages import Stage
 from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation
 from tvnjax.search.differentiable import DifferentiableConfig
+from tvnjax.search.place import Place
 from tvnjax.search.projection import Data
+from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.search.weight_sharing import CoveredSpace
 from tvnjax.search.working_set import WorkingSet
 from tvnjax.space.genotype import Genotype
@@ -47,42 +48,51 @@ class SharedWeights:
         *,
         head: HeadKind = "mean",
     ):
-        start, self._config, self._data = time.monotonic(), config, data
+        self._config, self._data = config, data
+        stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         rng = np.random.default_rng([seed, 7])
         training = dataclasses.replace(config.training(), mode="sampled")
         self._trainer = SupernetTrainer(
             shapes, operators, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
         )
-        state, last = self._trainer.init(), 0.0
         plans = WorkingSet(shapes, config.working_set, rng)
         plans.fill(shapes.uniform())
         self.covered = CoveredSpace(space, plans.plans, operators)
-        for step in range(1, config.steps + 1):
+        seconds = DeviceSeconds()
+        place = Place(rng, self._trainer, plans, data, seconds)
+        step, state = place.found(stage, self._trainer.init(), compiled=False)
+        good = place.taken(step, state)
+        while step < config.steps:
+            step += 1
             plan = plans.plans[int(rng.integers(len(plans.plans)))]
             state, loss = self._trainer.weight_step(state, plan, data.cut(next(data.train), plan, rng), 1.0)
-            last = float(loss) if step == config.steps else 0.0
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
-                monitor.progress("shared weights", step, config.steps, f"loss {float(loss):.3f}")
-        if not np.isfinite(last):
-            raise FloatingPointError(f"the supernet's loss is finite; after {config.steps} steps it is {last}")
+                if not np.isfinite(float(loss)):
+                    step, state = place.taken_back(stage, good, step, state, plan)
+                    continue
+                stage.progress("shared weights", step, config.steps, f"loss {float(loss):.3f}")
+                good = place.taken(step, state)
+            stage.checkpoints.offer(step, state, place.taken(step, state).state)
+        # The same clips for every network: their statistics differ by what the networks are, not by luck.
+        count = config.projection.recalibration_batches
+        self._batches = [next(data.train) for _ in range(count)]
         self._state = state
-        self._batches: dict[Any, list[Any]] = {}
         self.compile_seconds = self._trainer.compile_seconds
-        self.seconds = time.monotonic() - start
+        self.seconds = seconds.total
         """Of training, compilation included."""
+        stage.checkpoints.flush()
+        stage.event("shared_weights", seed=seed, steps=config.steps, seconds=self.seconds)
 
     def inherit(self, genotype: Genotype) -> Evaluation:
         """Score on the validation split with inherited weights and running statistics computed for this network."""
         before = self._trainer.compile_seconds
         plan = self.covered.plan_of(genotype)
         assert plan is not None, "proposals are of the covered space"
-        if plan not in self._batches:
-            count = self._config.projection.recalibration_batches
-            self._batches[plan] = [self._data.cut(next(self._data.train), plan, None) for _ in range(count)]
+        batches = [self._data.cut(batch, plan, None) for batch in self._batches]
         relaxed = self._trainer.relaxed(plan)
         # The relaxed plan has its frames next to each other; which are read is an argument.
         weights = one_hot(relaxed, genotype)
-        stats = self._trainer.recalibrate(self._state, plan, weights, self._batches[plan])
-        batches = (self._data.cut(batch, plan, None) for batch in self._data.val_once())
-        score = self._trainer.score(self._state, plan, stats, weights, batches)
+        stats = self._trainer.recalibrate(self._state, plan, weights, batches)
+        clips = (self._data.cut(batch, plan, None) for batch in self._data.val_once())
+        score = self._trainer.score(self._state, plan, stats, weights, clips)
         return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=self._trainer.compile_seconds - before)

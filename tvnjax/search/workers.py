@@ -17,7 +17,6 @@ from typing import Any, Literal, Protocol
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.search.base import (
-    Charge,
     Evaluation,
     Proposal,
     SearchResult,
@@ -26,8 +25,8 @@ from tvnjax.search.base import (
     Verdict,
     Wait,
     as_proposal,
-    show_progress,
 )
+from tvnjax.search.charge import Charge, evaluation_key, show_progress
 from tvnjax.space.genotype import Genotype
 
 Evaluate = Callable[[Genotype, int, float], Evaluation]
@@ -198,19 +197,20 @@ def run_on_workers(
     pool: Pool,
     *,
     seed: int,
-    limit_s: float,
+    limit_s: float | None,
     monitor: Monitor,
     before: Mapping[str, float] | None = None,
+    limit_evaluations: int | None = None,
 ) -> SearchResult:
     """Keeps every worker busy until the seconds are spent; what is under way then is finished and counted.
 
     Device seconds are those of all workers together and of filtering. A candidate whose worker died is trained again,
     before anything new; one that loses two is marked failed. Either way the lost seconds are charged.
     """
-    charge = Charge(strategy.name, seed, dataclasses.replace(task, clocked=False), monitor, limit_s, before)
+    task = dataclasses.replace(task, clocked=False)
+    charge = Charge(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
     busy: dict[int, _Job] = {}
-    again: deque[_Job] = deque()
-    more = True
+    again, more = _recall(strategy, charge)
     while True:
         for worker in [number for number in range(pool.count) if number not in busy]:
             job = again.popleft() if again else None
@@ -237,16 +237,36 @@ def run_on_workers(
                 continue
             reason = f"{outcome.reason}, {job.lost} times"
             outcome = Evaluation(top1=0.0, top5=0.0, compile_seconds=0.0, failed=reason, seconds=lost_s)
-        costs = charge.charge_evaluation(outcome, 0.0)
+        costs = charge.charge_evaluation(job.proposal, outcome, 0.0)
         strategy.tell(charge.record(job.proposal, job.verdict, outcome, costs))
-        show_progress(charge, limit_s)
+        show_progress(charge)
     return charge.result()
+
+
+def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
+    """What the journal says, in its order: results came back in another than they were proposed in. Returns what was
+    being trained when it ended, and whether the strategy has more."""
+    under_way: dict[str, _Job] = {}
+    more = True
+    while charge.journal.replaying:
+        if charge.journal.upcoming == "evaluate":
+            job = under_way.pop(charge.journal.upcoming_key)
+            evaluation, costs = charge.recall_evaluation(job.proposal)
+            strategy.tell(charge.record(job.proposal, job.verdict, evaluation, costs))
+            continue
+        job, more = _next_job(strategy, charge)
+        if job is not None:
+            under_way[evaluation_key(job.proposal)] = job
+    return deque(under_way.values()), more
 
 
 def _next_job(strategy: Strategy, charge: Charge) -> tuple[_Job | None, bool]:
     """The next feasible proposal; without one, whether there may be one later. What is refused, or scored with
     inherited weights, is told at once."""
     while not charge.spent:
+        if charge.journal.upcoming == "evaluate":
+            # Being recalled: here the seconds were spent, or the strategy waited.
+            return None, True
         asked = strategy.ask()
         if asked is None:
             return None, False

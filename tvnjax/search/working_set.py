@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.space.shapes import Plan, ShapeKey, ShapeSpace, ShapeTable
+from tvnjax.space.shapes import Plan, ShapeKey, ShapeSpace, ShapeTable, plan_from_json
 
 _DRAWS = 256
 """Plans drawn from the policy to pick new members from."""
@@ -48,6 +48,20 @@ class WorkingSet:
         self._programs: dict[Plan, list[Plan]] = {}
         self.seen: list[Plan] = []
         """Every plan that ever was a member."""
+
+    def place(self) -> dict[str, Any]:
+        """The set as it is, to be kept as JSON; its generator is its maker's."""
+        return {
+            "programs": [(longest, list(members)) for longest, members in self._programs.items()],
+            "losses": list(self._losses.items()),
+            "seen": list(self.seen),
+        }
+
+    def go_to(self, place: dict[str, Any]) -> None:
+        """Goes on from a ``place``, as it comes back from JSON or as it was."""
+        self._programs = {_plan(longest): [*map(_plan, members)] for longest, members in place["programs"]}
+        self._losses = {_plan(plan): loss for plan, loss in place["losses"]}
+        self.seen = [*map(_plan, place["seen"])]
 
     @property
     def programs(self) -> list[Plan]:
@@ -176,6 +190,10 @@ class WorkingSet:
             rows = [masks[key] & (not masks[key].all()) for key in self._shapes.searched]
             self._covered[plan] = np.concatenate(rows) if rows else np.zeros(0, bool)
         return self._covered[plan]
+
+
+def _plan(told: Any) -> Plan:
+    return told if isinstance(told, Plan) else plan_from_json(told)
 
 
 def likeliest(shapes: ShapeSpace, weights: ShapeTable, plans: Sequence[Plan]) -> list[Plan]:

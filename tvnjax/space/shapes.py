@@ -70,6 +70,13 @@ class Plan:
         return f"{self.image_size} px, {frames}{apart}, blocks {blocks}"
 
 
+def plan_from_json(told: Mapping[str, Any]) -> Plan:
+    """A plan written as JSON, its class's name among the values or not."""
+    fields = {name: value for name, value in told.items() if name != "type"}
+    blocks = ({name: value for name, value in block.items() if name != "type"} for block in fields["blocks"])
+    return Plan(**{**fields, "blocks": tuple(BlockPlan(**block) for block in blocks)})
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockShapes:
     """Values of one block's shape genes; one value each fixes the block."""

@@ -1,7 +1,7 @@
 """The optimizer of a network's weights."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import optax
 
@@ -51,6 +51,14 @@ class Optimizer:
     def build_unclipped(self, steps: int) -> optax.GradientTransformation:
         """The same for gradients that are clipped already; arrays can then be updated apart from one another."""
         return optax.adamw(self.schedule_of(steps), weight_decay=self.weight_decay, mask=_decayed)
+
+
+def updated(
+    tx: optax.GradientTransformation, grads: Any, opt: optax.OptState, params: Any
+) -> tuple[Any, optax.OptState]:
+    """Weights and optimizer state after one step."""
+    updates, opt = tx.update(grads, opt, params)
+    return optax.apply_updates(params, updates), opt
 
 
 def _decayed(params: optax.Params) -> optax.Params:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,30 +27,15 @@ from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.arch_gradients import cost_gradients, expected_loss, gene_softmax, penalty_gradient
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
-from tvnjax.train.optim import Optimizer
+from tvnjax.train.optim import Optimizer, updated
 from tvnjax.train.plan_programs import PlanPrograms, View
 from tvnjax.train.second_order import second_order
 from tvnjax.train.supernet_settings import SupernetTraining
+from tvnjax.train.supernet_state import SupernetState
 from tvnjax.train.trainer import Score, sum_score
 
 Constraint = Callable[[GeneWeights, Any], Array]
 """Expected costs under gene and shape weights, each as a part of its budget: ``[constraints]``."""
-
-
-class SupernetState(NamedTuple):
-    """Everything a search step changes."""
-
-    params: nnx.State
-    """Weights of the largest plan; every other plan's are slices."""
-    alphas: nnx.State
-    """Operator logits of every block."""
-    shapes: Any
-    """Shape logits by ``ShapeKey``."""
-    opt: optax.OptState
-    arch_opt: optax.OptState
-    multipliers: Array
-    """One for each constraint; non-negative."""
-    step: Array
 
 
 class SupernetTrainer:
@@ -80,8 +65,8 @@ class SupernetTrainer:
         self._num_classes, self._view_of = num_classes, view_of
         self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
-        optimizer = Optimizer(learning_rate=training.learning_rate, schedule=training.schedule, drop=training.drop)
-        self._tx = optimizer.build(training.steps)
+        self._rate = 1.0
+        self._tx = self._optimizer()
         # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
         self._arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
         # Without the cap on attention: its logits are needed as soon as one plan may have it.
@@ -101,6 +86,28 @@ class SupernetTrainer:
     def compile_seconds(self) -> float:
         """Of all programs so far; those compiled side by side count once."""
         return self._compile_seconds
+
+    def place(self) -> dict[str, Any]:
+        """What a search goes on with besides the state, to be kept as JSON."""
+        return {"rng": self._rng.bit_generator.state, "rate": self._rate, "compile_seconds": self._compile_seconds}
+
+    def go_to(self, place: Mapping[str, Any]) -> None:
+        """Goes on from a ``place``."""
+        self._rng.bit_generator.state = place["rng"]
+        self._compile_seconds = place["compile_seconds"]
+        self.lower_rate(place["rate"] / self._rate)
+
+    def lower_rate(self, factor: float) -> None:
+        """Multiplies the weights' learning rate from here on."""
+        if factor != 1:
+            self._rate *= factor
+            self._tx = self._optimizer()
+            self._compiled.pop("update", None)
+
+    def _optimizer(self) -> optax.GradientTransformation:
+        training = self.training
+        rate = self._rate * training.learning_rate
+        return Optimizer(learning_rate=rate, schedule=training.schedule, drop=training.drop).build(training.steps)
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
@@ -172,7 +179,7 @@ class SupernetTrainer:
         weights = self._weights(programs.plan, state, masks, temperature, self.noise(progress))
         parts = self._parts(plan, lengths)
         loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch, parts)
-        params, opt = self._call("update", partial(_update, self._tx), grads, state.opt, state.params)
+        params, opt = self._call("update", partial(updated, self._tx), grads, state.opt, state.params)
         return state._replace(params=params, opt=opt, step=state.step + 1), loss
 
     def arch_step(
@@ -324,7 +331,7 @@ class SupernetTrainer:
         opt = self._call("fine_tune_init", tx.init, params)
         for batch in batches:
             _, grads, _ = self._timed(programs, "gradients", params, weights + rest, batch, self._parts(plan, None))
-            params, opt = self._call(f"fine_tune {len(batches)}", partial(_update, tx), grads, opt, params)
+            params, opt = self._call(f"fine_tune {len(batches)}", partial(updated, tx), grads, opt, params)
         return state._replace(params=params)
 
     def _arch_update(
@@ -391,10 +398,3 @@ class SupernetTrainer:
             self._compiled[name] = jax.jit(function).lower(*args).compile()
             self._compile_seconds += time.monotonic() - start
         return self._compiled[name](*args)
-
-
-def _update(
-    tx: optax.GradientTransformation, grads: nnx.State, opt: optax.OptState, params: nnx.State
-) -> tuple[Any, optax.OptState]:
-    updates, opt = tx.update(grads, opt, params)
-    return optax.apply_updates(params, updates), opt

@@ -6,7 +6,7 @@ time, so that compile seconds are known apart and a later step cannot compile an
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -137,14 +137,21 @@ class ChildTrainer:
         state: ChildState | None = None,
         until: int | None = None,
         on_step: Callable[[int, float], None] | None = None,
+        on_window: Callable[[ChildState, list[dict[str, float]]], None] | None = None,
+        history: Sequence[dict[str, float]] = (),
     ) -> Trained:
         """Trains from fresh weights, or on from a state, up to step ``until`` (default: ``training.steps``); at the end
         the state has the weights that are kept.
 
+        Args:
+            on_window: hears the state and the history wherever the latter grows, a twentieth of the steps apart: a
+                training that goes on from there ends with the same.
+            history: of what ``state`` has behind it.
+
         Raises:
             FloatingPointError: the loss is not finite; the message names the step.
         """
-        start, history = time.monotonic(), []
+        start, told = time.monotonic(), [*history]
         state = self.init() if state is None else state
         until = self.training.steps if until is None else until
         losses: list[Array] = []
@@ -159,15 +166,17 @@ class ChildTrainer:
                 if not np.isfinite(mean):
                     first = step - len(losses) // self.training.accumulate + 1
                     raise FloatingPointError(f"the loss is finite; between steps {first} and {step} it is not")
-                history.append({"step": step, "loss": mean})
+                told.append({"step": step, "loss": mean})
                 losses = []
+                if on_window is not None and step < until:
+                    on_window(state, list(told))
         jax.block_until_ready(state.step)
         if until >= self.training.steps:
             params, stats = self.kept(state)
             state = state._replace(params=params, stats=stats)
         return Trained(
             state=state,
-            history=tuple(history),
+            history=tuple(told),
             seconds=time.monotonic() - start,
             compile_seconds=self.compile_seconds,
         )

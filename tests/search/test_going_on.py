@@ -1,0 +1,157 @@
+"""Strategies that are killed between any two entries of their journal end where uninterrupted ones do."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.search.test_workers import PrescribedPool
+from tests.search.toy_landscape import SPACE, closeness, toy_task
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Silent
+from tvnjax.core.run_dir import RunDir, jsonable
+from tvnjax.core.stages import Stage
+from tvnjax.report.record import read_events
+from tvnjax.search.base import Evaluation, Verdict
+from tvnjax.search.charge import run_strategy
+from tvnjax.search.evolution import Evolution, EvolutionConfig
+from tvnjax.search.random_search import RandomSearch
+from tvnjax.search.results import result_from_json, result_to_json
+from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
+from tvnjax.search.weight_sharing import SharingConfig, WeightSharing
+from tvnjax.search.workers import run_on_workers
+
+STRATEGIES = {
+    "random": lambda: RandomSearch(SPACE, 0),
+    "evolution": lambda: Evolution(SPACE, EvolutionConfig(population=4, tournament=2), 0),
+    "rounds": lambda: Evolution(SPACE, EvolutionConfig(population=4, tournament=2, children=3, leaves="oldest"), 0),
+    "halving": lambda: SuccessiveHalving(SPACE, HalvingConfig(networks=6, keep=2, rungs=2), 0),
+    "sharing": lambda: WeightSharing("sharing", RandomSearch(SPACE, 0), SharingConfig(candidates=8, finalists=3)),
+}
+
+
+class Killed(BaseException):
+    pass
+
+
+def landscape(kill_at=None):
+    """Some networks are refused, some break, some are inherited; dies at a number of calls. Returns a list of what was
+    evaluated too."""
+    done = []
+
+    def evaluate(genotype, seed=0, part=1.0):
+        if len(done) == kill_at:
+            raise Killed
+        done.append(genotype)
+        near = closeness(genotype)
+        failed = "the loss is finite; at step 3 it is not" if near > 0.9 else None
+        return Evaluation(top1=near * part, top5=1 / 3, compile_seconds=0.1, failed=failed, seconds=np.float64(1 / 7))
+
+    def check(genotype):
+        feasible = closeness(genotype) > 0.15
+        return Verdict(predicted_ms=1.0, latency_ms=1 / 3, feasible=feasible, seconds=0.3), 0.0
+
+    seen = Verdict(predicted_ms=1.0, latency_ms=None, feasible=True)
+    task = toy_task(inherit=evaluate, screen=lambda genotype: seen)
+    return dataclasses.replace(task, evaluate=evaluate, check=check), done
+
+
+def search(run_dir, name, kill_at=None, monitor=None, limit=12):
+    task, done = landscape(kill_at)
+    stage = Stage(monitor or run_dir or Silent(), run_dir, name)
+    options = {"seed": 0, "limit_s": None, "monitor": stage, "limit_evaluations": limit}
+    try:
+        return run_strategy(STRATEGIES[name](), task, **options), done
+    finally:
+        stage.close()
+
+
+class Telling(Silent):
+    """Passes events on to a run's directory."""
+
+    def __init__(self, run_dir):
+        self.run_dir = run_dir
+
+    def event(self, kind, **fields):
+        self.run_dir.event(kind, **fields)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_killed_and_resumed_at_every_evaluation(name, tmp_path):
+    whole, done = search(None, name)
+    for kill_at in range(len(done)):
+        run_dir = RunDir(tmp_path / str(kill_at))
+        with pytest.raises(Killed):
+            search(run_dir, name, kill_at, Telling(run_dir))
+        run_dir.close()
+        run_dir = RunDir(tmp_path / str(kill_at), resume=True)
+        result, again = search(run_dir, name, monitor=Telling(run_dir))
+        run_dir.close()
+        assert result_to_json(result) == result_to_json(whole)
+        assert len(again) == len(done) - kill_at, "nothing finished is done again"
+        told = [event["id"] for event in read_events(tmp_path / str(kill_at)) if event["event"] == "candidate"]
+        assert told == [candidate.id for candidate in whole.candidates], "every candidate is told of once"
+
+
+def test_a_torn_or_damaged_journal_goes_on_from_its_good_part(tmp_path):
+    whole, done = search(None, "evolution")
+    run_dir = RunDir(tmp_path / "run")
+    search(run_dir, "evolution", monitor=Silent())
+    run_dir.close()
+    journal = tmp_path / "run" / "stages" / "evolution" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    flipped = lines[5].replace(b'"seconds"', b'"sEconds"', 1)
+    assert flipped != lines[5]
+    for damaged in (lines[:7] + [lines[7][:20]], [*lines[:5], flipped, *lines[6:]]):
+        journal.write_bytes(b"".join(damaged))
+        run_dir = RunDir(tmp_path / "run", resume=True)
+        with pytest.warns(UserWarning, match="torn or damaged"):
+            result, again = search(run_dir, "evolution", monitor=Silent())
+        run_dir.close()
+        assert result_to_json(result) == result_to_json(whole) and 0 < len(again) < len(done)
+        # What was written behind the damage counts from now on.
+        run_dir = RunDir(tmp_path / "run", resume=True)
+        with pytest.warns(UserWarning, match="torn or damaged"):
+            _, again = search(run_dir, "evolution", monitor=Silent())
+        run_dir.close()
+        assert not again
+
+
+def test_another_strategy_does_not_go_on_with_a_journal(tmp_path):
+    run_dir = RunDir(tmp_path / "run")
+    search(run_dir, "random", monitor=Silent())
+    (tmp_path / "run" / "stages" / "random").rename(tmp_path / "run" / "stages" / "halving")
+    with pytest.raises(InvalidInputError, match="software it began with"):
+        search(run_dir, "halving", monitor=Silent())
+
+
+@pytest.mark.parametrize("name", ["evolution", "rounds", "halving"])
+@pytest.mark.parametrize("kill_at", [1, 5, 9])
+def test_workers_go_on_with_what_was_under_way(name, kill_at, tmp_path):
+    def run(kill_at, pool_seed, run_dir):
+        task, done = landscape(kill_at)
+        stage = Stage(Silent(), run_dir, name)
+        pool = PrescribedPool(3, pool_seed, evaluate=task.evaluate)
+        options = {"seed": 0, "limit_s": None, "monitor": stage, "limit_evaluations": 12}
+        try:
+            return run_on_workers(STRATEGIES[name](), task, pool, **options), done
+        finally:
+            stage.close()
+
+    run_dir = RunDir(tmp_path / "run")
+    with pytest.raises(Killed):
+        run(kill_at, 1, run_dir)
+    before = [json.loads(line) for line in (run_dir.path / "stages" / name / "journal.jsonl").open()]
+    finished = [entry["key"] for entry in before if entry["op"] == "evaluate"]
+    assert len(finished) == kill_at
+    result, again = run(None, 2, run_dir)
+    trained = [f"{c.id} {c.part:g}" for c in result.candidates if c.evaluation is not None]
+    assert trained[:kill_at] == finished and result.evaluations == len(again) + kill_at >= 12
+    assert len(set(trained)) == len(trained)
+
+
+def test_results_come_back_to_the_bit():
+    whole, _ = search(None, "evolution")
+    told = json.loads(json.dumps(jsonable(result_to_json(whole))))
+    assert result_from_json(told) == whole

@@ -1,0 +1,42 @@
+"""Results of searches as JSON, and back to the bit."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tvnjax.search.base import Candidate, Evaluation, SearchResult, Verdict
+from tvnjax.space.genotype import genotype_from_json
+
+
+def result_to_json(result: SearchResult) -> dict[str, Any]:
+    """Everything a result holds, as plain values."""
+    rows = [_candidate_to_json(candidate) for candidate in result.candidates]
+    best = None if result.best is None else _candidate_to_json(result.best)
+    parts = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    return parts | {"candidates": rows, "best": best, "spent": dict(result.spent)}
+
+
+def result_from_json(told: Mapping[str, Any]) -> SearchResult:
+    """What ``result_to_json`` made."""
+    best = None if told["best"] is None else _candidate_from_json(told["best"])
+    candidates = tuple(map(_candidate_from_json, told["candidates"]))
+    return SearchResult(**{**told, "candidates": candidates, "best": best})
+
+
+def _candidate_to_json(candidate: Candidate) -> dict[str, Any]:
+    evaluation = candidate.evaluation
+    return {
+        "genotype": candidate.genotype.to_json(),
+        "verdict": dataclasses.asdict(candidate.verdict),
+        "evaluation": None if evaluation is None else dataclasses.asdict(evaluation),
+        "charged_s": candidate.charged_s,
+        "scoring": candidate.scoring,
+        "part": candidate.part,
+        "costs": dict(candidate.costs),
+    }
+
+
+def _candidate_from_json(told: Mapping[str, Any]) -> Candidate:
+    evaluation = None if told["evaluation"] is None else Evaluation(**told["evaluation"])
+    genotype, verdict = genotype_from_json(told["genotype"]), Verdict(**told["verdict"])
+    return Candidate(**{**told, "genotype": genotype, "verdict": verdict, "evaluation": evaluation})

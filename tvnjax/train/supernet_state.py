@@ -1,0 +1,41 @@
+"""What a step of a supernet changes, and where it broke."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+
+
+class SupernetState(NamedTuple):
+    """Everything a search step changes."""
+
+    params: nnx.State
+    """Weights of the largest plan; every other plan's are slices."""
+    alphas: nnx.State
+    """Operator logits of every block."""
+    shapes: Any
+    """Shape logits by ``ShapeKey``."""
+    opt: optax.OptState
+    arch_opt: optax.OptState
+    multipliers: Array
+    """One for each constraint; non-negative."""
+    step: Array
+
+
+def broken_part(state: SupernetState) -> str:
+    """Which part of a state is not finite, choices before weights; where all are, the largest weights."""
+    for name, part in (("gene", state.alphas), ("shape gene", state.shapes), ("weights", state.params)):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(part):
+            if not np.isfinite(np.asarray(leaf)).all():
+                return f"{name} {_named(path)} is not finite"
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    path, leaf = max(leaves, key=lambda pair: float(np.abs(np.asarray(pair[1])).max(initial=0.0)))
+    return f"all weights are finite, the largest are {_named(path)}, up to {float(np.abs(np.asarray(leaf)).max()):.3g}"
+
+
+def _named(path: Any) -> str:
+    keys = [getattr(key, "key", getattr(key, "idx", getattr(key, "name", key))) for key in path]
+    return ".".join(str(key) for key in keys if str(key) != "value")
