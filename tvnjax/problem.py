@@ -1,7 +1,7 @@
 """What every strategy of a run shares: clips, space, device profile, budget, and how a network is evaluated."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from tvnjax.config import RunConfig
 from tvnjax.core.environment import cache_dir, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
+from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
@@ -64,10 +65,10 @@ class Problem:
     def lower(self, genotype: Genotype) -> Network:
         return lower(genotype, self.num_classes, head=self.config.head)
 
-    def train_batches(self, genotype: Genotype, split: str, batch_size: int, seed: int) -> Iterator[Batch]:
+    def train_batches(self, genotype: Genotype, split: str, batch_size: int, seed: int) -> TrainLoader:
         """Endless, shuffled, augmented; what the network reads of each clip."""
         sampling = _sampling(genotype)
-        return iter(TrainLoader(self.clips, split, batch_size=batch_size, seed=seed, augment=True, **sampling))
+        return TrainLoader(self.clips, split, batch_size=batch_size, seed=seed, augment=True, **sampling)
 
     def eval_batches(self, genotype: Genotype, split: str) -> Iterator[Batch]:
         """One pass over a split."""
@@ -160,8 +161,11 @@ def _problem_of(config: RunConfig) -> Problem:
     return prepare_problem(config, Silent())
 
 
-def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
+def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -> Problem:
     """Checks the space, then builds the clips (once; later runs find them).
+
+    Args:
+        told: tells the monitor of the clips.
 
     Raises:
         InvalidInputError: the data or the space break a rule.
@@ -182,7 +186,8 @@ def prepare_problem(config: RunConfig, monitor: Monitor) -> Problem:
         progress=lambda done, total: monitor.progress("data", done, total, "clips stored"),
     )
     problem = Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
-    monitor.event("data", **problem.describe_data())
+    if told:
+        monitor.event("data", **problem.describe_data())
     return problem
 
 
@@ -192,10 +197,20 @@ def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
 
 
 def profile_device(
-    config: RunConfig, shapes: ShapeSpace, num_classes: int, runtime: Runtime, monitor: Monitor
+    config: RunConfig,
+    shapes: ShapeSpace,
+    num_classes: int,
+    runtime: Runtime,
+    monitor: Monitor,
+    table: LatencyTable | None = None,
 ) -> Profile:
-    """Measures a runtime for a configuration's space, reusing what was measured before."""
-    table = LatencyTable.for_this_environment(cache_dir() / "latency", runtime)
+    """Measures a runtime for a configuration's space, reusing what was measured before.
+
+    Args:
+        table: where it is kept; default: this environment's.
+    """
+    if table is None:
+        table = LatencyTable.for_this_environment(cache_dir() / "latency", runtime)
     profile = SpaceProfiler(
         shapes, config.operators, num_classes, runtime, table, config.profile, monitor, config.head
     ).run()
@@ -279,16 +294,39 @@ def filter_timer(problem: Problem, costs: Costs) -> Timer:
     return Timer(repeats=int(np.clip(1e3 / (4 * costs.budget.ms), problem.config.profile.repeats, 300)))
 
 
-def watch_drift(problem: Problem, profile: Profile, costs: Costs) -> Sentinel:
-    """A network of about the budget's latency, whose own latency is that of the profile's conditions."""
+def watch_drift(problem: Problem, profile: Profile, costs: Costs, stage: Stage) -> Sentinel | None:
+    """A network of about the budget's latency, whose own latency is that of the profile's conditions. A reproducible
+    run measures nothing that decides, and has none."""
     assert costs.budget.ms is not None
+    if problem.config.reproducible:
+        return None
     network = profile.nearest(costs.budget.ms)
     anchor = problem.lower(profile.dearest)
-    return make_sentinel(network, anchor, profile.dearest_ms, problem.runtime, filter_timer(problem, costs))
+    known = stage.journal.recall("sentinel", "")
+    if known is not None:
+        return Sentinel(call=problem.runtime.network(network).call, reference_ms=known)
+    sentinel = make_sentinel(network, anchor, profile.dearest_ms, problem.runtime, filter_timer(problem, costs))
+    stage.journal.add("sentinel", "", sentinel.reference_ms)
+    return sentinel
 
 
-def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentinel | None = None) -> SearchTask:
-    """One space, one filter, one way to evaluate."""
+def make_task(
+    problem: Problem,
+    profile: Profile,
+    costs: Costs,
+    sentinel: Sentinel | None = None,
+    measured: MutableMapping[str, Any] | None = None,
+) -> SearchTask:
+    """One space, one filter, one way to evaluate.
+
+    Args:
+        measured: what was measured of networks before; more is added.
+    """
+    frozen = None
+    if problem.config.reproducible:
+        networks = (point for point in profile.points if point["kind"] == "network")
+        ending = profile.key_of("")
+        frozen = {p["key"].removesuffix(ending): p["measured_ms"] for p in networks if p["key"].endswith(ending)}
     runtime = RuntimeFilter(
         budget=costs.budget,
         model=profile.model,
@@ -297,6 +335,8 @@ def make_task(problem: Problem, profile: Profile, costs: Costs, sentinel: Sentin
         runtime=problem.runtime,
         timer=filter_timer(problem, costs),
         sentinel=sentinel,
+        frozen=frozen,
+        measured={} if measured is None else measured,
     )
     assert costs.budget.ms is not None
     return SearchTask(

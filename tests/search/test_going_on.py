@@ -103,7 +103,7 @@ def test_a_torn_or_damaged_journal_goes_on_from_its_good_part(tmp_path):
     lines = journal.read_bytes().splitlines(keepends=True)
     flipped = lines[5].replace(b'"seconds"', b'"sEconds"', 1)
     assert flipped != lines[5]
-    for damaged in (lines[:7] + [lines[7][:20]], [*lines[:5], flipped, *lines[6:]]):
+    for damaged in ([*lines[:7], lines[7][:20]], [*lines[:5], flipped, *lines[6:]]):
         journal.write_bytes(b"".join(damaged))
         run_dir = RunDir(tmp_path / "run", resume=True)
         with pytest.warns(UserWarning, match="torn or damaged"):

@@ -8,8 +8,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
-from tvnjax.search.charge import Charge
 from tvnjax.search.budget import Budget, Costs
+from tvnjax.search.charge import Charge
 from tvnjax.search.projection import Data, Projection, ProjectionConfig
 from tvnjax.search.working_set import WorkingSet
 from tvnjax.space.lowering import lower

@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_preset
+from tvnjax.continuing import begun_argv, check_continues, fork, refuse_unfinished
+from tvnjax.core.errors import InvalidInputError
+
+_BOOLEANS = ("True", "False")
 
 
 def run_command(argv: list[str]) -> int:
-    preset, config = parse_preset("run", argv)
-    out = config.out or Path("runs") / f"{preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+    config, out, argv, resume = _asked(argv)
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.run_dir import RunDir
+    from tvnjax.core.stopping import Stopped
     from tvnjax.pipeline import run
 
     with contextlib.ExitStack() as stack:
@@ -25,9 +30,55 @@ def run_command(argv: list[str]) -> int:
         def listen(run_dir: RunDir) -> ConsoleMonitor:
             return stack.enter_context(ConsoleMonitor(run_dir))
 
-        results = run(config, out, shlex.join(["tvnjax", "run", *argv]), listen)
+        command = shlex.join(["tvnjax", "run", *argv])
+        try:
+            results = run(config, out, command, listen, argv=argv, resume=resume)
+        except Stopped as stopped:
+            print(f"stopped; go on with: tvnjax run --resume {shlex.quote(str(out))}", file=sys.stderr)
+            return stopped.status
     _print_results(results, out)
     return 0
+
+
+def _asked(argv: list[str]) -> tuple[Any, Path, list[str], bool]:
+    """Configuration, directory, the arguments that say so again, and whether the run is there already."""
+    rest, resume = _taken(argv, "--resume")
+    rest, new = _taken(rest, "--fork")
+    rest = _switched(rest, "--reproducible")
+    if resume is None:
+        if new is not None:
+            raise InvalidInputError("--fork copies the run that --resume names: give --resume DIR --fork NEW_DIR")
+        preset, config = parse_preset("run", rest)
+        out = config.out or Path("runs") / f"{preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+        refuse_unfinished(config, out)
+        return config, out, rest, False
+    out = Path(resume)
+    argv = [*begun_argv(out), *rest]
+    _, config = parse_preset("run", argv)
+    if new is None:
+        check_continues(config, out)
+        return config, out, argv, True
+    changed = fork(config, out, Path(new), shlex.join(["tvnjax", "run", *argv]), argv)
+    print(f"{new} is a copy of {out}" + (f" with other {', '.join(changed)}" if changed else ""), file=sys.stderr)
+    return config, Path(new), argv, True
+
+
+def _switched(argv: list[str], option: str) -> list[str]:
+    """An option that may stand alone for true, where all others take a value."""
+    alone = [i for i, word in enumerate(argv) if word == option and argv[i + 1 : i + 2] not in ([b] for b in _BOOLEANS)]
+    return [part for i, word in enumerate(argv) for part in ([word, "True"] if i in alone else [word])]
+
+
+def _taken(argv: list[str], option: str) -> tuple[list[str], str | None]:
+    """The arguments without an option, and its value."""
+    for index, word in enumerate(argv):
+        if word.startswith(f"{option}="):
+            return [*argv[:index], *argv[index + 1 :]], word.partition("=")[2]
+        if word == option:
+            if index + 1 == len(argv) or argv[index + 1].startswith("-"):
+                raise InvalidInputError(f"{option} names a run's directory: tvnjax run {option} DIR")
+            return [*argv[:index], *argv[index + 2 :]], argv[index + 1]
+    return argv, None
 
 
 def report_command(argv: list[str]) -> int:

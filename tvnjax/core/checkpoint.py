@@ -1,25 +1,33 @@
 """Arrays on disk, through Orbax."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
 
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Orbax's checkpointers share a writer of metadata, which the first to close closes for all."""
+
+
 def save_state(path: Path, state: dict[str, nnx.State]) -> None:
-    """Writes named states; a checkpoint that was not finished is not there."""
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(path.absolute(), {name: nnx.to_pure_dict(part) for name, part in state.items()})
+    """Writes named states, over what was there; a checkpoint that was not finished is not there."""
+    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+        parts = {name: nnx.to_pure_dict(part) for name, part in state.items()}
+        checkpointer.save(path.absolute(), parts, force=True)
 
 
 def save_tree(path: Path, tree: Any) -> None:
     """Writes any tree of arrays; one that was not finished is not there."""
-    leaves = {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree))}
-    with ocp.StandardCheckpointer() as checkpointer:
+    # Orbax refuses arrays without elements; they say nothing.
+    leaves = {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree)) if np.size(leaf)}
+    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(path.absolute(), leaves, force=True)
 
 
@@ -30,9 +38,9 @@ def load_tree(path: Path, like: Any) -> Any:
         InvalidInputError: there is no checkpoint, or it is of another tree.
     """
     leaves, structure = jax.tree.flatten(like)
-    wanted = {str(index): ocp.utils.to_shape_dtype_struct(leaf) for index, leaf in enumerate(leaves)}
+    wanted = {str(index): ocp.utils.to_shape_dtype_struct(leaf) for index, leaf in enumerate(leaves) if np.size(leaf)}
     loaded = _restore(path, wanted)
-    return jax.tree.unflatten(structure, [loaded[str(index)] for index in range(len(leaves))])
+    return jax.tree.unflatten(structure, [loaded.get(str(index), leaf) for index, leaf in enumerate(leaves)])
 
 
 def stored_shapes(path: Path) -> dict[tuple[str, ...], tuple[int, ...]]:
@@ -42,7 +50,7 @@ def stored_shapes(path: Path) -> dict[tuple[str, ...], tuple[int, ...]]:
         InvalidInputError: there is no checkpoint.
     """
     _check_there(path)
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
         try:
             found: Any = checkpointer.metadata(path.absolute())
         except (ValueError, KeyError, OSError) as error:
@@ -72,7 +80,7 @@ def load_state(path: Path, like: dict[str, Any]) -> dict[str, nnx.State]:
 
 def _restore(path: Path, wanted: Any) -> Any:
     _check_there(path)
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
         try:
             return checkpointer.restore(path.absolute(), wanted)
         except (ValueError, KeyError) as error:

@@ -105,6 +105,10 @@ class Profile:
     reused: int
     seconds: float
 
+    def key_of(self, identity: str) -> str:
+        """What a network of the profile's classes is called in a table."""
+        return network_key(identity, self.expected.num_classes, self.expected.head_kind)
+
     def nearest(self, ms: float) -> Network:
         """The profiled network whose latency is nearest."""
         return min(self.networks, key=lambda pair: abs(math.log(max(pair[1], 1e-9) / ms)))[0]
@@ -295,5 +299,9 @@ class SpaceProfiler:
         return lower(genotype, self._num_classes, head=self._head)
 
     def _network_key(self, genotype: Genotype) -> str:
-        head = "" if self._head == "mean" else f" {self._head}"
-        return f"{genotype_id(genotype)} {self._num_classes} classes{head}"
+        return network_key(genotype_id(genotype), self._num_classes, self._head)
+
+
+def network_key(identity: str, classes: int, head: HeadKind) -> str:
+    """What a network is called in a table."""
+    return f"{identity} {classes} classes" + ("" if head == "mean" else f" {head}")

@@ -29,7 +29,7 @@ from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 
 _PROPOSALS = 50
-"""Proposals for each network that may be trained, where those are counted: a filter that refuses all would never end."""
+"""Proposals for each network that may be trained, where those are counted: a filter may refuse all."""
 
 
 class Charge:

@@ -1,0 +1,167 @@
+"""Going on with a run: the configuration it began with, what a given one differs in, and copies that may differ."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tvnjax.config import RunConfig
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.lock import LOCK_FILE
+from tvnjax.core.plain import jsonable
+from tvnjax.core.run_dir import read_json, write_json
+
+_CONFIG = "config.json"
+_FREE = ("out", "checkpoint_seconds")
+"""What may differ between two halves of a run: nothing that is found depends on it."""
+_LATE = {"retrain": ("retrained-",), "retrain_on": ("retrained-",)}
+"""Options that only some stages depend on, by the names these begin with."""
+_OF_BASELINES = (
+    *("strategies", "evolution", "regularized", "halving", "sharing", "baseline_seconds", "baseline_networks"),
+    *("workers", "evaluation"),
+)
+_KEPT_BY_BASELINES = ("data", "profile", "drift", "differentiable-")
+
+
+def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None) -> None:
+    """Writes what a run is asked for."""
+    write_json(out / _CONFIG, {"command": command, "argv": argv, "config": config})
+
+
+def begun_argv(out: Path) -> list[str]:
+    """The arguments a run was begun with.
+
+    Raises:
+        InvalidInputError: there is no run, or it was not begun from the command line.
+    """
+    argv = _begun(out).get("argv")
+    if not isinstance(argv, list) or not all(isinstance(part, str) for part in argv):
+        raise InvalidInputError(
+            f"a run that the command line goes on with was begun by it; {out / _CONFIG} names no arguments: go on from "
+            "Python, with pipeline.run(..., resume=True)"
+        )
+    return argv
+
+
+def check_continues(config: RunConfig, out: Path) -> None:
+    """Refuses another configuration than the run began with.
+
+    Raises:
+        InvalidInputError: it differs; the message says in what.
+    """
+    changed = differences(_begun(out)["config"], config)
+    if changed:
+        raise InvalidInputError(
+            f"a run goes on with the options it began with; in {out} {_shown(changed)}: leave them out, or copy the "
+            "run with --fork NEW_DIR and change the copy"
+        )
+
+
+def refuse_unfinished(config: RunConfig, out: Path) -> None:
+    """Says how to go on, where a new run is to be begun in a directory that holds an unfinished one.
+
+    Raises:
+        InvalidInputError: it holds one.
+    """
+    if not (out / _CONFIG).is_file() or (out / "results.json").is_file():
+        return
+    begun = read_json(out / _CONFIG)
+    if not isinstance(begun, dict) or "config" not in begun or not begun.get("argv"):
+        return
+    changed = differences(begun["config"], config)
+    named = shlex.quote(str(out))
+    if changed:
+        raise InvalidInputError(
+            f"{out} holds an unfinished run with other options ({_shown(changed)}): go on with its own by 'tvnjax run "
+            f"--resume {named}', or name another directory with --out"
+        )
+    raise InvalidInputError(f"{out} holds an unfinished run with these options: go on by 'tvnjax run --resume {named}'")
+
+
+def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[str]) -> list[str]:
+    """Copies a run, so that the copy goes on with other options; returns the options that differ.
+
+    Stages that do not depend on them are kept: all searches where only the retraining changed, the gradient search
+    where only other strategies did, none otherwise.
+
+    Raises:
+        InvalidInputError: the new directory holds something, or there is no run.
+    """
+    changed = differences(_begun(out)["config"], config)
+    if new.exists() and (not new.is_dir() or any(new.iterdir())):
+        raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
+    names = {path.split(".")[0] for path, _, _ in changed}
+    stages, keep = out / "stages", {path.name for path in (out / "stages").glob("*")}
+    if not names <= set(_LATE) | set(_OF_BASELINES):
+        keep = set()
+    elif names & set(_OF_BASELINES):
+        keep = {name for name in keep if name.startswith(_KEPT_BY_BASELINES)}
+    elif names:
+        keep = {name for name in keep if not name.startswith("retrained-")}
+    new.mkdir(parents=True, exist_ok=True)
+    copied = [path for path in out.iterdir() if path.name not in (LOCK_FILE, "stages", _CONFIG)]
+    if changed:
+        done = ("results.json", "report.html", "report.md", "events.jsonl", "figures")
+        copied = [path for path in copied if path.name not in done] if keep else []
+        if keep and (out / "events.jsonl").is_file():
+            _copy_events(out, new, keep)
+    for path in copied:
+        _copy(path, new / path.name)
+    for name in sorted(keep):
+        _copy(stages / name, new / "stages" / name)
+    begin(config, new, command, argv)
+    return [path for path, _, _ in changed]
+
+
+def differences(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
+    """Path, value before and value now of every option that differs."""
+    now = json.loads(json.dumps(jsonable(config)))
+    before = before if isinstance(before, dict) else {}
+    flat_before, flat_now = _flat(before), _flat(now)
+    return [
+        (path, flat_before.get(path), flat_now.get(path))
+        for path in dict.fromkeys([*flat_before, *flat_now])
+        if path not in _FREE and flat_before.get(path) != flat_now.get(path)
+    ]
+
+
+def _copy_events(out: Path, new: Path, keep: set[str]) -> None:
+    """The events up to the last kept stage's end."""
+    from tvnjax.core.lines import history, read_lines
+
+    last = max((read_json(out / "stages" / name).get("seq", 0) for name in keep if name.endswith(".json")), default=0)
+    lines = [line for line in history(read_lines(out / "events.jsonl")[0]) if line.get("seq", 0) <= last]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (new / "events.jsonl").write_text(text, encoding="utf-8")
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+
+
+def _begun(out: Path) -> dict[str, Any]:
+    if not (out / _CONFIG).is_file():
+        raise InvalidInputError(
+            f"a run goes on in the directory it began in; {out} holds none that had begun: check the path, or begin it"
+        )
+    begun = read_json(out / _CONFIG)
+    if not isinstance(begun, dict) or not isinstance(begun.get("config"), dict):
+        raise InvalidInputError(f"a run's {_CONFIG} says what was asked for; {out / _CONFIG} does not: begin anew")
+    return begun
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        parts = [_flat(item, f"{path}.{key}" if path else key) for key, item in value.items()]
+        return {key: item for part in parts for key, item in part.items()}
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return _flat({str(index): item for index, item in enumerate(value)}, path)
+    return {path: value}
+
+
+def _shown(changed: Sequence[tuple[str, Any, Any]]) -> str:
+    said = [f"{path} is {before!r}, now {now!r}" for path, before, now in changed[:6]]
+    return "; ".join(said) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")

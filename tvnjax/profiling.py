@@ -1,0 +1,84 @@
+"""A run's latency profile: made once, kept with the run, and made of the same table when the run goes on."""
+
+import dataclasses
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from tvnjax.core.environment import cache_dir
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.journal import Journal
+from tvnjax.core.monitor import Silent
+from tvnjax.core.stages import Stages
+from tvnjax.latency.measure import Measurement
+from tvnjax.latency.profile import Profile
+from tvnjax.latency.table import LatencyTable
+from tvnjax.problem import Problem, profile_device
+
+TABLE_FILE = "latency_table.json"
+_PASSES = 5
+
+
+def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
+    """The profile of a run and the digest of its table; measured by the first half of a run alone.
+
+    What is measured next depends on what was measured before. So the profile that counts is one for which nothing was
+    missing: it is a function of the table, and comes out the same from the run's copy of it.
+    """
+    config, stage = problem.config, stages.stage("profile")
+    about = (config, problem.shapes, problem.num_classes, problem.runtime)
+    copy = stages.run_dir.path / TABLE_FILE
+    done = stage.result
+    if done is not None:
+        table = LatencyTable(copy, problem.runtime, frozen=True)
+        if table.digest != done["table"]:
+            raise InvalidInputError(
+                f"a run goes on with the latencies it began with; {copy} was changed since: put it back, or begin anew"
+            )
+        profile = profile_device(*about, Silent(), table)
+        return dataclasses.replace(profile, **done["cost"]), table.digest
+    table = _table(problem)
+    profile = profile_device(*about, stage, table)
+    cost = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
+    for _ in range(_PASSES):
+        if profile.measured == 0:
+            break
+        profile = profile_device(*about, _Progress(stage), table)
+        cost["measured"] += profile.measured
+        cost["seconds"] += profile.seconds
+    table.move_to(copy)
+    stage.finish({"table": table.digest, "cost": cost})
+    return dataclasses.replace(profile, **cost), table.digest
+
+
+class Measurements(dict[str, tuple[Measurement, float]], MutableMapping[str, tuple[Measurement, float]]):
+    """What was measured of networks by their ids, on disk as soon as it is known."""
+
+    def __init__(self, path: Path):
+        self._journal = Journal(path)
+        kept = self._journal.recall_all()
+        super().__init__({key: (Measurement(**value["measured"]), value["seconds"]) for key, value in kept.items()})
+
+    def __setitem__(self, key: str, value: tuple[Measurement, float]) -> None:
+        self._journal.add("measured", key, {"measured": dataclasses.asdict(value[0]), "seconds": value[1]})
+        super().__setitem__(key, value)
+
+
+class _Progress(Silent):
+    """Passes on how far it is, and no events: a profile is told of once."""
+
+    def __init__(self, stage: Any):
+        self._stage = stage
+
+    def progress(self, stage: str, done: float, total: float, text: str = "") -> None:
+        self._stage.progress(stage, done, total, text)
+
+
+def _table(problem: Problem) -> LatencyTable:
+    config, runtime = problem.config, problem.runtime
+    path = config.latency_table
+    if path is not None and not path.is_file():
+        raise InvalidInputError(f"a latency table is a file; there is none at {path}: check the path")
+    if path is not None:
+        return LatencyTable(path, runtime, frozen=True)
+    return LatencyTable.for_this_environment(cache_dir() / "latency", runtime, frozen=config.reproducible)

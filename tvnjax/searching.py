@@ -1,0 +1,153 @@
+"""The searches of a run, one after another; a finished one is not run again when the run goes on."""
+
+import dataclasses
+from typing import Any
+
+from tvnjax.core.checkpoint import save_state
+from tvnjax.core.stages import Stages
+from tvnjax.latency.profile import Profile
+from tvnjax.problem import EvaluatorOf, Problem
+from tvnjax.search.base import SearchResult, SearchTask
+from tvnjax.search.budget import Costs
+from tvnjax.search.charge import run_strategy
+from tvnjax.search.differentiable import DifferentiableSearch
+from tvnjax.search.evolution import Evolution
+from tvnjax.search.results import result_from_json, result_to_json
+from tvnjax.search.shared_weights import SharedWeights
+from tvnjax.search.workers import Pool, make_pool, run_on_workers
+from tvnjax.space.search_space import refine
+from tvnjax.strategies import make_strategy
+
+
+def search_all(
+    problem: Problem, profile: Profile, costs: Costs, task: SearchTask, stages: Stages
+) -> list[SearchResult]:
+    """Runs the strategies, each a stage; each is charged for the latency table, which all of them filter by."""
+    config, found = problem.config, []
+    table = {"table": profile.seconds}
+    limit_s = None if config.baseline_seconds is None else config.baseline_seconds + profile.seconds
+    if {"differentiable", "hybrid"} & set(config.strategies):
+        result = _differentiable(problem, costs, task, table, stages)
+        limit_s = limit_s or result.seconds
+        if "differentiable" in config.strategies:
+            found.append(result)
+        if "hybrid" in config.strategies:
+            found.append(_hybrid(problem, task, result, limit_s, stages))
+    if config.reproducible:
+        limit_s = None
+    else:
+        assert limit_s is not None, "the configuration asks for seconds where there is no differentiable search"
+    asking = [name for name in config.strategies if name not in ("differentiable", "hybrid")]
+    pool = make_pool(config.workers, EvaluatorOf(config)) if asking else None
+    try:
+        found += _ask_for_evaluations(problem, task, table, limit_s, pool, stages)
+    finally:
+        if pool is not None:
+            pool.close()
+    return found
+
+
+def _differentiable(
+    problem: Problem, costs: Costs, task: SearchTask, table: dict[str, float], stages: Stages
+) -> SearchResult:
+    config = problem.config
+    stage = stages.stage(f"differentiable-{config.seed}")
+    if stage.result is not None:
+        return result_from_json(stage.result)
+    search = DifferentiableSearch(
+        config.search,
+        problem.shapes,
+        problem.operators,
+        costs,
+        problem.num_classes,
+        config.seed,
+        head=config.head,
+    )
+    result, state = search.run(task, problem.search_data(), stage, table)
+    parts = {"params": state.params, "alphas": state.alphas}
+    save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
+    return result_from_json(stage.finish(result_to_json(result)))
+
+
+def _ask_for_evaluations(
+    problem: Problem,
+    task: SearchTask,
+    table: dict[str, float],
+    limit_s: float | None,
+    pool: Pool | None,
+    stages: Stages,
+) -> list[SearchResult]:
+    """The strategies that propose networks and are told how they did."""
+    config, found = problem.config, []
+    shared: SharedWeights | None = None
+    for name in config.strategies:
+        if name in ("differentiable", "hybrid"):
+            continue
+        stage = stages.stage(f"{name}-{config.seed}")
+        if stage.result is not None:
+            found.append(result_from_json(stage.result))
+            continue
+        own, before = dataclasses.replace(task, evaluate=problem.evaluator().evaluate), dict(table)
+        if name in ("random_weight_sharing", "evolution_weight_sharing"):
+            shared = shared or _share_weights(problem, stages)
+            own = dataclasses.replace(own, inherit=shared.inherit, space=shared.covered)
+            before |= {"supernet": shared.seconds - shared.compile_seconds, "compile": shared.compile_seconds}
+        strategy = make_strategy(name, config, own.space)
+        options: Any = {"seed": config.seed, "limit_s": limit_s, "monitor": stage, "before": before}
+        options["limit_evaluations"] = config.baseline_networks if config.reproducible else None
+        if pool is None:
+            result = run_strategy(strategy, own, **options)
+        else:
+            result = run_on_workers(strategy, own, pool, **options)
+        found.append(result_from_json(stage.finish(result_to_json(result))))
+    return found
+
+
+def _share_weights(problem: Problem, stages: Stages) -> SharedWeights:
+    config = problem.config
+    return SharedWeights(
+        config.search,
+        problem.shapes,
+        problem.operators,
+        problem.space,
+        problem.num_classes,
+        problem.search_data(),
+        config.seed,
+        stages.stage(f"shared-weights-{config.seed}"),
+        head=config.head,
+    )
+
+
+def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: float, stages: Stages) -> SearchResult:
+    """Evolution for as long again, its pool seeded with what the gradient search proposed, fittest first; the seconds
+    of both are charged. It mutates in the refined space, which holds values the relaxed one left out."""
+    config = problem.config
+    stage = stages.stage(f"hybrid-{config.seed}")
+    if stage.result is not None:
+        return result_from_json(stage.result)
+    seeds = sorted(first.candidates, key=lambda candidate: -candidate.fitness)
+    fine = dataclasses.replace(task, space=refine(problem.space))
+    evolution = Evolution(
+        fine.space,
+        dataclasses.replace(config.evolution, population=max(1, sum(c.fitness > float("-inf") for c in seeds))),
+        config.seed,
+        known=seeds,
+        name="hybrid",
+    )
+    second = run_strategy(
+        evolution,
+        fine,
+        seed=config.seed,
+        limit_s=None if config.reproducible else first.seconds + limit_s,
+        monitor=stage,
+        before=first.spent,
+        limit_evaluations=config.baseline_networks if config.reproducible else None,
+    )
+    both = dataclasses.replace(
+        second,
+        candidates=first.candidates + second.candidates,
+        evaluations=first.evaluations + second.evaluations,
+        infeasible=first.infeasible + second.infeasible,
+        best=max((c for c in (first.best, second.best) if c is not None), key=lambda c: c.fitness, default=None),
+    )
+    return result_from_json(stage.finish(result_to_json(both)))
