@@ -24,31 +24,62 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_OPTIONS = (
-    "--reproducible --strategies differentiable hybrid evolution random_weight_sharing --baseline-networks 3 "
-    "--checkpoint-seconds 0 --budget.ms 1000 "
-    "--shapes.image-size 8 --shapes.num-frames 1 2 --shapes.frame-stride 1 --shapes.num-blocks 3 "
-    "--shapes.blocks.0.filters 4 --shapes.blocks.1.filters 4 --shapes.blocks.2.filters 4 "
-    "--shapes.blocks.2.temporal-stride 1 "
-    "--operators.spatial-type std maxpool --operators.spatial-kernel 1 3 --operators.temporal-type 1d "
-    "--operators.temporal-kernel 1 --operators.squeeze 0.0 --operators.width 0.5 1.0 --operators.expand 1 "
-    "--operators.context-gate False --operators.skip False "
-    "--profile.units 10 --profile.networks 3 --profile.chosen 0 --profile.repeats 30 "
-    "--search.steps 12 --search.batch-size 4 --search.working-set 2 --search.score-clips 8 --search.score-every 2 "
-    "--search.redraws 1 --search.projection.top-k 2 --search.projection.finalists 1 "
-    "--search.projection.recalibration-batches 2 --search.projection.fine-tune-steps 2 "
-    "--evolution.population 2 --evolution.tournament 1 --sharing.candidates 4 --sharing.finalists 1 "
-    "--proxy.steps 4 --proxy.batch-size 4 --retrain.steps 6 --retrain.batch-size 4 "
-    "--data.train-clips 24 --data.val-clips 16 --data.test-clips 16 --data.size 16"
+from tvnjax.config import RunConfig
+from tvnjax.console import ConsoleMonitor
+from tvnjax.data.procedural import ProceduralData
+from tvnjax.latency.profile import Profiling
+from tvnjax.pipeline import run
+from tvnjax.report.record import read_events
+from tvnjax.search.budget import Budget
+from tvnjax.search.differentiable import DifferentiableConfig
+from tvnjax.search.evolution import EvolutionConfig
+from tvnjax.search.projection import ProjectionConfig
+from tvnjax.search.weight_sharing import SharingConfig
+from tvnjax.space.relaxed import OperatorChoices
+from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.train.trainer import Training
+
+TINY = RunConfig(
+    reproducible=True,
+    strategies=("differentiable", "evolution", "random_weight_sharing"),
+    baseline_networks=2,
+    checkpoint_seconds=0.0,
+    budget=Budget(ms=1000.0),
+    data=ProceduralData(task="motion", train_clips=24, val_clips=16, test_clips=16, size=16),
+    shapes=ShapeChoices(image_size=(8,), num_frames=(1, 2), blocks=(BlockShapes(filters=(4,)),)),
+    operators=OperatorChoices(
+        spatial_type=("std", "maxpool"),
+        spatial_kernel=(1, 3),
+        temporal_type=("1d",),
+        temporal_kernel=(1,),
+        squeeze=(0.0,),
+        width=(0.5, 1.0),
+        expand=(1,),
+        context_gate=(False,),
+        skip=(False,),
+    ),
+    profile=Profiling(units=10, networks=3, chosen=0, repeats=30),
+    search=DifferentiableConfig(
+        steps=12,
+        batch_size=4,
+        working_set=2,
+        redraws=1,
+        score_every=2,
+        score_clips=8,
+        projection=ProjectionConfig(top_k=2, finalists=1, recalibration_batches=2, fine_tune_steps=2),
+    ),
+    evolution=EvolutionConfig(population=1, tournament=1),
+    sharing=SharingConfig(candidates=3, finalists=1),
+    proxy=Training(steps=4, batch_size=4),
+    retrain=Training(steps=6, batch_size=4),
 )
 """A search of seconds, compiled programs being there."""
-
-TINY = _OPTIONS.split()
 
 _TIMED = ("seconds", "compile_seconds", "spent", "latency_ms", "latency_iqr_ms", "environment", "elapsed", "charged_s")
 _TIMED_ENDS = ("_seconds", "_s")
@@ -60,9 +91,12 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=30, help="kills")
     parser.add_argument("--seed", type=int, default=0, help="of the times")
     parser.add_argument("--out", type=Path, help="JSON file of the counts")
+    parser.add_argument("--cache", type=Path, help="a cache folder of before, to begin with a copy of")
     parser.add_argument("--limit-minutes", type=float, default=1e9, help="begin no further chain after these")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        if options.cache is not None:
+            shutil.copytree(options.cache, Path(folder) / "cache")
         counts = kill_anywhere(Path(folder), options.points, options.seed, options.limit_minutes)
     counts["command"] = "python -m experiments.reliability.kill_anywhere " + " ".join(sys.argv[1:])
     print(json.dumps(counts, indent=1))
@@ -74,14 +108,13 @@ def main() -> int:
 def kill_anywhere(folder: Path, points: int, seed: int, limit_minutes: float = 1e9) -> dict[str, Any]:
     """Kills until there were so many points; returns the counts."""
     os.environ["TVNJAX_CACHE"] = str(folder / "cache")
-    _import()
     rng, start = random.Random(seed), time.monotonic()
     whole = folder / "whole"
-    _ended(_forked(["run", "quick", *TINY, "--out", str(whole)], folder / "whole.log"))
+    _ended(_forked(whole, folder / "whole.log"))
     expected = _apart(what_is_left, whole)
     begun = time.monotonic()
     # Again, everything cached: how long it takes, and the promise of --reproducible itself.
-    _ended(_forked(["run", "quick", *TINY, "--out", str(folder / "again")], folder / "again.log"))
+    _ended(_forked(folder / "again", folder / "again.log"))
     took = time.monotonic() - begun
     differing = [f"again: {text}" for text in differences(expected, _apart(what_is_left, folder / "again"))]
     stages: Counter[str] = Counter()
@@ -90,8 +123,7 @@ def kill_anywhere(folder: Path, points: int, seed: int, limit_minutes: float = 1
         chains += 1
         out, log = folder / f"chain-{chains}", folder / f"chain-{chains}.log"
         while True:
-            argv = ["run", "--resume", str(out)] if (out / "config.json").exists() else None
-            pid = _forked(argv or ["run", "quick", *TINY, "--out", str(out)], log)
+            pid = _forked(out, log)
             # A chain that has had many kills is let go to its end: every run ends with a comparison.
             wait = rng.uniform(0, took) if rng.random() < 0.5 else rng.uniform(0, 0.3 * took)
             if killed >= points or not _killed(pid, wait):
@@ -120,8 +152,6 @@ def kill_anywhere(folder: Path, points: int, seed: int, limit_minutes: float = 1
 
 def what_is_left(run: Path) -> dict[str, Any]:
     """What two runs must agree in."""
-    from tvnjax.report.record import read_events
-
     results = json.loads((run / "results.json").read_text())
     return {
         "results": untimed(results),
@@ -155,7 +185,7 @@ def stage_of(run: Path) -> str:
     if (run / "results.json").exists():
         return "report"
     done = {path.stem for path in (run / "stages").glob("*.json")}
-    order = ("data", "profile", "differentiable-0", "hybrid-0", "evolution-0", "random_weight_sharing-0", "gate")
+    order = ("data", "profile", "differentiable-0", "evolution-0", "random_weight_sharing-0", "gate")
     retrained = [f"retrained-{name}" for name in order[2:-1]]
     for name in (*order, *retrained):
         if name not in done:
@@ -182,15 +212,12 @@ def _arrays(folder: Path) -> dict[str, str]:
     return arrays
 
 
-def _import() -> None:
-    """What the forked processes would import one after another; no device is touched yet."""
-    import importlib
-
-    for name in ("pipeline", "console", "cli.run", "report.page"):
-        importlib.import_module(f"tvnjax.{name}")
+def go(out: Path) -> None:
+    """Begins the search, or goes on with it."""
+    run(TINY, out, "kill_anywhere", ConsoleMonitor, resume=(out / "config.json").exists())
 
 
-def _forked(argv: list[str], log: Path) -> int:
+def _forked(out: Path, log: Path) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -199,9 +226,10 @@ def _forked(argv: list[str], log: Path) -> int:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        from tvnjax.cli import main
-
-        status = main(argv)
+        go(out)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(status)

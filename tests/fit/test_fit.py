@@ -73,7 +73,7 @@ def test_a_training_that_was_stopped_ends_where_one_in_one_go_does(runs, tmp_pat
     out, monitor = tmp_path / "run", Watching(stop_at=10)
     with pytest.raises(KeyboardInterrupt):
         Fit(CONFIG, out, monitor).run()
-    assert json.loads((out / "resume.json").read_text())["step"] == 10
+    assert [path.name for path in (out / "resume").glob("*.json")] == ["step-000000010.json"]
     changed = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, ema=0.9))
     with pytest.raises(InvalidInputError, match="training differ"):
         Fit(changed, out, Silent()).run(resume=True)
@@ -87,6 +87,26 @@ def test_a_training_that_was_stopped_ends_where_one_in_one_go_does(runs, tmp_pat
     assert steps == [10, 12]
     with pytest.raises(InvalidInputError, match="has none"):
         Fit(CONFIG, out, Silent()).run(resume=True)
+
+
+def test_a_training_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(runs, tmp_path):
+    out = tmp_path / "run"
+    often = dataclasses.replace(CONFIG, checkpoint_every=4)
+    with pytest.raises(KeyboardInterrupt):
+        Fit(often, out, Watching(stop_at=10)).run()
+    newest = out / "resume" / "step-000000010.json"
+    newest.write_text(newest.read_text().replace("position", "pos1tion"))
+    with pytest.warns(UserWarning, match="step-000000010 is damaged"):
+        Fit(often, out, Silent()).run(resume=True)
+    for ours, theirs in zip(weights(out), weights(next(iter(runs))), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_training_that_diverges_names_the_steps_and_the_last_good_checkpoint(tmp_path):
+    fast = dataclasses.replace(CONFIG.training, steps=40, optimizer=Optimizer(learning_rate=1e30, clip_norm=1e30))
+    fit = Fit(dataclasses.replace(CONFIG, training=fast), tmp_path / "run", Silent())
+    with pytest.raises(FloatingPointError, match=r"between steps \d+ and \d+ it is not; the last good checkpoint"):
+        fit.run()
 
 
 def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -90,6 +91,8 @@ def train_command(argv: list[str]) -> int:
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.core.run_dir import RunDir
+    from tvnjax.core.stages import Stages
+    from tvnjax.core.stopping import Stopped, stoppable
     from tvnjax.fit.event_log import tensorboard_package
     from tvnjax.fit.training import Fit
 
@@ -102,22 +105,33 @@ def train_command(argv: list[str]) -> int:
     use_compilation_cache()
     run_dir = RunDir(out, resume=options.resume)
     with contextlib.closing(run_dir), ConsoleMonitor(run_dir) as monitor:
-        monitor.event("start", command=shlex.join(["tvnjax", "train", *argv]))
+        stages = Stages(run_dir, monitor, 0.0)
+        if not options.resume:
+            monitor.event("start", command=shlex.join(["tvnjax", "train", *argv]))
         try:
-            results = Fit(config, out, monitor).run(resume=options.resume)
+            fit = Fit(config, out, stages.stage("training"))
+            with stoppable(fit.checkpoints.flush, _going_on(out, argv)):
+                results = fit.run(resume=options.resume)
         except InvalidInputError:
             if not options.resume and not (out / "checkpoints").exists():
                 run_dir.discard()
             raise
         except FloatingPointError as error:
             raise InvalidInputError(f"{error}: lower --learning-rate or --clip-norm") from None
-        except KeyboardInterrupt:
-            print(f"\nstopped; the same command with --out {out} --resume goes on")
-            raise
+        except Stopped as stopped:
+            print(f"stopped; {_going_on(out, argv)}", file=sys.stderr)
+            return stopped.status
     for split, score in results["scores"].items():
         print(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")
     print(out)
     return 0
+
+
+def _going_on(out: Path, argv: list[str]) -> str:
+    """The command that goes on with a training."""
+    named = [] if "--out" in argv else ["--out", str(out)]
+    again = [] if "--resume" in argv else ["--resume"]
+    return f"go on with: {shlex.join(['tvnjax', 'train', *argv, *named, *again])}"
 
 
 def evaluate_command(argv: list[str]) -> int:

@@ -11,7 +11,6 @@ from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
 
-
 _ONE_AT_A_TIME = threading.Lock()
 """Orbax's checkpointers share a writer of metadata, which the first to close closes for all."""
 

@@ -84,12 +84,16 @@ class Checkpoints:
         Args:
             score: keeps the best one by it, besides the newest.
         """
-        self._offered = Saved(step=step, tree=tree, state=state, seq=self._seq())
-        self._offered_score = score
+        self.remember(step, tree, state, score=score)
         waited = time.monotonic() - self._last
         busy = self._pending is not None and not self._pending.done()
         if not busy and waited >= max(self._every_s, self._took / _SHARE):
             self.write()
+
+    def remember(self, step: int, tree: Any, state: dict[str, Any], *, score: float | None = None) -> None:
+        """As ``offer``, without writing it unasked."""
+        self._offered = Saved(step=step, tree=tree, state=state, seq=self._seq())
+        self._offered_score = score
 
     def write(self) -> None:
         """Writes what was offered last, in the background."""

@@ -31,6 +31,8 @@ class Stage:
         seq: Callable[[], int] = lambda: 0  # noqa: E731
         if run_dir is not None:
             self._folder, seq = run_dir.path / "stages" / name, lambda: run_dir.seq
+        self.seq = seq
+        """Number of the run's last event."""
         self.journal = Journal(self._folder and self._folder / "journal.jsonl", seq)
         self.checkpoints = Checkpoints(self._folder, every_s=checkpoint_s, seq=seq)
 

@@ -11,10 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from tvnjax.core.checkpoint import load_tree, save_state, save_tree
+from tvnjax.core.checkpoint import save_state
+from tvnjax.core.checkpoints import Checkpoints
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import jsonable, read_json, write_json
+from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.fit.clips import ClipOptions, prepare_clips
@@ -26,7 +28,6 @@ from tvnjax.train.weights import load_weights
 from tvnjax.zoo.registry import ZooEntry
 from tvnjax.zoo.resolve import lower_for, reading
 
-_RESUME = "resume.json"
 _LOG_EVERY = 10
 """Steps between lines of the log."""
 
@@ -76,11 +77,14 @@ class Fit:
     Args:
         config: what is trained, and how.
         out: the run's directory.
-        monitor: hears of progress and events.
+        monitor: hears of progress and events; a ``Stage`` knows which of them are told again.
     """
 
     def __init__(self, config: FitConfig, out: Path, monitor: Monitor):
         self.config, self.out, self.monitor = config, out, monitor
+        self.stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
+        self.checkpoints = Checkpoints(out / "resume", every_s=0, seq=self.stage.seq)
+        """What the training goes on from: the newest, and the best by the validation split."""
         self.view = reading(config.entry)
         lower_for(
             config.entry, 2, config.head, config.dropout
@@ -112,7 +116,11 @@ class Fit:
         if not resume:
             write_json(self.out / "training.json", self.config.told())
         with EventLog(self.out, self.monitor, tensorboard=self.config.tensorboard) as log:
-            state = self._steps(state, first, log)
+            try:
+                state = self._steps(state, first, log)
+            except KeyboardInterrupt:
+                self.checkpoints.flush()
+                raise
             scores = {split: self._score(state, split) for split in ("val", "test")}
             for split, score in scores.items():
                 log.scalars(steps, **{f"{split}/top1": score.top1, f"{split}/loss": score.loss})
@@ -129,31 +137,37 @@ class Fit:
     def _steps(self, state: ChildState, first: int, log: EventLog) -> ChildState:
         training, config = self.config.training, self.config
         losses: list[Any] = []
+        mean = math.nan
         schedule: Any = training.optimizer.schedule_of(training.steps)
-        # After each whole step: what a checkpoint is made of, so that one that is interrupted leaves no trace.
-        whole = (state, first, self._stream.get_state())
-        try:
-            for step in range(first + 1, training.steps + 1):
-                for _ in range(training.accumulate):
-                    batch = next(self._stream)
-                    state, loss = self.trainer.step(state, batch)
-                    losses.append(loss)
-                whole = (state, step, self._stream.get_state())
-                if step % _LOG_EVERY == 0 or step == training.steps:
-                    mean = float(np.mean(jax.device_get(losses)))
-                    if not math.isfinite(mean):
-                        raise FloatingPointError(f"the loss is finite; in the steps up to {step} it is not")
-                    log.scalars(step, **{"train/loss": mean, "train/learning_rate": float(schedule(step - 1))})
-                    self.monitor.progress("training", step, training.steps, f"loss {mean:.3f}")
-                    losses = []
-                if config.eval_every and step % config.eval_every == 0 and step < training.steps:
-                    score = self._score(state, "val")
-                    log.scalars(step, **{"val/top1": score.top1, "val/loss": score.loss})
-                if step % config.checkpoint_every == 0 and step < training.steps:
-                    self._save(*whole)
-        except KeyboardInterrupt:
-            self._save(*whole)
-            raise
+        good = first
+        for step in range(first + 1, training.steps + 1):
+            for _ in range(training.accumulate):
+                batch = next(self._stream)
+                state, loss = self.trainer.step(state, batch)
+                losses.append(loss)
+            if step % _LOG_EVERY == 0 or step == training.steps:
+                mean = float(np.mean(jax.device_get(losses)))
+                if not math.isfinite(mean):
+                    where = self.checkpoints.last_good or "not there yet"
+                    raise FloatingPointError(
+                        f"the loss is finite; between steps {good + 1} and {step} it is not; the last good checkpoint "
+                        f"is {where}"
+                    )
+                good = step
+            # After each whole step, so that one that is interrupted leaves no trace.
+            self.checkpoints.remember(step, state, {"stream": self._stream.get_state()})
+            if step % _LOG_EVERY == 0 or step == training.steps:
+                log.scalars(step, **{"train/loss": mean, "train/learning_rate": float(schedule(step - 1))})
+                self.stage.progress("training", step, training.steps, f"loss {mean:.3f}")
+                losses = []
+            score = None
+            if config.eval_every and step % config.eval_every == 0 and step < training.steps:
+                score = self._score(state, "val")
+                log.scalars(step, **{"val/top1": score.top1, "val/loss": score.loss})
+            if step % config.checkpoint_every == 0 or step == training.steps:
+                place = {"stream": self._stream.get_state()}
+                self.checkpoints.remember(step, state, place, score=None if score is None else score.top1)
+                self.checkpoints.write()
         return state
 
     def _score(self, state: ChildState, split: str) -> Score:
@@ -162,19 +176,8 @@ class Fit:
             state, iter(eval_batches(self.clips, split, batch_size=self.config.eval_batch, **view))
         )
 
-    def _save(self, state: ChildState, step: int, stream: dict[str, Any]) -> None:
-        """A checkpoint to go on from; the one before goes when this one is whole."""
-        path = self.out / "checkpoints" / f"resume-{step}"
-        save_tree(path, state)
-        told = {"step": step, "checkpoint": path.name, "stream": stream}
-        write_json(self.out / _RESUME, told)
-        for old in path.parent.glob("resume-*"):
-            if old != path:
-                shutil.rmtree(old)
-        self.monitor.event("checkpoint", step=step)
-
     def _resume(self) -> tuple[ChildState, int]:
-        if not (self.out / _RESUME).is_file():
+        if not list((self.out / "resume").glob("step-*.json")):
             raise InvalidInputError(
                 f"a training goes on from a checkpoint; {self.out} has none: it was finished, or stopped before "
                 "the first one; leave --resume out and name another directory"
@@ -182,14 +185,19 @@ class Fit:
         before, now = read_json(self.out / "training.json"), _plain(self.config.told())
         other = sorted(name for name in now if now[name] != before.get(name))
         if other:
+            shown = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in other)
             raise InvalidInputError(
                 f"a training goes on with the options it began with; {', '.join(other)} differ from "
-                f"{self.out / 'training.json'}: give the same"
+                f"{self.out / 'training.json'} ({shown}): give the same"
             )
-        told = read_json(self.out / _RESUME)
-        state = load_tree(self.out / "checkpoints" / told["checkpoint"], self.trainer.init())
-        self._stream.set_state(told["stream"])
-        return state, told["step"]
+        saved = self.checkpoints.newest(self.trainer.init())
+        if saved is None:
+            raise InvalidInputError(
+                f"a training goes on from a whole checkpoint; all in {self.out / 'resume'} are damaged: begin anew"
+            )
+        self._stream.set_state(saved.state["stream"])
+        self.stage.resumed(saved.seq)
+        return saved.tree, saved.step
 
     def _finish(self, state: ChildState, scores: dict[str, Score], seconds: float, steps: int) -> dict[str, Any]:
         params, stats = self.trainer.kept(state)
@@ -218,9 +226,8 @@ class Fit:
             },
         }
         write_json(self.out / "results.json", results)
-        (self.out / _RESUME).unlink(missing_ok=True)
-        for old in (self.out / "checkpoints").glob("resume-*"):
-            shutil.rmtree(old)
+        self.checkpoints.close()
+        shutil.rmtree(self.out / "resume", ignore_errors=True)
         return results
 
 
