@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -53,6 +56,35 @@ def test_a_build_that_is_interrupted_is_made_anew(tmp_path):
         prepare(SMALL, progress=interrupt, **asked)
     clips = prepare(SMALL, **asked)
     assert [len(clips.source(split)) for split in clips.splits] == [12, 4, 4]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.data.test_cache import SMALL
+from tvnjax.data.clips import prepare
+
+
+def kill(done, total):
+    if done == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+prepare(SMALL, num_frames=4, frame_stride=1, image_size=16, cache_dir=Path(sys.argv[1]), progress=kill)
+"""
+
+
+def test_a_build_killed_anywhere_is_made_anew_and_leaves_nothing(tmp_path):
+    asked = {"num_frames": 4, "frame_stride": 1, "image_size": 16}
+    for done in ("1", "13"):
+        ended = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "killed", done], stderr=subprocess.DEVNULL)
+        assert ended.returncode == -signal.SIGKILL
+    assert list(tmp_path.rglob("incomplete.*")), "a killed process cleans nothing up"
+    clips, whole = prepare(SMALL, cache_dir=tmp_path / "killed", **asked), prepare(SMALL, cache_dir=tmp_path, **asked)
+    assert not list(tmp_path.rglob("incomplete.*"))
+    for split in whole.splits:
+        for ours, theirs in zip(clips.source(split), whole.source(split), strict=True):
+            assert ours["label"] == theirs["label"] and (ours["clip"] == theirs["clip"]).all()
 
 
 def test_two_builds_at_once_agree(tmp_path):

@@ -1,5 +1,7 @@
 """Writes a set of clips once, as a TensorFlow Datasets directory of ArrayRecord files (TensorFlow is not needed)."""
 
+import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.lock import DirectoryLock
 from tvnjax.data.recipe import SPLITS, Recipe, SkippedClip
 
 Progress = Callable[[int, int], None]
@@ -98,7 +101,8 @@ def build(recipe: Recipe, cache_dir: Path, progress: Progress | None) -> tuple[P
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = Clips(recipe, data_dir=data_dir, progress=progress)
         if not _complete(builder):
-            _write(builder)
+            with _swept(Path(builder.data_path).parent):
+                _write(builder)
     except OSError as error:
         raise InvalidInputError(
             f"clips are kept below {str(cache_dir)!r}, which cannot be written to: {error.strerror or error}; "
@@ -121,6 +125,24 @@ def _write(builder: Clips) -> None:
             raise
     finally:
         tfds.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Removes what killed builds left half written, unless another process is building here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = DirectoryLock(folder)
+    except InvalidInputError:
+        # It builds the same clips; the first to finish names the directory.
+        yield
+        return
+    try:
+        for left in folder.glob("incomplete.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
 
 
 def _complete(builder: Clips) -> bool:

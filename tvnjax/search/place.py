@@ -80,8 +80,9 @@ class Place:
                 broke first.
         """
         what = broken_part(broken)
+        stage.checkpoints.wait()
         where = stage.checkpoints.last_good
-        lowered = good.state["trainer"]["rate"] < 1
+        lowered = self._trainer.place()["rate"] < 1
         told = {"steps": [good.step + 1, step], "plan": str(plan), "broken": what, "checkpoint": where}
         stage.event("diverged", **told, taken_back=not lowered)
         if lowered:
