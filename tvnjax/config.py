@@ -66,8 +66,11 @@ class RunConfig:
     from what the differentiable search found, for as long again. Those with ``weight_sharing`` score candidates with
     the weights of a supernet, whose training is charged to each."""
     baseline_seconds: float | None = None
-    """Device seconds of each baseline, besides those of the latency table. Default: as many as the differentiable
-    search of this run."""
+    """Device seconds of each baseline, besides those of the latency table. Default: ``baseline_ratio`` times those of
+    the differentiable search of this run."""
+    baseline_ratio: float = 1.0
+    """Times the differentiable search's device seconds (the latency table apart, which each pays once) for the
+    baselines, where ``baseline_seconds`` does not say. More than 1 shows how long they need to catch up."""
     profile: Profiling = field(default_factory=Profiling)
     search: DifferentiableConfig = field(default_factory=DifferentiableConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
@@ -97,6 +100,13 @@ class RunConfig:
             raise InvalidInputError(f"strategies names at least one, each once; got {self.strategies}")
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:
             raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
+        if not 0 < self.baseline_ratio < float("inf"):
+            raise InvalidInputError(f"baseline_ratio is a finite number above 0; got {self.baseline_ratio}")
+        if self.baseline_seconds is not None and self.baseline_ratio != 1.0:
+            raise InvalidInputError(
+                f"baseline_seconds ({self.baseline_seconds}) and baseline_ratio ({self.baseline_ratio}) both say how "
+                "long baselines get: give one"
+            )
         if self.baseline_seconds is None and not {"differentiable", "hybrid"} & set(self.strategies):
             raise InvalidInputError(
                 f"baselines get the differentiable search's seconds; strategies {self.strategies} leave it out: give "

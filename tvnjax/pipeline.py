@@ -117,7 +117,7 @@ def _search(
         result, state = search.run(task, problem.search_data(), monitor, table)
         parts = {"params": state.params, "alphas": state.alphas}
         save_state(out / "checkpoints" / f"supernet-{config.seed}", parts)
-        limit_s = limit_s or result.seconds
+        limit_s = limit_s or profile.seconds + config.baseline_ratio * (result.seconds - profile.seconds)
         if "differentiable" in config.strategies:
             found.append(result)
         if "hybrid" in config.strategies:
