@@ -22,6 +22,7 @@ from tvnjax.config import PRESETS, RunConfig, StrategyName
 from tvnjax.console import ConsoleMonitor
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import write_json
+from tvnjax.latency.profile import Profiling
 from tvnjax.pipeline import run
 from tvnjax.replay import ReplayConfig, replay
 from tvnjax.report.comparing.statistics import mean_interval, probability_of_improvement
@@ -39,8 +40,14 @@ SHARED: tuple[StrategyName, ...] = ("random_weight_sharing", "evolution_weight_s
 def config_of(table: Table, budget_ms: float, seed: int) -> RunConfig:
     """The ``planted`` preset's search on the table's problem."""
     search = dataclasses.replace(PRESETS["planted"][1].search, working_set=4, redraws=0, latency_weight=0.0)
+    profile = Profiling(units=40, networks=24, chosen=6, repeats=30)
     return dataclasses.replace(
-        CONFIG, seed=seed, budget=Budget(ms=budget_ms), search=search, strategies=("differentiable",)
+        CONFIG,
+        seed=seed,
+        budget=Budget(ms=budget_ms),
+        profile=profile,
+        search=search,
+        strategies=("differentiable",),
     )
 
 
