@@ -44,6 +44,8 @@ def error_line(capsys, *argv):
         (["run", "quick", "--search.steps", "many"], ["--search.steps", "many"]),
         (["run", "quick", "--search.steps", "0"], ["steps", "0"]),
         (["run", "quick", "--data.manifest", "x.csv"], ["--data.manifest"]),
+        (["run", "quick", "--baseline-ratio", "0"], ["baseline_ratio", "above 0", "0.0"]),
+        (["run", "quick", "--baseline-ratio", "5", "--baseline-seconds", "9"], ["baseline_ratio", "9", "give one"]),
         (["run", "quick", "--strategies", "evolution"], ["--baseline-seconds"]),
         (["run", "quick", "--budget.ms", "-1"], ["budget.ms", "-1"]),
         (["run", "quick", "--budget.params", "0"], ["budget.params", "0"]),

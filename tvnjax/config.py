@@ -78,8 +78,11 @@ class RunConfig:
     checkpoint_seconds: float = 30.0
     """Least seconds between two checkpoints; fewer are made where they would take more than 2 % of the time."""
     baseline_seconds: float | None = None
-    """Device seconds of each baseline, besides those of the latency table. Default: as many as the differentiable
-    search of this run."""
+    """Device seconds of each baseline, besides those of the latency table. Default: ``baseline_ratio`` times those of
+    the differentiable search of this run."""
+    baseline_ratio: float = 1.0
+    """Times the differentiable search's device seconds (the latency table apart, which each pays once) for the
+    baselines, where ``baseline_seconds`` does not say. More than 1 shows how long they need to catch up."""
     profile: Profiling = field(default_factory=Profiling)
     search: DifferentiableConfig = field(default_factory=DifferentiableConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
@@ -109,6 +112,13 @@ class RunConfig:
             raise InvalidInputError(f"strategies names at least one, each once; got {self.strategies}")
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:
             raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
+        if not 0 < self.baseline_ratio < float("inf"):
+            raise InvalidInputError(f"baseline_ratio is a finite number above 0; got {self.baseline_ratio}")
+        if self.baseline_seconds is not None and self.baseline_ratio != 1.0:
+            raise InvalidInputError(
+                f"baseline_seconds ({self.baseline_seconds}) and baseline_ratio ({self.baseline_ratio}) both say how "
+                "long baselines get: give one"
+            )
         if not self.checkpoint_seconds >= 0 or self.baseline_networks < 1:
             raise InvalidInputError(
                 "checkpoint_seconds is 0 or above and baseline_networks at least 1; got "

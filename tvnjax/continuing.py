@@ -19,8 +19,8 @@ _FREE = ("out", "checkpoint_seconds")
 _LATE = {"retrain": ("retrained-",), "retrain_on": ("retrained-",)}
 """Options that only some stages depend on, by the names these begin with."""
 _OF_BASELINES = (
-    *("strategies", "evolution", "regularized", "halving", "sharing", "baseline_seconds", "baseline_networks"),
-    *("workers", "evaluation"),
+    *("strategies", "evolution", "regularized", "halving", "sharing", "workers", "evaluation"),
+    *("baseline_seconds", "baseline_ratio", "baseline_networks"),
 )
 _KEPT_BY_BASELINES = ("data", "profile", "drift", "differentiable-")
 

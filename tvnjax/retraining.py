@@ -119,7 +119,8 @@ def _retrain(
         "genotype": None,
     }
     if chosen is None:
-        return row | {"error": "no network it proposed was measured within the budget and trained"}
+        spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result.spent.items())
+        return row | {"error": f"no network it proposed was measured within the budget and trained; spent: {spent}"}
     candidate, latency_ms, iqr_ms = chosen
     genotype, name = candidate.genotype, f"{result.name}-{result.seed}"
     network = problem.lower(genotype)

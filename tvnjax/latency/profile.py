@@ -58,9 +58,9 @@ class Profiling:
     units: int = 80
     """Distinct units: half spread so that every candidate of every choice is met, half where predictions are least
     certain."""
-    networks: int = 100
+    networks: int = 160
     """Random whole networks, beside the cheapest and the dearest. The gate rests on them, by cross-validation."""
-    chosen: int = 24
+    chosen: int = 60
     """Further networks, of the kind a search would choose by the latency model so far: most multiply-adds for the
     milliseconds it predicts. Without them a model is too low just where searches end."""
     repeats: int = 40

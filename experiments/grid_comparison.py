@@ -1,0 +1,144 @@
+"""Gradient search beside evolution with several times its seconds, on words of the GRID corpus, seed by seed.
+
+    python -m experiments.grid_comparison --manifest digit.csv --out runs/digit --name digit
+    python -m experiments.grid_comparison --out runs/digit --name digit --summarise
+
+Each seed is a whole ``tvnjax run clips`` in LiteRT's milliseconds: the same space, clips, latency table, filter and
+budget (half the largest network's latency) for every strategy; the baselines get ``--ratio`` times the gradient
+search's device seconds. A finished seed is not repeated. Writes ``experiments/grid_comparison/NAME.json`` and the page
+of ``tvnjax compare`` as ``NAME.md``; its figures stay beside the runs. Pin it to one core (``taskset -c 0``).
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any, get_args
+
+from tvnjax.config import PRESETS, RunConfig, StrategyName
+from tvnjax.console import ConsoleMonitor
+from tvnjax.core.run_dir import write_json
+from tvnjax.latency.runtimes import RuntimeName
+from tvnjax.pipeline import run
+from tvnjax.report.comparing.evidence import Evidence
+from tvnjax.report.comparing.page import write_comparison
+from tvnjax.report.page import write_report
+from tvnjax.report.record import read_run
+
+RESULTS: Path = Path(__file__).parent / "grid_comparison"
+KEPT = ("name", "seed", "top1", "top5", "latency_ms", "budget_ms", "params", "macs", "seconds", "compile_seconds")
+KEPT += ("spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
+
+
+def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
+    config = PRESETS["clips"][1]
+
+    def longer(part: Any) -> Any:
+        return dataclasses.replace(part, steps=round(args.longer * part.steps))
+
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, manifest=args.manifest),
+        runtime=args.runtime,
+        seed=seed,
+        strategies=tuple(args.strategies),
+        baseline_ratio=args.ratio,
+        search=longer(config.search),
+        proxy=longer(config.proxy),
+        retrain=longer(config.retrain),
+    )
+
+
+def at_equal_seconds(evidence: Evidence, name: str, reference: str = "differentiable") -> list[float | None]:
+    """The best fitness (validation top-1 + top-5) a strategy had when the reference's search was over, seed by seed."""
+    limits = {search.result.seed: search.result.seconds for search in evidence.of(reference)}
+    found: list[float | None] = []
+    for search in evidence.of(name):
+        curve, limit = search.curve(), limits.get(search.result.seed)
+        if curve is None or limit is None:
+            found.append(None)
+            continue
+        reached = [float(best) for second, best in zip(*curve) if second <= limit]
+        found.append(reached[-1] if reached else None)
+    return found
+
+
+def summarise(folders: list[Path], command: str) -> dict[str, Any]:
+    """What the runs found, strategy by strategy and pair by pair."""
+    evidence = Evidence([read_run(folder) for folder in folders])
+    runs = [json.loads((folder / "results.json").read_text()) for folder in folders]
+    strategies = {}
+    for name in evidence.strategies:
+        results = [search.result for search in evidence.of(name)]
+        top1 = [result.top1 for result in results if result.top1 is not None]
+        strategies[name] = {
+            "top1_mean": statistics.fmean(top1),
+            "top1_sd": statistics.stdev(top1) if len(top1) > 1 else None,
+            "over_budget": sum(result.over_budget for result in results),
+            "search_seconds_mean": statistics.fmean(result.seconds for result in results),
+            "fitness_at_equal_seconds": at_equal_seconds(evidence, name),
+        }
+    pairs = [
+        {"ours": p.ours, "theirs": p.theirs, "seconds_ratio": p.seconds, "improvement": p.improvement}
+        | {"difference": dataclasses.asdict(p.difference)}
+        for pair in itertools.combinations(evidence.strategies, 2)
+        if (p := evidence.pair(*pair))
+    ]
+    return {
+        "command": command,
+        "strategies": strategies,
+        "pairs": pairs,
+        "runs": [{key: row.get(key) for key in KEPT} for run in runs for row in run["strategies"]],
+        "gates": [run["latency_gate"] for run in runs],
+        "reference": [run["reference"] for run in runs],
+        "data": {key: runs[0]["data"][key] for key in ("name", "class_names", "splits", "majority_share")},
+        "latency_rule": runs[0]["latency_rule"],
+        "environment": runs[0]["environment"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--manifest", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="of the result's files")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument(
+        "--strategies", choices=get_args(StrategyName), nargs="+", default=["differentiable", "evolution"]
+    )
+    parser.add_argument("--ratio", type=float, default=5.0, help="seconds of the baselines by the gradient search's")
+    parser.add_argument("--longer", type=float, default=1.0, help="times the preset's steps, in searches and trainings")
+    parser.add_argument("--runtime", choices=get_args(RuntimeName), default="litert", help="whose milliseconds")
+    parser.add_argument("--summarise", action="store_true", help="run nothing")
+    args = parser.parse_args()
+    if args.manifest is None and not args.summarise:
+        parser.error("give --manifest to run, or --summarise for runs that are there")
+    args.out.mkdir(parents=True, exist_ok=True)
+    command = f"python -m experiments.grid_comparison --manifest {args.name}.csv --out DIR --name {args.name} "
+    command += f"--strategies {' '.join(args.strategies)} --ratio {args.ratio:g} --longer {args.longer:g}"
+    folders = []
+    for seed in args.seeds:
+        folder = args.out / f"seed-{seed}"
+        if not folder.exists() and not args.summarise:
+            partial = folder.with_name(f"{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            run(config_of(args, seed), partial, f"{command} --seeds {seed}", ConsoleMonitor)
+            partial.rename(folder)
+            write_report(folder)
+        if not folder.exists():
+            continue
+        folders.append(folder)
+        seeds = " ".join(str(seed) for seed in args.seeds[: len(folders)])
+        write_json(RESULTS / f"{args.name}.json", summarise(folders, f"{command} --seeds {seeds}"))
+        write_comparison(folders, args.out / "comparison")
+        RESULTS.mkdir(exist_ok=True)
+        shutil.copy(args.out / "comparison" / "compare.md", RESULTS / f"{args.name}.md")
+        for row in json.loads((folder / "results.json").read_text())["strategies"]:
+            print(seed, {key: row[key] for key in ("name", "top1", "latency_ms", "seconds", "evaluations")}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

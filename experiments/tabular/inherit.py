@@ -1,0 +1,129 @@
+"""Do a supernet's weights rank networks as their own trainings do? Scores every network of the recorded table.
+
+    python -m experiments.tabular.inherit                     # adds the scores to the table and writes inherited.json
+    python -m experiments.tabular.inherit --steps 300 1000 3000 --seeds 0 1     # rank correlations alone, for each
+
+One supernet is trained on single paths drawn uniformly, as for ``random_weight_sharing``; every network of the table is
+then scored on the validation clips with the weights it inherits and batch statistics of its own. Kendall's tau is given
+against the mean of the table's two trainings, over all networks and over the best 20 %, beside how well those two
+trainings agree with one another: no score can be asked to agree better with one of them.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.tabular.make_table import CONFIG, FOLDER, TABLE
+from tvnjax.console import ConsoleMonitor
+from tvnjax.core.environment import environment, use_compilation_cache
+from tvnjax.core.monitor import Monitor
+from tvnjax.core.run_dir import write_json
+from tvnjax.problem import prepare_problem
+from tvnjax.report.comparing.statistics import gene_correlation, rank_correlation
+from tvnjax.search.differentiable import DifferentiableConfig
+from tvnjax.search.shared_weights import SharedWeights
+from tvnjax.search.tabular import Entry, Table, append_entries, read_table, write_header
+from tvnjax.space.genotype import Genotype
+
+RESULT = FOLDER / "inherited.json"
+SEARCH = DifferentiableConfig(steps=1000, batch_size=32, learning_rate=1e-2, working_set=4)
+"""Four programs: every plan of the table's space has one."""
+
+
+def score(table: Table, steps: int, seed: int, monitor: Monitor) -> tuple[dict[str, tuple[float, float]], Any, float]:
+    """Top-1 and top-5 of every network, the supernet, and the seconds of a score."""
+    config = dataclasses.replace(CONFIG, seed=seed, search=dataclasses.replace(SEARCH, steps=steps))
+    problem = prepare_problem(config, monitor)
+    shared = SharedWeights(
+        config.search,
+        problem.shapes,
+        problem.operators,
+        problem.space,
+        problem.num_classes,
+        problem.search_data(),
+        seed,
+        monitor,
+    )
+    start, compiled, scores = time.monotonic(), shared.compile_seconds, {}
+    for number, entry in enumerate(table.entries.values()):
+        if number % 20 == 0:
+            monitor.progress("scoring", number, len(table.entries))
+        evaluation = shared.inherit(entry.genotype)
+        compiled += evaluation.compile_seconds
+        scores[entry.id] = (evaluation.top1, evaluation.top5)
+    seconds = time.monotonic() - start - (compiled - shared.compile_seconds)
+    return scores, shared, seconds / max(len(scores), 1)
+
+
+def correlate(table: Table, scores: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """Rank correlations of inherited top-1, with what two trainings have among themselves."""
+    entries = [entry for entry in table.entries.values() if all(not run.failed for run in entry.runs)]
+    truth = [entry.top1() or 0.0 for entry in entries]
+    first, second = ([entry.runs[i].curve[-1][1] for entry in entries] for i in (0, 1))
+    inherited = [scores[entry.id][0] for entry in entries]
+    ours, ceiling = rank_correlation(inherited, truth), rank_correlation(first, second)
+    best = max(entries, key=lambda entry: scores[entry.id])
+    return {
+        "networks": len(entries),
+        "tau": ours.tau,
+        "top_tau": ours.top_tau,
+        "ceiling_tau": ceiling.tau,
+        "ceiling_top_tau": ceiling.top_tau,
+        "inherited_top1_mean": statistics.fmean(inherited),
+        "trained_top1_of_best_inherited": best.top1(),
+        "trained_top1_of_best": max(truth),
+        "genes": {
+            gene: {"agreement": agreement, "worth": worth}
+            for gene, (agreement, worth, _) in gene_correlation(list(map(genes, entries)), inherited, truth).items()
+        },
+    }
+
+
+def genes(entry: Entry) -> dict[str, Any]:
+    """What varies between the table's networks."""
+    genotype: Genotype = entry.genotype
+    row: dict[str, Any] = {"image_size": genotype.image_size, "num_frames": genotype.num_frames}
+    for index, block in enumerate(genotype.blocks):
+        row |= {
+            f"block {index} {gene}": getattr(block, gene) for gene in ("spatial_type", "temporal_kernel", "filters")
+        }
+    return row
+
+
+def add_to(path: Path, table: Table, scores: dict[str, tuple[float, float]], shared: Any, seconds: float) -> None:
+    """Writes the table anew with the scores, so that strategies with shared weights can be replayed."""
+    facts = {key: value for key, value in table.header.items() if key not in ("format", "table", "space")}
+    facts |= {"supernet_seconds": shared.seconds, "inherit_seconds": seconds}
+    new = path.with_suffix(".new")
+    write_header(new, table.name, table.space, **facts)
+    append_entries(new, [dataclasses.replace(e, inherited=scores[e.id]) for e in table.entries.values()])
+    new.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args = parser.parse_args()
+    use_compilation_cache()
+    table, rows, alone = read_table(args.table), [], len(args.steps) == len(args.seeds) == 1
+    with ConsoleMonitor() as monitor:
+        for steps in args.steps:
+            for seed in args.seeds:
+                scores, shared, seconds = score(table, steps, seed, monitor)
+                found = {"steps": steps, "seed": seed, "supernet_seconds": shared.seconds, "score_seconds": seconds}
+                rows.append(found | correlate(table, scores))
+                print({key: value for key, value in rows[-1].items() if key != "genes"}, flush=True)
+                if alone:
+                    add_to(args.table, table, scores, shared, seconds)
+    options = f"--steps {' '.join(map(str, args.steps))} --seeds {' '.join(map(str, args.seeds))}"
+    command = f"python -m experiments.tabular.inherit {options}"
+    write_json(RESULT, {"command": command, "supernets": rows, "environment": environment()})
+
+
+if __name__ == "__main__":
+    main()
