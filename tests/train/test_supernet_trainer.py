@@ -47,6 +47,7 @@ TRAINING = SupernetTraining(
     arch_schedule="temperature",
     bilevel="first",
     mode="mixture",
+    draw_sharpness=1.0,
     logit_penalty=0.0,
     latency_weight=0.0,
     penalty=1.0,
@@ -352,11 +353,30 @@ def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
     p = float(trainer.weights(plan, state, 0.1)[0]["spatial"][0])
     assert p == pytest.approx(1 / (1 + np.exp(-1.2)), rel=1e-4)
     draws = np.array(
-        [trainer._weights(plan, state, masks, 0.1, trainer.noise(1.0))[0]["spatial"][0] for _ in range(400)]
+        [trainer._weights(plan, state, masks, 0.1, trainer.draw(1.0))[0]["spatial"][0] for _ in range(400)]
     )
     assert abs(np.mean(draws > 0.5) - p) < 4 * np.sqrt(p * (1 - p) / 400)
     assert draws.std() > 0.1
-    assert trainer.noise(0.0) is trainer._still and trainer.noise(1.0) is not trainer._still
+    assert trainer.draw(0.0) is trainer._still and trainer.draw(1.0) is not trainer._still
+
+
+def test_sharp_draws_are_nearly_one_hot_and_as_likely():
+    """The likeliest candidate of a draw is the same whatever the sharpness; soft ones stay in the first half."""
+    trainer = make(mode="concrete", draw_sharpness=20.0)
+    state = trainer.init()
+    plan = trainer.relaxed(LARGE)
+    state.alphas["alphas"][0]["spatial"][...] = jnp.array([0.08, -0.04])
+    masks = plan_masks(plan, 2)
+    assert trainer.draw(0.5).sharpness == 1 and trainer.draw(0.75).sharpness == pytest.approx(np.sqrt(20))
+    sharp = [trainer.draw(1.0) for _ in range(100)]
+    rows = [
+        [float(trainer._weights(plan, state, masks, 0.1, draw)[0]["spatial"][0]) for draw in (one, soft)]
+        for one in sharp
+        for soft in [one._replace(sharpness=np.float32(1))]
+    ]
+    hard, soft = np.array(rows).T
+    np.testing.assert_array_equal(hard > 0.5, soft > 0.5)
+    assert np.abs(hard - 0.5).mean() > 0.45 > 1.2 * np.abs(soft - 0.5).mean()
 
 
 def test_nearly_one_hot_weights_have_finite_gradients(trainer):

@@ -48,6 +48,10 @@ class DifferentiableConfig:
     to its argument, as in SNAS), so that an undecided choice cannot rest on a mixture, and a decided one is left alone.
     ``sampled``: one path a gene for the weights, drawn by Gumbel-max, and two for the logits' gradient (as
     ProxylessNAS); what is not drawn does not run."""
+    draw_sharpness: float = 1.0
+    """Of mode ``concrete``, at the end: what the noisy argument of the softmax is multiplied by (the inverse of SNAS's
+    temperature). It grows from 1 in the second half of the search. With 1 a draw is soft, and an undecided choice can
+    still lean on several candidates; the larger, the closer each draw is to a single network."""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
     order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""
@@ -102,6 +106,8 @@ class DifferentiableConfig:
         for name in ("working_set", "score_every", "score_clips", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"search.{name} is at least 1; got {getattr(self, name)}")
+        if not 1 <= self.draw_sharpness <= 100:
+            raise InvalidInputError(f"search.draw_sharpness is in 1 to 100; got {self.draw_sharpness}")
         for name in ("logit_penalty", "latency_weight", "redraws", "shape_decay"):
             if getattr(self, name) < 0:
                 raise InvalidInputError(f"search.{name} is 0 or above; got {getattr(self, name)}")
@@ -284,10 +290,10 @@ class DifferentiableSearch:
         progress: float,
     ) -> None:
         """Scores every member on the same clips, under the same draw of the choices."""
-        clips, noise = next(data.scoring), trainer.noise(progress)
+        clips, draw = next(data.scoring), trainer.draw(progress)
         losses = {}
         for view in plans.views:
-            by_length = trainer.plan_losses(state, view[-1], data.cut(clips, view[-1], self._rng), temperature, noise)
+            by_length = trainer.plan_losses(state, view[-1], data.cut(clips, view[-1], self._rng), temperature, draw)
             losses |= {plan: by_length[len(plan.blocks)] for plan in view}
         plans.scored(jax.device_get([losses[plan] for plan in plans.plans]))
 

@@ -1,7 +1,7 @@
 """The logits' side of a supernet: from logits to gene weights, and what costs and losses say of the weights."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,18 @@ from tvnjax.nn.supernet import GeneWeights
 from tvnjax.space.relaxed import GENES
 
 
-def gene_softmax(alphas: nnx.State, masks: Any, noise: Any, temperature: Array) -> GeneWeights:
-    """Gene weights of every block: ``softmax(logits / temperature + noise)`` over what the masks allow."""
+class Draw(NamedTuple):
+    """What makes gene weights a draw around the softmax (the concrete distribution, Maddison et al. 2017)."""
+
+    noise: Any
+    """Added to the argument, for every block and gene ``[candidates]``."""
+    sharpness: Any
+    """The noisy argument is multiplied by it: the larger, the closer a draw is to one-hot. Its likeliest candidate
+    stays what it was."""
+
+
+def gene_softmax(alphas: nnx.State, masks: Any, draw: Draw, temperature: Array) -> GeneWeights:
+    """Gene weights of every block: ``softmax((logits / temperature + noise) * sharpness)`` where the masks allow."""
     logits = alphas.get("alphas", {})
     weights = []
     for index, block in enumerate(masks):
@@ -22,7 +32,8 @@ def gene_softmax(alphas: nnx.State, masks: Any, noise: Any, temperature: Array) 
         for gene in GENES:
             mask = jnp.asarray(block[gene])
             if gene in own:
-                row[gene] = jax.nn.softmax(own[gene][...] / temperature + noise[index][gene], where=mask)
+                argument = (own[gene][...] / temperature + draw.noise[index][gene]) * draw.sharpness
+                row[gene] = jax.nn.softmax(argument, where=mask)
             else:
                 row[gene] = mask.astype(jnp.float32)
         weights.append(row)

@@ -25,7 +25,7 @@ from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
-from tvnjax.train.arch_gradients import cost_gradients, expected_loss, gene_softmax, penalty_gradient
+from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, penalty_gradient
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer, updated
 from tvnjax.train.plan_programs import PlanPrograms, View
@@ -76,7 +76,7 @@ class SupernetTrainer:
         self._free = tuple(
             {gene: np.ones(len(block.candidates(gene)), bool) for gene in GENES} for block in self.largest.blocks
         )
-        self._still = jax.tree.map(lambda mask: np.zeros(mask.shape, np.float32), self._free)
+        self._still = Draw(jax.tree.map(lambda mask: np.zeros(mask.shape, np.float32), self._free), np.float32(1))
         self._plans: dict[Plan, PlanPrograms] = {}
         self._compiled: dict[str, Any] = {}
         self._rng = np.random.default_rng([seed, 5])
@@ -176,7 +176,7 @@ class SupernetTrainer:
         """
         programs = self.programs(plan)
         masks = self._masks(programs.plan, state, temperature, paths=1)
-        weights = self._weights(programs.plan, state, masks, temperature, self.noise(progress))
+        weights = self._weights(programs.plan, state, masks, temperature, self.draw(progress))
         parts = self._parts(plan, lengths)
         loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch, parts)
         params, opt = self._call("update", partial(updated, self._tx), grads, state.opt, state.params)
@@ -200,8 +200,8 @@ class SupernetTrainer:
         """
         programs, bilevel = self.programs(plan), self.training.bilevel
         masks = self._masks(programs.plan, state, temperature, paths=2)
-        noise = self.noise(progress)
-        weights = self._weights(programs.plan, state, masks, temperature, noise)
+        draw = self.draw(progress)
+        weights = self._weights(programs.plan, state, masks, temperature, draw)
 
         def gradients(params: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
             return self._timed(programs, "gradients", params, weights, batch, self._parts(plan, lengths))
@@ -215,7 +215,7 @@ class SupernetTrainer:
         arguments = (
             self._filled(by_gene),
             masks,
-            noise,
+            draw,
             by_all,
             parts,
             state.arch_opt,
@@ -254,12 +254,12 @@ class SupernetTrainer:
         return state._replace(shapes=shapes)
 
     def plan_losses(
-        self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float, noise: Any = None
+        self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float, draw: Draw | None = None
     ) -> dict[int, Array]:
         """Validation losses of a plan and its prefixes under the relaxed choices, by the number of blocks."""
         programs = self.programs(plan)
         masks = plan_masks(programs.plan, len(self.shapes.choices.blocks))
-        weights = self._weights(programs.plan, state, masks, temperature, noise or self._still)
+        weights = self._weights(programs.plan, state, masks, temperature, draw or self._still)
         return dict(zip(programs.lengths, self._timed(programs, "losses", state.params, weights, batch)))
 
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
@@ -267,16 +267,16 @@ class SupernetTrainer:
         masks = plan_masks(plan, len(self.shapes.choices.blocks))
         return self._weights(plan, state, masks, temperature, self._still)
 
-    def noise(self, progress: float) -> Any:
-        """What is added to the argument of the softmax for one step: Gumbel noise in mode ``concrete``, nothing
-        otherwise. The likeliest candidate is then a draw from the softmax itself.
-
-        It grows from nothing to its full size at half of the progress: weights learn slowly under it.
-        """
+    def draw(self, progress: float) -> Draw:
+        """What makes one step's weights a draw in mode ``concrete``: Gumbel noise, so that the likeliest candidate is a
+        draw from the softmax itself. It grows to its full size at half of the progress (weights learn slowly under
+        it); from then on draws grow sharper, to ``draw_sharpness`` in the end."""
         scale = min(1.0, 2 * progress)
         if self.training.mode != "concrete" or scale == 0:
             return self._still
-        return jax.tree.map(lambda zeros: (scale * self._rng.gumbel(size=zeros.shape)).astype(np.float32), self._still)
+        gumbel: Any = lambda zeros: (scale * self._rng.gumbel(size=zeros.shape)).astype(np.float32)  # noqa: E731
+        sharpness = np.float32(self.training.draw_sharpness ** max(2 * progress - 1, 0.0))
+        return Draw(jax.tree.map(gumbel, self._still.noise), sharpness)
 
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
@@ -338,7 +338,7 @@ class SupernetTrainer:
         self,
         by_gene: GeneWeights,
         masks: Any,
-        noise: Any,
+        draw: Draw,
         by_all: GeneWeights,
         parts: Array,
         opt: optax.OptState,
@@ -347,7 +347,7 @@ class SupernetTrainer:
         temperature: Array,
         progress: Array,
     ) -> tuple[Any, optax.OptState, Array]:
-        (grads,) = jax.vjp(lambda a: gene_softmax(a, masks, noise, temperature), alphas)[1](by_gene)
+        (grads,) = jax.vjp(lambda a: gene_softmax(a, masks, draw, temperature), alphas)[1](by_gene)
         (pulls,) = jax.vjp(lambda a: gene_softmax(a, self._free, self._still, temperature), alphas)[1](by_all)
         penalty = penalty_gradient(alphas, self.training.logit_penalty * progress)
         updates, opt = self._arch_tx.update(jax.tree.map(lambda *g: sum(g), grads, pulls, penalty), opt, alphas)
@@ -375,9 +375,9 @@ class SupernetTrainer:
         return sampled_masks(masks, jax.device_get(self.weights(plan, state, temperature)), paths, self._rng)
 
     def _weights(
-        self, plan: RelaxedPlan, state: SupernetState, masks: Any, temperature: float, noise: Any
+        self, plan: RelaxedPlan, state: SupernetState, masks: Any, temperature: float, draw: Draw
     ) -> GeneWeights:
-        weights = self._call("weights", gene_softmax, state.alphas, masks, noise, jnp.float32(temperature))
+        weights = self._call("weights", gene_softmax, state.alphas, masks, draw, jnp.float32(temperature))
         return weights[: len(plan.blocks)]
 
     def _filled(self, by_gene: GeneWeights) -> GeneWeights:
