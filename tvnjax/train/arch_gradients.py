@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 
@@ -20,6 +21,15 @@ class Draw(NamedTuple):
     sharpness: Any
     """The noisy argument is multiplied by it: the larger, the closer a draw is to one-hot. Its likeliest candidate
     stays what it was."""
+
+
+def gumbel_draw(still: Draw, scale: float, sharpness: float, rng: np.random.Generator) -> Draw:
+    """Gumbel noise of some size, in the arrays of a draw without any."""
+
+    def noise(zeros: np.ndarray) -> np.ndarray:
+        return (scale * rng.gumbel(size=zeros.shape)).astype(np.float32)
+
+    return Draw(jax.tree.map(noise, still.noise), np.float32(sharpness))
 
 
 def gene_softmax(alphas: nnx.State, masks: Any, draw: Draw, temperature: Array) -> GeneWeights:

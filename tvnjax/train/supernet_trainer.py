@@ -25,7 +25,7 @@ from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
-from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, penalty_gradient
+from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, gumbel_draw, penalty_gradient
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer, updated
 from tvnjax.train.plan_programs import PlanPrograms, View
@@ -274,9 +274,8 @@ class SupernetTrainer:
         scale = min(1.0, 2 * progress)
         if self.training.mode != "concrete" or scale == 0:
             return self._still
-        gumbel: Any = lambda zeros: (scale * self._rng.gumbel(size=zeros.shape)).astype(np.float32)  # noqa: E731
-        sharpness = np.float32(self.training.draw_sharpness ** max(2 * progress - 1, 0.0))
-        return Draw(jax.tree.map(gumbel, self._still.noise), sharpness)
+        sharpness = self.training.draw_sharpness ** max(2 * progress - 1, 0.0)
+        return gumbel_draw(self._still, scale, sharpness, self._rng)
 
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
