@@ -183,6 +183,55 @@ def test_a_report_is_written_again_from_the_directory_alone(quick_run, tmp_path,
     assert "differentiable" in (copy / "report.html").read_text()
 
 
+def unfinished(run, out, *left_out):
+    """A copy of a run that was killed while it retrained."""
+    shutil.copytree(run, out)
+    for name in ("results.json", "report.html", *left_out):
+        (out / name).unlink()
+    return out
+
+
+def rows(run):
+    """What a run came to, without its seconds."""
+    found = json.loads((run / "results.json").read_text())["strategies"]
+    return [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in found]
+
+
+def test_an_unfinished_run_is_offered_and_gone_on_with(quick_run, tmp_path, capsys):
+    out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
+    options = [*TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000"]
+    options += ["--strategies", "differentiable", "hybrid", "evolution", "random"]
+    line = error_line(capsys, "run", "quick", *options, "--out", out)
+    assert f"tvnjax run --resume {out}" in line
+    line = error_line(capsys, "run", "quick", *options, "--seed", "3", "--out", out)
+    assert "seed is 0, now 3" in line and "--resume" in line
+    line = error_line(capsys, "run", "--resume", out, "--proxy.steps", "9")
+    assert "proxy.steps is 3, now 9" in line and "--fork" in line
+    events = (out / "events.jsonl").read_text()
+    assert main(["run", "--resume", str(out)]) == 0
+    assert rows(out) == rows(quick_run)
+    told = (out / "events.jsonl").read_text()
+    assert told.startswith(events), "the log is only added to"
+    added = [json.loads(line)["event"] for line in told[len(events) :].splitlines()]
+    assert added == ["resumed", "retrained"], "nothing else is done again"
+    assert main(["run", "--resume", str(out)]) == 0, "of a finished run the report is written again"
+
+
+def test_a_fork_goes_on_with_other_options_and_leaves_the_run_alone(quick_run, tmp_path, capsys):
+    before = sorted((path, path.stat().st_mtime_ns) for path in quick_run.rglob("*"))
+    new = tmp_path / "new"
+    assert main(["run", "--resume", str(quick_run), "--fork", str(new), "--retrain.steps", "2"]) == 0
+    assert "other retrain.steps" in capsys.readouterr().err
+    ours, theirs = rows(new), rows(quick_run)
+    assert [row["genotype"] for row in ours] == [row["genotype"] for row in theirs], "the searches are kept"
+    assert json.loads((new / "config.json").read_text())["config"]["retrain"]["steps"] == 2
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in quick_run.rglob("*"))
+    assert "names a run" in error_line(capsys, "run", "--resume")
+    assert "is none" in error_line(capsys, "run", "--resume", quick_run, "--fork", new)
+    assert "--resume DIR --fork" in error_line(capsys, "run", "quick", "--fork", tmp_path / "x")
+    assert "holds none" in error_line(capsys, "run", "--resume", tmp_path / "nothing")
+
+
 def test_the_retrained_checkpoint_holds_the_network(quick_run):
     from tvnjax.core.checkpoint import load_state
     from tvnjax.space.genotype import genotype_from_text

@@ -67,8 +67,8 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint") if folder is not None else None
         self._pending: Future[None] | None = None
         self._flushing = threading.Lock()
-        self.seconds = 0.0
-        """That writing took, beside the work."""
+        self.seconds, self.processor_seconds = 0.0, 0.0
+        """That writing took, beside the work: on the clock, and of its thread on a processor."""
         self.last_good: Path | None = None
 
     @property
@@ -153,7 +153,8 @@ class Checkpoints:
     def _write(self, offered: Saved, score: float | None) -> None:
         """In the background: arrays, then digests of what is on the disk, then older ones go."""
         assert self.folder is not None
-        start, path = time.monotonic(), self.folder / f"step-{offered.step:09d}"
+        start, busy = time.monotonic(), time.thread_time()
+        path = self.folder / f"step-{offered.step:09d}"
         try:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(offered.tree)]
             if not all(np.isfinite(leaf).all() for leaf in leaves if leaf.dtype.kind == "f"):
@@ -177,6 +178,7 @@ class Checkpoints:
             self._prune()
         self._took = time.monotonic() - start
         self.seconds += self._took
+        self.processor_seconds += time.thread_time() - busy
 
     def _prune(self) -> None:
         paths, scores = self._found(), {}
