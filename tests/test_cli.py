@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import av
 import jax
@@ -215,6 +219,45 @@ def test_an_unfinished_run_is_offered_and_gone_on_with(quick_run, tmp_path, caps
     added = [json.loads(line)["event"] for line in told[len(events) :].splitlines()]
     assert added == ["resumed", "retrained"], "nothing else is done again"
     assert main(["run", "--resume", str(out)]) == 0, "of a finished run the report is written again"
+
+
+def test_a_full_disk_and_a_damaged_result_cost_no_more_than_a_stage(quick_run, tmp_path, capsys, monkeypatch):
+    from tvnjax.core import lines
+
+    out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
+    plain = lines.Lines.add
+
+    def full(self, line, **options):
+        if line.get("event") == "retrained":
+            raise OSError(28, "No space left on device", "events.jsonl")
+        plain(self, line, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lines.Lines, "add", full)
+        line = error_line(capsys, "run", "--resume", out)
+    assert "events.jsonl: No space left" in line and f"tvnjax run --resume {out}" in line
+    evolution = out / "stages" / "evolution-0.json"
+    evolution.write_text(evolution.read_text().replace('"top1": ', '"top1": 1', 1))
+    assert main(["run", "--resume", str(out)]) == 0
+    assert "evolution-0 came to is damaged" in capsys.readouterr().err
+    assert rows(out) == rows(quick_run), "its journal says the same"
+
+
+def test_sigterm_keeps_the_place_says_how_to_go_on_and_ends_in_time(quick_run, tmp_path):
+    out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
+    root = Path(__file__).parent.parent
+    code = "import sys; from tvnjax.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "run", "--resume", str(out)]
+    begun = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    for line in begun.stderr:
+        if line.startswith("profile"):
+            break
+    start = time.monotonic()
+    begun.terminate()
+    _, err = begun.communicate(timeout=60)
+    assert begun.returncode == 143 and f"go on with: tvnjax run --resume {out}" in err
+    assert time.monotonic() - start < 10
+    assert main(["run", "--resume", str(out)]) == 0 and rows(out) == rows(quick_run)
 
 
 def test_a_fork_goes_on_with_other_options_and_leaves_the_run_alone(quick_run, tmp_path, capsys):

@@ -27,7 +27,7 @@ from tvnjax.searching import search_all
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.verification import gate_of_searches
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(

@@ -1,5 +1,6 @@
 """What a run leaves on disk: JSON files, an event log, and nothing that has to be unpickled."""
 
+import contextlib
 import json
 import shutil
 import time
@@ -81,7 +82,8 @@ class RunDir:
         self._silent = bool(before)
         self._finished_seq = -1
         for file in (path / "stages").glob("*.json"):
-            self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
+            with contextlib.suppress(InvalidInputError, AttributeError):  # said when the stage goes on
+                self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
         for file in (path / "stages").glob("*/journal.jsonl"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # said when the stage goes on

@@ -246,7 +246,7 @@ def run_on_workers(
         costs = charge.charge_evaluation(job.proposal, outcome, 0.0)
         strategy.tell(charge.record(job.proposal, job.verdict, outcome, costs))
         show_progress(charge)
-    return charge.result()
+    return charge.finish()
 
 
 def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
@@ -260,6 +260,8 @@ def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
             evaluation, costs = charge.recall_evaluation(job.proposal)
             strategy.tell(charge.record(job.proposal, job.verdict, evaluation, costs))
             continue
+        if charge.journal.upcoming == "end":
+            return deque(), False
         job, more = _next_job(strategy, charge)
         if job is not None:
             under_way[evaluation_key(job.proposal)] = job
