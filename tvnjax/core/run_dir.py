@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.atomic import sweep_partial, write_atomic
+from tvnjax.core.environment import sweep_torn_programs
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
@@ -65,6 +66,8 @@ class RunDir:
             path.mkdir(parents=True, exist_ok=True)
             self.lock = DirectoryLock(path)
             sweep_partial(path)
+            if self.lock.broken:
+                sweep_torn_programs(self.lock.last_alive)
             before, unread = read_lines(path / "events.jsonl")
             self._events = Lines(path / "events.jsonl")
         except OSError as error:
