@@ -134,6 +134,14 @@ class Checkpoints:
             return Saved(step=told["step"], tree=tree, state=told["state"], path=path, seq=told["seq"])
         return None
 
+    def forget_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps: what led there is not gone on with."""
+        self.wait()
+        for path in self._found():
+            told, _ = _read(path, contents=False)
+            if told is not None and told["step"] > step:
+                _remove(path)
+
     def close(self) -> None:
         if self._thread is not None:
             self._thread.shutdown()
@@ -155,6 +163,9 @@ class Checkpoints:
         assert self.folder is not None
         start, busy = time.monotonic(), time.thread_time()
         path = self.folder / f"step-{offered.step:09d}"
+        while path.with_suffix(".json").exists():
+            # Of a place gone back to, say; it stays until this one is whole.
+            path = path.with_name(f"{path.name}-again")
         try:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(offered.tree)]
             if not all(np.isfinite(leaf).all() for leaf in leaves if leaf.dtype.kind == "f"):
