@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import av
 import jax
@@ -183,6 +187,94 @@ def test_a_report_is_written_again_from_the_directory_alone(quick_run, tmp_path,
     (copy / "report.html").unlink()
     assert main(["report", str(copy)]) == 0
     assert "differentiable" in (copy / "report.html").read_text()
+
+
+def unfinished(run, out, *left_out):
+    """A copy of a run that was killed while it retrained."""
+    shutil.copytree(run, out)
+    for name in ("results.json", "report.html", *left_out):
+        (out / name).unlink()
+    return out
+
+
+def rows(run):
+    """What a run came to, without its seconds."""
+    found = json.loads((run / "results.json").read_text())["strategies"]
+    return [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in found]
+
+
+def test_an_unfinished_run_is_offered_and_gone_on_with(quick_run, tmp_path, capsys):
+    out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
+    options = [*TINY_OPTIONS, *TINY_CLIPS, "--budget.ms", "1000"]
+    options += ["--strategies", "differentiable", "hybrid", "evolution", "random"]
+    line = error_line(capsys, "run", "quick", *options, "--out", out)
+    assert f"tvnjax run --resume {out}" in line
+    line = error_line(capsys, "run", "quick", *options, "--seed", "3", "--out", out)
+    assert "seed is 0, now 3" in line and "--resume" in line
+    line = error_line(capsys, "run", "--resume", out, "--proxy.steps", "9")
+    assert "proxy.steps is 3, now 9" in line and "--fork" in line
+    events = (out / "events.jsonl").read_text()
+    assert main(["run", "--resume", str(out)]) == 0
+    assert rows(out) == rows(quick_run)
+    told = (out / "events.jsonl").read_text()
+    assert told.startswith(events), "the log is only added to"
+    added = [json.loads(line)["event"] for line in told[len(events) :].splitlines()]
+    assert added == ["resumed", "retrained"], "nothing else is done again"
+    assert main(["run", "--resume", str(out)]) == 0, "of a finished run the report is written again"
+
+
+def test_a_full_disk_and_a_damaged_result_cost_no_more_than_a_stage(quick_run, tmp_path, capsys, monkeypatch):
+    from tvnjax.core import lines
+
+    out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
+    plain = lines.Lines.add
+
+    def full(self, line, **options):
+        if line.get("event") == "retrained":
+            raise OSError(28, "No space left on device", "events.jsonl")
+        plain(self, line, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lines.Lines, "add", full)
+        line = error_line(capsys, "run", "--resume", out)
+    assert "events.jsonl: No space left" in line and f"tvnjax run --resume {out}" in line
+    evolution = out / "stages" / "evolution-0.json"
+    evolution.write_text(evolution.read_text().replace('"top1": ', '"top1": 1', 1))
+    assert main(["run", "--resume", str(out)]) == 0
+    assert "evolution-0 came to is damaged" in capsys.readouterr().err
+    assert rows(out) == rows(quick_run), "its journal says the same"
+
+
+def test_sigterm_keeps_the_place_says_how_to_go_on_and_ends_in_time(quick_run, tmp_path):
+    out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
+    root = Path(__file__).parent.parent
+    code = "import sys; from tvnjax.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "run", "--resume", str(out)]
+    begun = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    for line in begun.stderr:
+        if line.startswith("profile"):
+            break
+    start = time.monotonic()
+    begun.terminate()
+    _, err = begun.communicate(timeout=60)
+    assert begun.returncode == 143 and f"go on with: tvnjax run --resume {out}" in err
+    assert time.monotonic() - start < 10
+    assert main(["run", "--resume", str(out)]) == 0 and rows(out) == rows(quick_run)
+
+
+def test_a_fork_goes_on_with_other_options_and_leaves_the_run_alone(quick_run, tmp_path, capsys):
+    before = sorted((path, path.stat().st_mtime_ns) for path in quick_run.rglob("*"))
+    new = tmp_path / "new"
+    assert main(["run", "--resume", str(quick_run), "--fork", str(new), "--retrain.steps", "2"]) == 0
+    assert "other retrain.steps" in capsys.readouterr().err
+    ours, theirs = rows(new), rows(quick_run)
+    assert [row["genotype"] for row in ours] == [row["genotype"] for row in theirs], "the searches are kept"
+    assert json.loads((new / "config.json").read_text())["config"]["retrain"]["steps"] == 2
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in quick_run.rglob("*"))
+    assert "names a run" in error_line(capsys, "run", "--resume")
+    assert "is none" in error_line(capsys, "run", "--resume", quick_run, "--fork", new)
+    assert "--resume DIR --fork" in error_line(capsys, "run", "quick", "--fork", tmp_path / "x")
+    assert "holds none" in error_line(capsys, "run", "--resume", tmp_path / "nothing")
 
 
 def test_the_retrained_checkpoint_holds_the_network(quick_run):

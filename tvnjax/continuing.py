@@ -1,8 +1,10 @@
 """Going on with a run: the configuration it began with, what a given one differs in, and copies that may differ."""
 
+import importlib.metadata
 import json
 import shlex
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ _KEPT_BY_BASELINES = ("data", "profile", "drift", "differentiable-")
 
 def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None) -> None:
     """Writes what a run is asked for."""
-    write_json(out / _CONFIG, {"command": command, "argv": argv, "config": config})
+    write_json(out / _CONFIG, {"command": command, "argv": argv, "config": config, "versions": _versions()})
 
 
 def begun_argv(out: Path) -> list[str]:
@@ -51,7 +53,15 @@ def check_continues(config: RunConfig, out: Path) -> None:
     Raises:
         InvalidInputError: it differs; the message says in what.
     """
-    changed = differences(_begun(out)["config"], config)
+    begun = _begun(out)
+    before, now = begun.get("versions"), _versions()
+    other = [f"{name} {before.get(name)}, now {now[name]}" for name in now if before and before.get(name) != now[name]]
+    if other:
+        warnings.warn(
+            f"the run in {out} began with {'; '.join(other)}: what it comes to may differ from a run in one go",
+            stacklevel=2,
+        )
+    changed = differences(begun["config"], config)
     if changed:
         raise InvalidInputError(
             f"a run goes on with the options it began with; in {out} {_shown(changed)}: leave them out, or copy the "
@@ -125,6 +135,12 @@ def differences(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
         for path in dict.fromkeys([*flat_before, *flat_now])
         if path not in _FREE and flat_before.get(path) != flat_now.get(path)
     ]
+
+
+def _versions() -> dict[str, str]:
+    """Of what a result depends on."""
+    names = ("tvnjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def _copy_events(out: Path, new: Path, keep: set[str]) -> None:

@@ -27,7 +27,7 @@ from tvnjax.searching import search_all
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.verification import gate_of_searches
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
     stages = Stages(run_dir, listen(run_dir), config.checkpoint_seconds)
     hint = f"go on with: tvnjax run --resume {out}"
     try:
-        with stoppable(stages.keep, hint):
+        with stoppable(stages.keep, hint, insisting=argv is not None):
             return _run(config, stages, lambda: begin(config, out, command, argv), resume=resume)
     except FloatingPointError as error:
         raise InvalidInputError(

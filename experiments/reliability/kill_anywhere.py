@@ -15,6 +15,7 @@ Cost: about the time of the search for every few points; see ``seconds`` in the 
 """
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -92,12 +93,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the times")
     parser.add_argument("--out", type=Path, help="JSON file of the counts")
     parser.add_argument("--cache", type=Path, help="a cache folder of before, to begin with a copy of")
+    parser.add_argument("--strategies", nargs="+", help="of the search; default: " + " ".join(TINY.strategies))
     parser.add_argument("--limit-minutes", type=float, default=1e9, help="begin no further chain after these")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         if options.cache is not None:
             shutil.copytree(options.cache, Path(folder) / "cache")
-        counts = kill_anywhere(Path(folder), options.points, options.seed, options.limit_minutes)
+        config = dataclasses.replace(TINY, strategies=tuple(options.strategies or TINY.strategies))
+        counts = kill_anywhere(Path(folder), options.points, options.seed, options.limit_minutes, config)
     counts["command"] = "python -m experiments.reliability.kill_anywhere " + " ".join(sys.argv[1:])
     print(json.dumps(counts, indent=1))
     if options.out is not None:
@@ -105,16 +108,18 @@ def main() -> int:
     return 1 if counts["differing"] else 0
 
 
-def kill_anywhere(folder: Path, points: int, seed: int, limit_minutes: float = 1e9) -> dict[str, Any]:
+def kill_anywhere(
+    folder: Path, points: int, seed: int, limit_minutes: float = 1e9, config: RunConfig = TINY
+) -> dict[str, Any]:
     """Kills until there were so many points; returns the counts."""
     os.environ["TVNJAX_CACHE"] = str(folder / "cache")
     rng, start = random.Random(seed), time.monotonic()
     whole = folder / "whole"
-    _ended(_forked(whole, folder / "whole.log"))
+    _ended(_forked(config, whole, folder / "whole.log"))
     expected = _apart(what_is_left, whole)
     begun = time.monotonic()
     # Again, everything cached: how long it takes, and the promise of --reproducible itself.
-    _ended(_forked(folder / "again", folder / "again.log"))
+    _ended(_forked(config, folder / "again", folder / "again.log"))
     took = time.monotonic() - begun
     differing = [f"again: {text}" for text in differences(expected, _apart(what_is_left, folder / "again"))]
     stages: Counter[str] = Counter()
@@ -123,7 +128,7 @@ def kill_anywhere(folder: Path, points: int, seed: int, limit_minutes: float = 1
         chains += 1
         out, log = folder / f"chain-{chains}", folder / f"chain-{chains}.log"
         while True:
-            pid = _forked(out, log)
+            pid = _forked(config, out, log)
             # A chain that has had many kills is let go to its end: every run ends with a comparison.
             wait = rng.uniform(0, took) if rng.random() < 0.5 else rng.uniform(0, 0.3 * took)
             if killed >= points or not _killed(pid, wait):
@@ -185,9 +190,8 @@ def stage_of(run: Path) -> str:
     if (run / "results.json").exists():
         return "ended"
     done = {path.stem for path in (run / "stages").glob("*.json")}
-    order = ("data", "profile", "differentiable-0", "evolution-0", "random_weight_sharing-0", "gate")
-    retrained = [f"retrained-{name}" for name in order[2:-1]]
-    for name in (*order, *retrained):
+    searches = [f"{name}-0" for name in json.loads((run / "config.json").read_text())["config"]["strategies"]]
+    for name in ("data", "profile", *searches, "gate", *(f"retrained-{name}" for name in searches)):
         if name not in done:
             going = run / "stages" / name
             trained = name == "differentiable-0" and (going / "journal.jsonl").exists()
@@ -212,14 +216,14 @@ def _arrays(folder: Path) -> dict[str, str]:
     return arrays
 
 
-def go(out: Path) -> None:
+def go(config: RunConfig, out: Path) -> None:
     """Begins the search, or goes on with it; without the page at its end, a third of the seconds, which is drawn from
     files that are compared."""
     pipeline.write_report = lambda _: None
-    pipeline.run(TINY, out, "kill_anywhere", ConsoleMonitor, resume=(out / "config.json").exists())
+    pipeline.run(config, out, "kill_anywhere", ConsoleMonitor, resume=(out / "config.json").exists())
 
 
-def _forked(out: Path, log: Path) -> int:
+def _forked(config: RunConfig, out: Path, log: Path) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -228,7 +232,7 @@ def _forked(out: Path, log: Path) -> int:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        go(out)
+        go(config, out)
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -25,7 +25,7 @@ def written(folder, steps, **options):
 
 
 def steps(folder):
-    return sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.json"))
+    return sorted(int(path.stem.split("-")[1]) for path in folder.glob("step-*.json"))
 
 
 def test_the_newest_comes_back_with_all_it_was_given(tmp_path):
@@ -112,6 +112,18 @@ def test_numbers_that_are_not_finite_are_not_kept(tmp_path):
     with pytest.warns(UserWarning, match="not finite"):
         checkpoints.flush()
     assert steps(tmp_path) == [1]
+
+
+def test_a_step_that_is_reached_again_replaces_what_led_nowhere(tmp_path, monkeypatch):
+    checkpoints = written(tmp_path, [1, 2, 3])
+    checkpoints.forget_after(2)
+    assert steps(tmp_path) == [1, 2]
+    checkpoints.remember(1, tree(1), {})
+    checkpoints.flush()
+    checkpoints.offer(2, tree(7), {})
+    checkpoints.flush()
+    found = Checkpoints(tmp_path).newest(tree(0))
+    assert found.step == 2 and found.tree["weights"][0, 0] == 7
 
 
 def test_offers_are_written_when_due_and_the_last_when_asked(tmp_path):

@@ -1,4 +1,4 @@
-"""The gradient search, with arithmetic in place of a supernet: killed at any step or diverging, it ends as it should."""
+"""The gradient search, with arithmetic for a supernet: killed at any step or diverging, it ends as it should."""
 
 import json
 

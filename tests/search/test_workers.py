@@ -3,8 +3,11 @@
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +172,40 @@ def killed_run(pool, pids):
 def test_killing_one_of_three_processes_loses_no_result_and_changes_none():
     pool = SpawnPool(SlowEvaluator(), 3)
     killed_run(pool, lambda: pool.pids)
+
+
+ORPHANS = """
+import time
+from pathlib import Path
+from tests.search.test_workers import SlowEvaluator
+from tests.search.toy_landscape import SPACE
+from tvnjax.search.workers import SpawnPool
+import numpy as np
+
+if __name__ == "__main__":
+    pool = SpawnPool(SlowEvaluator(), 2)
+    for worker in range(2):
+        pool.submit(worker, "random", SPACE.sample(np.random.default_rng(0)), 0, 1.0)
+    for worker in range(2):
+        pool.wait()
+    print(*pool.pids, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_main_process_that_is_killed(tmp_path):
+    script = tmp_path / "main.py"
+    script.write_text(ORPHANS)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", os.getcwd(), *sys.path])}
+    main = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment)
+    pids = [int(pid) for pid in main.stdout.readline().split()]
+    main.kill()
+    main.wait()
+    until = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids):
+        assert time.monotonic() < until, "a worker outlives the process it works for"
+        time.sleep(0.05)
+    assert len(pids) == 2
 
 
 def test_candidates_that_break_or_kill_are_failed_with_their_reasons():

@@ -9,7 +9,11 @@ from tvnjax import __version__
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "run": ("run:run_command", "PRESET [options]", "search, retrain, compare; leaves a run directory with report.html"),
+    "run": (
+        "run:run_command",
+        "PRESET [options] | --resume DIR",
+        "search, retrain, compare; leaves a run directory with report.html",
+    ),
     "profile": ("profile:profile_command", "[PRESET] [options]", "measure a runtime for a preset's search space"),
     "measure": ("measure:measure_command", "NAME|FILE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
@@ -47,7 +51,8 @@ Presets: {presets}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit status: 0, or 2 for input that breaks a rule, 130 for Ctrl-C."""
+    """Runs one command; returns the exit status: 0, or 2 for input that breaks a rule, 130 for Ctrl-C, 143 for
+    SIGTERM."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         with warnings.catch_warnings():
@@ -56,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InvalidInputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("stopped", file=sys.stderr)
-        return 130
+        return getattr(stopped, "status", 130)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:

@@ -23,7 +23,7 @@ def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:<8} {line}" for name, (line, _) in PRESETS.items())
         print(
-            f"usage: tvnjax {command} PRESET [options]\n\n{lines}\n\n"
+            f"usage: tvnjax {command} PRESET [options]\n{_more(command)}\n{lines}\n\n"
             f"'tvnjax {command} PRESET --help' lists the options."
         )
         raise SystemExit(0 if argv else 2)
@@ -34,6 +34,15 @@ def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str
     if around is not None:
         default = around(config=default)
     return preset, parse_options(default, argv[1:], prog=f"tvnjax {command} {preset}", description=line)
+
+
+def _more(command: str) -> str:
+    if command != "run":
+        return ""
+    return (
+        "       tvnjax run --resume DIR                              go on with a run that was stopped or killed\n"
+        "       tvnjax run --resume DIR --fork NEW_DIR [options]     go on with a copy of it, with other options\n"
+    )
 
 
 def parse_options(default: Any, argv: Sequence[str], *, prog: str, description: str) -> Any:

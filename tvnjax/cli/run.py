@@ -22,7 +22,7 @@ def run_command(argv: list[str]) -> int:
     config, out, argv, resume = _asked(argv)
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.run_dir import RunDir
-    from tvnjax.core.stopping import Stopped
+    from tvnjax.core.stopping import Stopped, end_soon
     from tvnjax.pipeline import run
 
     with contextlib.ExitStack() as stack:
@@ -35,6 +35,7 @@ def run_command(argv: list[str]) -> int:
             results = run(config, out, command, listen, argv=argv, resume=resume)
         except Stopped as stopped:
             print(f"stopped; go on with: tvnjax run --resume {shlex.quote(str(out))}", file=sys.stderr)
+            end_soon(stopped.status)
             return stopped.status
     _print_results(results, out)
     return 0

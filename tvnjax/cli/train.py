@@ -92,7 +92,7 @@ def train_command(argv: list[str]) -> int:
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.core.run_dir import RunDir
     from tvnjax.core.stages import Stages
-    from tvnjax.core.stopping import Stopped, stoppable
+    from tvnjax.core.stopping import Stopped, end_soon, stoppable
     from tvnjax.fit.event_log import tensorboard_package
     from tvnjax.fit.training import Fit
 
@@ -120,6 +120,7 @@ def train_command(argv: list[str]) -> int:
             raise InvalidInputError(f"{error}: lower --learning-rate or --clip-norm") from None
         except Stopped as stopped:
             print(f"stopped; {_going_on(out, argv)}", file=sys.stderr)
+            end_soon(stopped.status)
             return stopped.status
     for split, score in results["scores"].items():
         print(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")

@@ -67,8 +67,8 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint") if folder is not None else None
         self._pending: Future[None] | None = None
         self._flushing = threading.Lock()
-        self.seconds = 0.0
-        """That writing took, beside the work."""
+        self.seconds, self.processor_seconds = 0.0, 0.0
+        """That writing took, beside the work: on the clock, and of its thread on a processor."""
         self.last_good: Path | None = None
 
     @property
@@ -134,6 +134,14 @@ class Checkpoints:
             return Saved(step=told["step"], tree=tree, state=told["state"], path=path, seq=told["seq"])
         return None
 
+    def forget_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps: what led there is not gone on with."""
+        self.wait()
+        for path in self._found():
+            told, _ = _read(path, contents=False)
+            if told is not None and told["step"] > step:
+                _remove(path)
+
     def close(self) -> None:
         if self._thread is not None:
             self._thread.shutdown()
@@ -153,7 +161,11 @@ class Checkpoints:
     def _write(self, offered: Saved, score: float | None) -> None:
         """In the background: arrays, then digests of what is on the disk, then older ones go."""
         assert self.folder is not None
-        start, path = time.monotonic(), self.folder / f"step-{offered.step:09d}"
+        start, busy = time.monotonic(), time.thread_time()
+        path = self.folder / f"step-{offered.step:09d}"
+        while path.with_suffix(".json").exists():
+            # Of a place gone back to, say; it stays until this one is whole.
+            path = path.with_name(f"{path.name}-again")
         try:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(offered.tree)]
             if not all(np.isfinite(leaf).all() for leaf in leaves if leaf.dtype.kind == "f"):
@@ -177,6 +189,7 @@ class Checkpoints:
             self._prune()
         self._took = time.monotonic() - start
         self.seconds += self._took
+        self.processor_seconds += time.thread_time() - busy
 
     def _prune(self) -> None:
         paths, scores = self._found(), {}

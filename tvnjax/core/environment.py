@@ -1,9 +1,12 @@
 """What a measurement depends on besides the network: the machine, the device, the versions."""
 
+import contextlib
 import hashlib
+import importlib
 import importlib.metadata
 import os
 import platform
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,41 @@ def use_compilation_cache() -> None:
 
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def sweep_torn_programs(since: float) -> int:
+    """Removes compiled programs that a killed process was writing; returns how many.
+
+    JAX writes them in place. It passes over half of one with a warning and compiles again, in every later process too,
+    since it never writes over what is there.
+
+    Args:
+        since: seconds of the clock; files changed before are whole.
+    """
+    removed = 0
+    for path in (cache_dir() / "xla").glob("*-cache"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime >= since and not _whole(path.read_bytes()):
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def _whole(data: bytes) -> bool:
+    """Whether a compressed file ends where it should."""
+    if data[:4] == b"\x28\xb5\x2f\xfd":  # zstandard, where JAX finds it
+        try:
+            zstandard = importlib.import_module("zstandard")
+        except ImportError:
+            return True
+        reader = zstandard.ZstdDecompressor().decompressobj()
+    else:
+        reader = zlib.decompressobj()
+    try:
+        reader.decompress(data)
+    except Exception:
+        return False
+    return reader.eof
 
 
 def _processor() -> str:

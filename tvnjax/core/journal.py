@@ -85,7 +85,7 @@ class Journal:
         if self._lines is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lines = Lines(self._path)
-        self._lines.add(entry | {"digest": _digest(entry)}, sync=True)
+        self._lines.add(entry | {"digest": digest_of(entry)}, sync=True)
 
     def close(self) -> None:
         if self._lines is not None:
@@ -96,7 +96,7 @@ class Journal:
         lines, unread = read_lines(path)
         for line in lines:
             digest = line.pop("digest", None)
-            good = digest == _digest(line) and line["n"] <= len(self._entries)
+            good = digest == digest_of(line) and line["n"] <= len(self._entries)
             # After damage a run went on from before it: later lines of the same numbers are those that count.
             self._entries = [*self._entries[: line["n"]], line] if good else self._entries
             unread += not good
@@ -109,5 +109,6 @@ class Journal:
             )
 
 
-def _digest(entry: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
+def digest_of(value: Any) -> str:
+    """Tells plain values apart; they are the same before they are written and after they are read."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -48,6 +48,8 @@ class DirectoryLock:
             )
         self.broken = owner
         """The dead owner it was taken from, if there was one."""
+        self.last_alive = self.path.stat().st_mtime - _SILENT_S
+        """A moment at which that owner was alive."""
         self._file: IO[str] | None = file
         self._write({"pid": os.getpid(), "host": socket.gethostname(), "started": process_start(os.getpid())})
         self._touched = time.monotonic()

@@ -1,5 +1,6 @@
 """What a run leaves on disk: JSON files, an event log, and nothing that has to be unpickled."""
 
+import contextlib
 import json
 import shutil
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.atomic import sweep_partial, write_atomic
+from tvnjax.core.environment import sweep_torn_programs
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
@@ -64,6 +66,8 @@ class RunDir:
             path.mkdir(parents=True, exist_ok=True)
             self.lock = DirectoryLock(path)
             sweep_partial(path)
+            if self.lock.broken:
+                sweep_torn_programs(self.lock.last_alive)
             before, unread = read_lines(path / "events.jsonl")
             self._events = Lines(path / "events.jsonl")
         except OSError as error:
@@ -81,7 +85,8 @@ class RunDir:
         self._silent = bool(before)
         self._finished_seq = -1
         for file in (path / "stages").glob("*.json"):
-            self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
+            with contextlib.suppress(InvalidInputError, AttributeError):  # said when the stage goes on
+                self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
         for file in (path / "stages").glob("*/journal.jsonl"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # said when the stage goes on

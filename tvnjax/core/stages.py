@@ -1,13 +1,15 @@
 """A run's stages: what each has finished is on disk, and is not done again when the run goes on."""
 
-import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tvnjax.core.checkpoints import Checkpoints
-from tvnjax.core.journal import Journal
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.journal import Journal, digest_of
 from tvnjax.core.monitor import Monitor
+from tvnjax.core.plain import jsonable
 from tvnjax.core.run_dir import RunDir, read_json, write_json
 
 
@@ -41,7 +43,21 @@ class Stage:
         """What the stage came to, if it is done."""
         if self._folder is None or not self._result_file.is_file():
             return None
-        return read_json(self._result_file)["result"]
+        try:
+            told = read_json(self._result_file)
+            if told["digest"] == digest_of(told["result"]):
+                return told["result"]
+            reason = "it is not what was written"
+        except (InvalidInputError, KeyError, TypeError) as error:
+            reason = str(error)
+        aside = self._result_file.with_name(f"damaged-{self._result_file.name}.txt")
+        self._result_file.replace(aside)
+        warnings.warn(
+            f"what stage {self.name} came to is damaged ({reason}); it is now {aside.name}, and the stage goes on from "
+            "its journal and checkpoints, or begins again",
+            stacklevel=2,
+        )
+        return None
 
     @property
     def _result_file(self) -> Path:
@@ -70,13 +86,15 @@ class Stage:
             self._run_dir.goes_on_from(max(seq, self.journal.last_seq))
 
     def finish(self, result: Any) -> Any:
-        """Keeps the result, lets go of what the stage could have gone on from, and returns the result as it is kept."""
+        """Keeps the result, removes the checkpoints, and returns the result as it is kept."""
         if self._folder is None or self._run_dir is None:
             return result
         self._announce()
-        write_json(self._result_file, {"seq": self._run_dir.seq, "result": result})
+        result = jsonable(result)
+        write_json(self._result_file, {"seq": self._run_dir.seq, "digest": digest_of(result), "result": result})
+        # The journal stays: it is small, and the stage's result could be made of it again.
+        self.checkpoints.clear()
         self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
         return self.result
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def stoppable(keep: Callable[[], None], hint: str) -> Iterator[None]:
+def stoppable(keep: Callable[[], None], hint: str, *, insisting: bool = True) -> Iterator[None]:
     """Turns the first signal into ``Stopped`` in the main thread; where that does not get through in time, keeps the
     last place from another thread and ends the process. A second signal ends it at once: all that is on the disk is
     whole at any moment.
@@ -39,6 +39,7 @@ def stoppable(keep: Callable[[], None], hint: str) -> Iterator[None]:
     Args:
         keep: writes the last place; called from any thread.
         hint: how to go on, printed where the process is ended from here.
+        insisting: whether it is; a notebook's process is not.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,6 +62,8 @@ def stoppable(keep: Callable[[], None], hint: str) -> Iterator[None]:
             if number not in (signal.SIGINT, signal.SIGTERM):
                 continue
             numbers += 1
+            if not insisting:
+                continue
             if numbers > 1:
                 _end(number, hint)
             threading.Thread(target=insist, args=(number,), daemon=True).start()
@@ -87,8 +90,14 @@ def stoppable(keep: Callable[[], None], hint: str) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         waking.close()
-        if not asked.is_set():
-            done.set()
+        done.set()
+
+
+def end_soon(status: int) -> None:
+    """Ends the process in two seconds at the latest: threads that compile would keep it for minutes."""
+    ending = threading.Timer(_LAST_S, os._exit, args=(status,))
+    ending.daemon = True
+    ending.start()
 
 
 def _end(number: int, hint: str) -> None:

@@ -81,7 +81,7 @@ class Charge:
     def spent(self) -> bool:
         if self.journal.replaying:
             # It was not when the entries that are left were made.
-            return False
+            return self.journal.upcoming == "end"
         if self.limit_evaluations is None:
             return self.device.spent
         asked = sum(candidate.scoring == "trained" for candidate in self.candidates)
@@ -168,7 +168,17 @@ class Charge:
         self.monitor.event("candidate", strategy=self.name, seed=self.seed, **describe_candidate(candidate))
         return candidate
 
+    def finish(self) -> SearchResult:
+        """What it came to; a clock that is read again later says the same."""
+        kept = self.journal.recall("end", "")
+        if kept is not None:
+            self._recalled(kept)
+        else:
+            self._keep("end", "", {})
+        return self.result()
+
     def result(self) -> SearchResult:
+        """What it has come to so far."""
         trained = [c for c in self.candidates if c.evaluation is not None and c.scoring == "trained"]
         usable = [candidate for candidate in trained if candidate.usable]
         return SearchResult(
@@ -268,7 +278,7 @@ def run_strategy(
         assert not isinstance(asked, Wait), "everything proposed has been told"
         strategy.tell(charge.consider(asked))
         show_progress(charge)
-    return charge.result()
+    return charge.finish()
 
 
 def show_progress(charge: Charge) -> None:

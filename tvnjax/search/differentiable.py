@@ -165,7 +165,7 @@ class DifferentiableSearch:
         charge.device.charge("supernet", max(charge.seconds - sum(charge.device.parts.values()), 0.0))
         projection.run(state, plans, config.temperature)
         charge.device.charge("compile", trainer.compile_seconds - compiled)
-        return charge.result(), state
+        return charge.finish(), state
 
     def _train(
         self,

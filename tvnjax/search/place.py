@@ -80,7 +80,10 @@ class Place:
                 broke first.
         """
         what = broken_part(broken)
-        stage.checkpoints.wait()
+        # The last good place, not the broken one, is what the run may go on from.
+        stage.checkpoints.remember(good.step, good.tree, good.state)
+        stage.checkpoints.flush()
+        stage.checkpoints.forget_after(good.step)
         where = stage.checkpoints.last_good
         lowered = self._trainer.place()["rate"] < 1
         told = {"steps": [good.step + 1, step], "plan": str(plan), "broken": what, "checkpoint": where}

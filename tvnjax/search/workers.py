@@ -8,6 +8,9 @@ are processes of ``concurrent.futures`` or actors of Ray: there is no queue of o
 import concurrent.futures
 import dataclasses
 import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -118,7 +121,10 @@ class SpawnPool:
         return worker, future.result()
 
     def close(self) -> None:
+        """Ends the processes, a training that is under way included: what is wanted of it has been waited for."""
         for executor in self._executors:
+            for process in list((executor._processes or {}).values()):
+                process.terminate()
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _new(self) -> concurrent.futures.ProcessPoolExecutor:
@@ -240,7 +246,7 @@ def run_on_workers(
         costs = charge.charge_evaluation(job.proposal, outcome, 0.0)
         strategy.tell(charge.record(job.proposal, job.verdict, outcome, costs))
         show_progress(charge)
-    return charge.result()
+    return charge.finish()
 
 
 def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
@@ -254,6 +260,8 @@ def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
             evaluation, costs = charge.recall_evaluation(job.proposal)
             strategy.tell(charge.record(job.proposal, job.verdict, evaluation, costs))
             continue
+        if charge.journal.upcoming == "end":
+            return deque(), False
         job, more = _next_job(strategy, charge)
         if job is not None:
             under_way[evaluation_key(job.proposal)] = job
@@ -304,8 +312,6 @@ class _Evaluator:
         return dataclasses.replace(evaluation, seconds=time.monotonic() - start)
 
     def pid(self) -> int:
-        import os
-
         return os.getpid()
 
 
@@ -314,7 +320,18 @@ _HERE: list[_Evaluator] = []
 
 
 def _start(make: MakeEvaluate) -> None:
+    # Ctrl-C reaches every process of a terminal; what becomes of a training is for the main one to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _HERE.append(_Evaluator(make))
+
+
+def _end_with_parent() -> None:
+    """A main process that was killed tells nobody; its workers would train on and wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _evaluate_here(strategy: str, genotype: Genotype, seed: int, part: float) -> Evaluation:

@@ -1,0 +1,33 @@
+"""Searches that are killed with ``kill -9`` at random points end as the one nobody killed, to the bit."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def kills(out, *options):
+    """The harness in a process of its own: it forks, which a process that has touched a device must not."""
+    command = [sys.executable, "-m", "experiments.reliability.kill_anywhere", "--out", str(out), *map(str, options)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    counts = json.loads(out.read_text())
+    assert counts["differing"] == [] and counts["chains"] >= 1
+    return counts
+
+
+def test_a_handful_of_kills_of_an_evolution_changes_nothing(tmp_path):
+    counts = kills(tmp_path / "counts.json", "--points", 4, "--seed", 1, "--strategies", "evolution")
+    assert counts["kills"] == 4 and counts["compared"]["arrays"] > 5
+
+
+@pytest.mark.slow
+def test_thirty_kills_over_all_stages_change_nothing(tmp_path):
+    counts = kills(tmp_path / "counts.json", "--points", 30)
+    assert counts["kills"] == 30 and len(counts["kills_by_stage"]) >= 5
