@@ -17,7 +17,14 @@ from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, plac
 Fit = Literal["squash", "crop"]
 Span = tuple[int, int | None]
 
+MAX_PIXELS = 8192 * 4320
+"""Pixels of a frame: 8K. A file of a few kilobytes can claim more than any memory holds."""
+MAX_KEPT = 2 * 1024**3
+"""Bytes of the stored frames that one file may need at once."""
+
 # Before version 19, PyAV refuses a video whose title is no UTF-8 unless told not to.
+# No protocols: what claims to be a video must not make FFmpeg open other files or addresses.
+_OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
@@ -80,18 +87,20 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
     first, last = next(ranges)
     scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
     try:
-        # An open file and no protocols: what claims to be a video must not make FFmpeg open other files or addresses.
-        with (
-            path.open("rb") as file,
-            av.open(file, mode="r", options={"protocol_whitelist": "none"}, **_METADATA) as container,
-        ):
+        # An open file, not its name: the name could be an address, or a pattern.
+        with path.open("rb") as file, av.open(file, mode="r", options=_OPTIONS, **_METADATA) as container:
             if not container.streams.video:
                 raise UnreadableVideoError("has no video stream")
             stream = container.streams.video[0]
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
             for frame in container.decode(stream):
                 if decoded >= first:
                     kept[decoded] = _to_square(frame, scale, shape)
+                    if len(kept) * kept[decoded].nbytes > MAX_KEPT:
+                        raise UnreadableVideoError(
+                            f"has more than the {len(kept) - 1} frames of {shape.size} pixels that are kept of one file"
+                        )
                 decoded += 1
                 if decoded >= last:
                     first, last = next(ranges, (math.inf, math.inf))
@@ -121,6 +130,8 @@ def _to_square(frame: VideoFrame, scale: VideoReformatter, shape: ClipShape) -> 
     if shape.fit == "crop":
         short = min(frame.width, frame.height)
         width, height = (max(round(side * size / short), size) for side in (frame.width, frame.height))
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"a frame of {frame.width} by {frame.height} pixels is too long to be cropped")
     pixels = scale.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
     top, left = (height - size) // 2, (width - size) // 2
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])
