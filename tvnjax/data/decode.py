@@ -1,10 +1,11 @@
 """Decodes the named frames of a video with PyAV, at the size they are stored in."""
 
+import errno
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -88,10 +89,12 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
     scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
     try:
         # An open file, not its name: the name could be an address, or a pattern.
-        with path.open("rb") as file, av.open(file, mode="r", options=_OPTIONS, **_METADATA) as container:
+        with path.open("rb") as file, av.open(_Bytes(file), mode="r", options=_OPTIONS, **_METADATA) as container:
             if not container.streams.video:
                 raise UnreadableVideoError("has no video stream")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise UnreadableVideoError("has a codec this build of FFmpeg cannot decode")
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
             for frame in container.decode(stream):
@@ -111,6 +114,20 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
     if not decoded:
         raise UnreadableVideoError("has no frame")
     return kept, decoded
+
+
+class _Bytes:
+    """A file as FFmpeg reads it. A damaged one makes it seek to where nothing is; that is an answer to FFmpeg, while an
+    exception would be printed by PyAV."""
+
+    def __init__(self, file: BinaryIO):
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
 
 
 def _merge(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

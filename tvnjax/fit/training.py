@@ -14,17 +14,19 @@ import numpy as np
 from tvnjax.core.checkpoint import load_tree, save_state, save_tree
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.core.run_dir import jsonable, read_json, write_json
+from tvnjax.core.run_dir import jsonable, write_json
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.fit.clips import ClipOptions, prepare_clips
 from tvnjax.fit.event_log import EventLog
+from tvnjax.fit.resuming import ResumePoint, read_resume, write_resume
 from tvnjax.fit.saved import SavedNetwork, write_network
 from tvnjax.space.network import COUNTING_RULE, HeadKind
 from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Training
 from tvnjax.train.weights import load_weights
 from tvnjax.zoo.registry import ZooEntry
 from tvnjax.zoo.resolve import lower_for, reading
+from tvnjax.zoo.run_facts import read_object
 
 _RESUME = "resume.json"
 _LOG_EVERY = 10
@@ -166,8 +168,7 @@ class Fit:
         """A checkpoint to go on from; the one before goes when this one is whole."""
         path = self.out / "checkpoints" / f"resume-{step}"
         save_tree(path, state)
-        told = {"step": step, "checkpoint": path.name, "stream": stream}
-        write_json(self.out / _RESUME, told)
+        write_resume(self.out / _RESUME, ResumePoint(step=step, checkpoint=path.name, stream=stream))
         for old in path.parent.glob("resume-*"):
             if old != path:
                 shutil.rmtree(old)
@@ -179,17 +180,17 @@ class Fit:
                 f"a training goes on from a checkpoint; {self.out} has none: it was finished, or stopped before "
                 "the first one; leave --resume out and name another directory"
             )
-        before, now = read_json(self.out / "training.json"), _plain(self.config.told())
+        before, now = read_object(self.out / "training.json"), _plain(self.config.told())
         other = sorted(name for name in now if now[name] != before.get(name))
         if other:
             raise InvalidInputError(
                 f"a training goes on with the options it began with; {', '.join(other)} differ from "
                 f"{self.out / 'training.json'}: give the same"
             )
-        told = read_json(self.out / _RESUME)
-        state = load_tree(self.out / "checkpoints" / told["checkpoint"], self.trainer.init())
-        self._stream.set_state(told["stream"])
-        return state, told["step"]
+        point = read_resume(self.out / _RESUME)
+        state = load_tree(self.out / "checkpoints" / point.checkpoint, self.trainer.init())
+        self._stream.set_state(point.stream)
+        return state, point.step
 
     def _finish(self, state: ChildState, scores: dict[str, Score], seconds: float, steps: int) -> dict[str, Any]:
         params, stats = self.trainer.kept(state)

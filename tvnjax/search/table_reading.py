@@ -86,7 +86,7 @@ def _read_space(data: Any, where: str) -> SearchSpace:
         _whole("clip_frames", fields.get("clip_frames", 1), 1, 10**9, where)
         return SearchSpace(**fields, blocks=tuple(BlockChoices(**block) for block in blocks))
     except InvalidInputError as error:
-        raise InvalidInputError(f"a table's space is one to search in; {where}: {error}") from None
+        raise InvalidInputError(f"a table's space is one to search in; {where}: {error!s:.300}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInputError(f"a table's space lists values of every gene; {where}: {error!r:.100}") from None
 
@@ -139,7 +139,7 @@ def _read_run(run: Mapping[str, Any], where: str) -> Recorded:
         raise InvalidInputError(f"a training that did not fail is scored at its end, part 1; {where} has {parts!r:.60}")
     return Recorded(
         seed=_whole("seed", run["seed"], 0, 2**63 - 1, where),
-        curve=curve,  # type: ignore[arg-type]
+        curve=curve,
         seconds=_measured("seconds", run["seconds"], where),
         compile_seconds=_measured("compile_seconds", run.get("compile_seconds", 0.0), where),
         test_top1=None if test_top1 is None else _shares("test_top1", [test_top1], 1, where)[0],
@@ -159,7 +159,7 @@ def _whole(name: str, value: Any, low: int, high: int, where: str) -> int:
     return value
 
 
-def _shares(name: str, values: Any, count: int, where: str) -> tuple[float, ...]:
+def _shares(name: str, values: Any, count: int, where: str) -> tuple[Any, ...]:
     if not isinstance(values, list) or len(values) != count:
         raise InvalidInputError(f"{name} has {count} numbers; {where} has {values!r:.60}")
     for value in values:
