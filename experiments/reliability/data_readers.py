@@ -95,7 +95,7 @@ class Videos(Reader):
 
     def prepare(self) -> None:
         with quiet():
-            found = [content for kind in _CONTAINERS if (content := _encode(*kind)) is not None]
+            found = [content for kind in _CONTAINERS if (content := encode_noise(*kind)) is not None]
         ensure(len(found) >= 8, f"only {len(found)} formats can be written here")
         self.sound = found
 
@@ -124,7 +124,7 @@ def _check_spans(spans: list[LabelledSpan]) -> None:
         ensure(not set(span.label) & {chr(code) for code in range(32)}, "a control character in a label")
 
 
-def _encode(container: str, codec: str) -> bytes | None:
+def encode_noise(container: str, codec: str) -> bytes | None:
     """Ten frames of noise and ramps; None where this build of FFmpeg cannot write them."""
     noise = np.random.default_rng(0).integers(0, 255, (10, 48, 48), np.uint8)
     buffer = io.BytesIO()

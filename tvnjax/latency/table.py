@@ -114,7 +114,7 @@ class LatencyTable:
             return
         ours = self.environment
         if fingerprint(theirs) != fingerprint(ours):
-            differs = [f"{k}: {theirs.get(k)} there, {ours[k]} here" for k in ours if theirs.get(k) != ours[k]]
+            differs = [f"{k}: {theirs.get(k)!s:.100} there, {ours[k]} here" for k in ours if theirs.get(k) != ours[k]]
             raise InvalidInputError(
                 f"a latency table holds for the environment it was measured in; {self.path} differs in "
                 f"{'; '.join(differs)}: run 'tvnjax profile' here"

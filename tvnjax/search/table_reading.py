@@ -68,7 +68,7 @@ def _read_header(header: Mapping[str, Any], where: str) -> SearchSpace | None:
     for name in _SECONDS:
         if header.get(name) is not None:
             _measured(name, header[name], where)
-    if not isinstance(header.get("environment") or {}, dict):
+    if not isinstance(header.get("environment", {}), dict | None):
         raise InvalidInputError(f"a table's environment is a JSON object; {where} has another")
     return None if header.get("space") is None else _read_space(header["space"], where)
 
