@@ -163,6 +163,7 @@ NETWORK = {
     ("change", "rule"),
     [
         ({"weights": "../../elsewhere"}, "weights lie in the directory of their run"),
+        ({"weights": "a\ud800"}, "weights lie in the directory of their run"),
         ({"weights": "/etc"}, "weights lie in the directory of their run"),
         ({"name": "/etc/hostname"}, "one of the zoo"),
         ({"image_size": 10**9}, "image_size is a whole number from 1 to 1024"),
@@ -187,7 +188,14 @@ def test_a_place_to_resume_from_that_cannot_be(tmp_path):
     path, sound = tmp_path / "resume.json", {"step": 3, "checkpoint": "resume-3", "stream": {"position": {}}}
     path.write_text(json.dumps(sound))
     assert read_resume(path).step == 3
-    for change in ({"step": "3"}, {"step": -1}, {"checkpoint": "../x"}, {"checkpoint": ".."}, {"stream": []}):
+    for change in (
+        {"step": "3"},
+        {"step": -1},
+        {"checkpoint": "../x"},
+        {"checkpoint": ".."},
+        {"checkpoint": "\ud800"},
+        {"stream": []},
+    ):
         path.write_text(json.dumps(sound | change))
         with pytest.raises(InvalidInputError, match=next(iter(change))):
             read_resume(path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
-from tvnjax.zoo.run_facts import read_object
+from tvnjax.zoo.run_facts import is_file_name, read_object
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,12 @@ def read_resume(path: Path) -> ResumePoint:
     step, checkpoint, stream = (told.get(name) for name in ("step", "checkpoint", "stream"))
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**53:
         raise InvalidInputError(f"step is a whole number of steps; {path} has {step!r:.60}: start anew")
-    if not isinstance(checkpoint, str) or not checkpoint or set(checkpoint) & set("/\\\0") or checkpoint in (".", ".."):
+    if not isinstance(checkpoint, str) or not _is_one_name(checkpoint):
         raise InvalidInputError(f"checkpoint is the name of a folder; {path} has {checkpoint!r:.60}: start anew")
     if not isinstance(stream, dict) or "position" not in stream:
         raise InvalidInputError(f"stream is a place in the batches; {path} has {stream!r:.60}: start anew")
     return ResumePoint(step=step, checkpoint=checkpoint, stream=stream)
+
+
+def _is_one_name(text: str) -> bool:
+    return text not in ("", ".", "..") and not set(text) & set("/\\") and is_file_name(text)

@@ -10,7 +10,7 @@ from tvnjax.space.genotype import genotype_from_json, read_genotype
 from tvnjax.space.network import HeadKind, Network
 from tvnjax.zoo.registry import ZOO, ZooEntry
 from tvnjax.zoo.resolve import find_network, lower_for, of_genotype
-from tvnjax.zoo.run_facts import check_classes, check_head, classes_and_head, read_object
+from tvnjax.zoo.run_facts import check_classes, check_head, classes_and_head, is_file_name, read_object
 
 NETWORK_FILE = "network.json"
 _SIZES = {"num_frames": 1024, "frame_stride": 1024, "image_size": 1024}
@@ -126,7 +126,7 @@ def _zoo_name(told: dict[str, Any], where: Path) -> str:
 
 
 def _weights(told: Any, where: Path) -> PurePosixPath:
-    path = PurePosixPath(told) if isinstance(told, str) and told and "\0" not in told else None
+    path = PurePosixPath(told) if isinstance(told, str) and told and is_file_name(told) else None
     if path is None or path.is_absolute() or ".." in path.parts:
         raise InvalidInputError(f"weights lie in the directory of their run; {where} has {told!r:.60}")
     return path

@@ -1,5 +1,6 @@
 """What the files of a run tell of its networks: the names of the classes, how scores are pooled."""
 
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,6 +56,14 @@ def check_head(kind: Any, where: Path) -> HeadKind | None:
     if kind is not None:
         raise InvalidInputError(f"head is one of {', '.join(get_args(HeadKind))}; {where} has {kind!r:.60}")
     return None
+
+
+def is_file_name(text: str) -> bool:
+    """Whether the system can look for a file of this name; what JSON holds need not be text."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _part(data: dict[str, Any], key: str, where: Path) -> dict[str, Any]:
