@@ -12,10 +12,10 @@ import argparse
 import collections
 import concurrent.futures
 import json
+import logging
 import multiprocessing
 import random
 import resource
-import shlex
 import shutil
 import signal
 import sys
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.reliability.reader import AcceptedGarbageError, Reader
-from tvnjax.core.run_dir import write_json
+from tvnjax.core.run_dir import read_json, write_json
 
 SHARES = {
     "GenotypeFile": 0.44,
@@ -84,6 +84,7 @@ def _work(name: str, seed: int, first: int, last: int, memory: int, pipe: Connec
 
     folder = Path(tempfile.mkdtemp(prefix="tvnjax-fuzz-"))
     signal.signal(signal.SIGALRM, ring)
+    logging.disable(logging.CRITICAL)  # Orbax tells of every damage it meets
     try:
         reader = reader_class(name)(folder)
         run_case(reader, seed, -1)  # brings in what is imported late
@@ -136,13 +137,31 @@ def fuzz(name: str, seed: int, first: int, cases: int, memory: int) -> dict[str,
         worker.kill()
         worker.join()
     return {
+        "seed": seed,
+        "first": first,
         "cases": cases,
+        "memory_mib": memory // 1024**2,
         "outcomes": dict(outcomes.most_common()),
         "findings": findings[:50],
         "slowest_s": round(slowest, 2),
         "peak_mib": peak // 1024,
         "seconds": round(time.monotonic() - start, 1),
     }
+
+
+def _keep(path: Path, name: str, told: dict[str, Any]) -> None:
+    """Writes a reader's counts beside those of the others that are in the file."""
+    from tvnjax.core.environment import environment
+
+    readers = (read_json(path)["readers"] if path.exists() else {}) | {name: told}
+    counts = {
+        "command": "python -m experiments.reliability.fuzz",
+        "cases": sum(one["cases"] for one in readers.values()),
+        "findings": sum(len(one["findings"]) for one in readers.values()),
+        "readers": {known: readers[known] for known in SHARES if known in readers},
+        "environment": environment(),
+    }
+    write_json(path, counts)
 
 
 def main() -> int:
@@ -153,7 +172,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", type=int, default=2048, help="MiB beyond what a process begins with")
     parser.add_argument("--workers", type=int, default=2, help="processes at once")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="counts; readers that are in the file already stay there")
     args = parser.parse_args()
     names = [args.only] if args.only else list(SHARES)
     counts = {name: args.cases if args.only else round(SHARES[name] * args.cases) for name in names}
@@ -165,25 +184,10 @@ def main() -> int:
         for done in concurrent.futures.as_completed(running):
             found[running[done]] = done.result()
             print(running[done], json.dumps(done.result()), flush=True)
-    readers = {name: found[name] for name in names}
-    bad = {name: len(told["findings"]) for name, told in readers.items() if told["findings"]}
-    total = sum(told["cases"] for told in readers.values())
-    print(f"{total} cases, findings: {bad or 'none'}")
-    if args.json:
-        from tvnjax.core.environment import environment
-
-        write_json(
-            args.json,
-            {
-                "command": f"python -m experiments.reliability.fuzz {shlex.join(sys.argv[1:])}",
-                "seed": args.seed,
-                "memory_mib": args.memory,
-                "cases": total,
-                "findings": bad,
-                "readers": readers,
-                "environment": environment(),
-            },
-        )
+            if args.json:
+                _keep(args.json, running[done], done.result())
+    bad = {name: len(told["findings"]) for name, told in found.items() if told["findings"]}
+    print(f"{sum(told['cases'] for told in found.values())} cases, findings: {bad or 'none'}")
     return 1 if bad else 0
 
 

@@ -17,6 +17,7 @@ from tvnjax.fit.saved import NETWORK_FILE, SavedNetwork, open_saved
 from tvnjax.latency.table import FORMAT, LatencyTable, _digest
 from tvnjax.replay import ReplayConfig, record_runs, replay
 from tvnjax.report.comparing.page import write_comparison
+from tvnjax.report.figures import canvas
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_events, read_run
 from tvnjax.search.table_reading import read_table
@@ -86,6 +87,10 @@ class Reports(RunFiles):
 
     name = "reports"
     limit_s = 180.0  # dozens of drawings, on a machine that may be busy
+
+    def prepare(self) -> None:
+        super().prepare()
+        canvas.PNG_DPI = 12  # the same drawings, sooner
 
     def case(self, rng: random.Random) -> None:
         self.write(rng)
