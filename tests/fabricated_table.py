@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, read_table, write_header
+from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
 from tvnjax.space.lowering import lower
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import search_space

@@ -16,7 +16,8 @@ from tvnjax.search.base import SearchResult
 from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.successive_halving import HalvingConfig
-from tvnjax.search.tabular import Entry, Recorded, Table, append_entries, read_table, write_header
+from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular import Entry, Recorded, Table, append_entries, write_header
 from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
@@ -207,7 +208,7 @@ def _entry(row: dict[str, Any], by_seed: dict[int, dict[float, dict[str, Any]]])
     runs = []
     for seed, parts in sorted(by_seed.items()):
         events = [parts[part] for part in sorted(parts)]
-        costs = [event.get("costs") or {} for event in events]
+        costs = [_costs(event) for event in events]
         failed = [event for event in events if number(event, "top1") is None]
         runs.append(
             Recorded(
@@ -222,16 +223,21 @@ def _entry(row: dict[str, Any], by_seed: dict[int, dict[float, dict[str, Any]]])
                 failed=str(failed[0].get("reason")) if failed else None,
             )
         )
-    costs = row.get("costs") or {}
+    costs = _costs(row)
     return Entry(
         genotype=genotype_from_json(row["genotype"]),
-        latency_ms=row.get("latency_ms"),
+        latency_ms=number(row, "latency_ms"),
         check_seconds=number(costs, "check") or 0.0,
         check_compile_seconds=number(costs, "check_compile") or 0.0,
         # Without a whole training there is nothing to judge a network by.
         runs=tuple(run for run in runs if run.failed or run.curve[-1][0] >= 1),
         inherited=row["inherited"],
     )
+
+
+def _costs(event: dict[str, Any]) -> dict[str, Any]:
+    costs = event.get("costs")
+    return costs if isinstance(costs, dict) else {}
 
 
 def _mean(entry: Entry) -> float:

@@ -27,7 +27,8 @@ from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, Sentin
 from tvnjax.latency.timer import Timer
 from tvnjax.problem import Problem, prepare_problem
 from tvnjax.report.comparing.statistics import rank_correlation
-from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, read_table, write_header
+from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.relaxed import OperatorChoices

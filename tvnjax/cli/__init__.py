@@ -1,6 +1,7 @@
 """The command line: ``tvnjax COMMAND``; a module for each command, imported when it is called."""
 
 import importlib
+import io
 import sys
 import warnings
 from collections.abc import Sequence
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status: 0, or 2 for input that breaks a rule, 130 for Ctrl-C, 143 for
     SIGTERM."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

@@ -45,7 +45,7 @@ def record_command(argv: list[str]) -> int:
 def replay_command(argv: list[str]) -> int:
     options = parse_command(ReplayOptions, argv, prog="tvnjax replay")
     from tvnjax.replay import replay
-    from tvnjax.search.tabular import read_table
+    from tvnjax.search.table_reading import read_table
 
     table = read_table(options.table)
     found = replay(table, options, out=options.out)

@@ -21,6 +21,7 @@ import numpy as np
 
 from tvnjax.core.atomic import sync_tree, write_atomic
 from tvnjax.core.checkpoint import load_tree, save_tree
+from tvnjax.core.outside import read_text
 from tvnjax.core.plain import jsonable
 
 _SHARE = 0.02
@@ -218,13 +219,13 @@ class Checkpoints:
 def _read(path: Path, *, contents: bool = True) -> tuple[dict[str, Any] | None, str]:
     """What a checkpoint's JSON file says, or ``None`` and what is wrong with the checkpoint."""
     try:
-        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        told = json.loads(read_text(path.with_suffix(".json"), "a checkpoint's description"))
         digest = told.pop("digest")
         if digest != _digest(told):
             return None, "its description is not the one that was written"
         if contents and _digests(path) != told["files"]:
             return None, "its arrays are not those that were written"
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         return None, _first_line(error)
     return told, ""
 

@@ -32,7 +32,7 @@ def fingerprint(described: dict[str, Any]) -> str:
     """Ten hexadecimal digits of all that changes how long a program takes (Python's own version does not)."""
     parts = ("runtime", "runtime_version", "threads", "backend", "device", "processor", "jax", "jaxlib", "xla_flags")
     text = "\n".join(f"{part}={described.get(part)}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:10]
 
 
 def cache_dir() -> Path:

@@ -13,5 +13,5 @@ class InvalidInputError(ValueError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Returns ``" (did you mean 'x'?)"`` for the known word nearest to ``word``, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""

@@ -14,6 +14,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
+from tvnjax.core.outside import NotJsonError, parse_json, read_text
 from tvnjax.core.plain import jsonable
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
@@ -28,13 +29,12 @@ def read_json(path: Path) -> Any:
     """Parses a JSON file.
 
     Raises:
-        InvalidInputError: there is no such file, or it holds no JSON.
+        InvalidInputError: there is no such file, it is too large (see ``core.outside``), or it holds no JSON.
     """
+    text = read_text(path, "what is read here")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InvalidInputError(f"a file must be there to be read; there is no {path}: check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return parse_json(text)
+    except NotJsonError as error:
         raise InvalidInputError(f"a file read here holds JSON; {path} does not ({error})") from None
 
 

@@ -1,10 +1,11 @@
 """Decodes the named frames of a video with PyAV, at the size they are stored in."""
 
+import errno
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import av
 import numpy as np
@@ -17,7 +18,14 @@ from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, plac
 Fit = Literal["squash", "crop"]
 Span = tuple[int, int | None]
 
+MAX_PIXELS = 8192 * 4320
+"""Pixels of a frame: 8K. A file of a few kilobytes can claim more than any memory holds."""
+MAX_KEPT = 2 * 1024**3
+"""Bytes of the stored frames that one file may need at once."""
+
 # Before version 19, PyAV refuses a video whose title is no UTF-8 unless told not to.
+# No protocols: what claims to be a video must not make FFmpeg open other files or addresses.
+_OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
@@ -80,18 +88,22 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
     first, last = next(ranges)
     scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
     try:
-        # An open file and no protocols: what claims to be a video must not make FFmpeg open other files or addresses.
-        with (
-            path.open("rb") as file,
-            av.open(file, mode="r", options={"protocol_whitelist": "none"}, **_METADATA) as container,
-        ):
+        # An open file, not its name: the name could be an address, or a pattern.
+        with path.open("rb") as file, av.open(_Bytes(file), mode="r", options=_OPTIONS, **_METADATA) as container:
             if not container.streams.video:
                 raise UnreadableVideoError("has no video stream")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise UnreadableVideoError("has a codec this build of FFmpeg cannot decode")
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
             for frame in container.decode(stream):
                 if decoded >= first:
                     kept[decoded] = _to_square(frame, scale, shape)
+                    if len(kept) * kept[decoded].nbytes > MAX_KEPT:
+                        raise UnreadableVideoError(
+                            f"has more than the {len(kept) - 1} frames of {shape.size} pixels that are kept of one file"
+                        )
                 decoded += 1
                 if decoded >= last:
                     first, last = next(ranges, (math.inf, math.inf))
@@ -102,6 +114,20 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
     if not decoded:
         raise UnreadableVideoError("has no frame")
     return kept, decoded
+
+
+class _Bytes:
+    """A file as FFmpeg reads it. A damaged one makes it seek to where nothing is; that is an answer to FFmpeg, while an
+    exception would be printed by PyAV."""
+
+    def __init__(self, file: BinaryIO):
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
 
 
 def _merge(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -121,6 +147,8 @@ def _to_square(frame: VideoFrame, scale: VideoReformatter, shape: ClipShape) -> 
     if shape.fit == "crop":
         short = min(frame.width, frame.height)
         width, height = (max(round(side * size / short), size) for side in (frame.width, frame.height))
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"a frame of {frame.width} by {frame.height} pixels is too long to be cropped")
     pixels = scale.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
     top, left = (height - size) // 2, (width - size) // 2
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])

@@ -1,17 +1,23 @@
 """Reads which videos, spans and labels a manifest (CSV) names."""
 
 import csv
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.core.outside import MIB
 from tvnjax.data.recipe import SPLITS
 
 _REQUIRED = ("path", "label")
 _OPTIONAL = ("start_frame", "end_frame", "split")
 _ALIASES = {"valid": "val", "validation": "val"}
+MAX_BYTES = 128 * MIB
+"""Of a manifest; one of a million clips has some sixty."""
+MAX_ROWS = 2_000_000
+_MAX_LABEL = 255
 _MAX_FRAME = 10**9  # a year of video; anything larger is a slip of the pen
 
 
@@ -48,6 +54,11 @@ def read_manifest(manifest: Path) -> list[LabelledSpan]:
         what = "is a folder" if manifest.is_dir() else "does not exist"
         raise InvalidInputError(f"the manifest must be a CSV file, but {str(manifest)!r} {what}; check --data.manifest")
     try:
+        size = manifest.stat().st_size
+        if size > MAX_BYTES:
+            raise InvalidInputError(
+                f"a manifest has at most {MAX_BYTES:,} bytes, but {str(manifest)!r} has {size:,}; split it"
+            )
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             spans = list(_read_rows(manifest, csv.reader(file, strict=True)))
     except UnicodeDecodeError as error:
@@ -73,6 +84,10 @@ def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Iterator[LabelledSp
     for number, row in enumerate(rows, start=2):
         if not row:
             continue  # a blank line
+        if number > MAX_ROWS:
+            raise InvalidInputError(
+                f"a manifest has at most {MAX_ROWS:,} rows, but {str(manifest)!r} has more; split it"
+            )
         where = f"{manifest.name!r} row {number}"
         if len(row) != len(header):
             raise InvalidInputError(
@@ -104,7 +119,7 @@ def _columns(manifest: Path, header: Sequence[str]) -> dict[str, int]:
             near = next((f" ({other!r} may be it, misspelt)" for other in header if did_you_mean(other, [name])), "")
             raise InvalidInputError(
                 f"a manifest must have the columns path and label, but {str(manifest)!r} lacks {name!r} and has "
-                f"{', '.join(map(repr, header))}{near}; rename or add the column"
+                f"{', '.join(map(repr, header)):.300}{near}; rename or add the column"
             )
     for name, count in Counter(header).items():
         if count > 1 and name in (*_REQUIRED, *_OPTIONAL):
@@ -120,7 +135,7 @@ def _frame(text: str, column: str, where: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= _MAX_FRAME):
         raise InvalidInputError(
-            f"{column} must be a whole number of at least 0 and at most {_MAX_FRAME}, but {where} has {text!r}; "
+            f"{column} must be a whole number of at least 0 and at most {_MAX_FRAME}, but {where} has {text!r:.60}; "
             "count frames from 0, or leave it empty"
         )
     return int(text)
@@ -130,26 +145,32 @@ def _split(text: str, where: str) -> str:
     split = _ALIASES.get(text.strip(), text.strip())
     if split not in SPLITS:
         raise InvalidInputError(
-            f"split must be train, val or test, but {where} has {text!r}{did_you_mean(split, SPLITS)}; "
+            f"split must be train, val or test, but {where} has {text!r:.60}{did_you_mean(split, SPLITS)}; "
             "name one of them, or remove the column to have the videos split here"
         )
     return split
 
 
 def check_label(label: str, where: str) -> str:
-    """Returns ``label``; raises InvalidInputError where it is empty, has a line break or is no valid text."""
-    if len(label.splitlines()) != 1 or label.encode(errors="ignore").decode() != label:
-        raise InvalidInputError(f"a label must be one line of text, but {where} has {label!r}; rename it")
+    """Returns ``label``; raises InvalidInputError where it is empty, too long, has a line break or another control
+    character, or is no valid text."""
+    control = any(unicodedata.category(letter) == "Cc" for letter in label)
+    if control or len(label.splitlines()) != 1 or label.encode(errors="ignore").decode() != label:
+        raise InvalidInputError(f"a label must be one line of text, but {where} has {label!r:.300}; rename it")
+    if len(label) > _MAX_LABEL:
+        raise InvalidInputError(
+            f"a label has at most {_MAX_LABEL} letters, but {where} has one of {len(label)}; rename it"
+        )
     return label
 
 
 def _inside(root: Path, path: str, where: str) -> str:
     pure = PurePosixPath(path)
     if not path.strip() or "\0" in path:
-        raise InvalidInputError(f"path must name a video, but {where} has {path!r}; give a path or remove the row")
+        raise InvalidInputError(f"path must name a video, but {where} has {path!r:.300}; give a path or remove the row")
     if pure.is_absolute() or ".." in pure.parts or not stays_inside(root, path):
         raise InvalidInputError(
-            f"a path must stay inside the manifest's folder, but {where} has {path!r}; "
+            f"a path must stay inside the manifest's folder, but {where} has {path!r:.300}; "
             "copy the videos below that folder and name them relative to it"
         )
     return str(pure)

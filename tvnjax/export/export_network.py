@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
 
 import numpy as np
 from flax import nnx
 
 from tvnjax.core.checkpoint import load_state
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.run_dir import read_json, write_json
+from tvnjax.core.run_dir import write_json
 from tvnjax.export import ExportFormat
 from tvnjax.export.formats import convert
 from tvnjax.export.metadata import ExportMetadata
@@ -19,6 +18,7 @@ from tvnjax.export.run_file import largest_difference
 from tvnjax.nn.child import Child
 from tvnjax.space.network import HeadKind
 from tvnjax.zoo.registry import ZooEntry
+from tvnjax.zoo.run_facts import classes_and_head
 
 TOLERANCE = 1e-4
 """Most that a score of an exported network may differ from the network's own, on normalised noise, as a part of the
@@ -59,8 +59,8 @@ def export_network(
             file cannot be written or does not compute what the network does.
     """
     if classes is None or head is None:
-        run_classes, run_head = _of_run(checkpoint)
-        classes, head = classes or run_classes, head or run_head
+        run_classes, run_head = classes_and_head(checkpoint.absolute().parent.parent)
+        classes, head = classes or run_classes, head or run_head or "mean"
     if not classes:
         raise InvalidInputError(
             f"an export names its classes; {checkpoint} lies in no finished run that does: give --classes"
@@ -87,16 +87,3 @@ def export_network(
     sidecar = path.with_name(path.name + ".json")
     write_json(sidecar, description)
     return Exported(path=path, description=sidecar, difference=difference)
-
-
-def _of_run(checkpoint: Path) -> tuple[list[str] | None, HeadKind]:
-    """Class names and head of the run a checkpoint lies in; ``None`` where it lies in none."""
-    run = checkpoint.absolute().parent.parent
-    head: Any = "mean"
-    if (run / "config.json").is_file():
-        head = read_json(run / "config.json").get("config", {}).get("head", "mean")
-    if head not in get_args(HeadKind):
-        raise InvalidInputError(f"head is one of {', '.join(get_args(HeadKind))}; {run / 'config.json'} has {head!r}")
-    results = run / "results.json"
-    names = read_json(results).get("data", {}).get("class_names") if results.is_file() else None
-    return names, head

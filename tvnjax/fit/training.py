@@ -15,7 +15,7 @@ from tvnjax.core.checkpoint import save_state
 from tvnjax.core.checkpoints import Checkpoints
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.core.run_dir import jsonable, read_json, write_json
+from tvnjax.core.run_dir import jsonable, write_json
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import TrainLoader, eval_batches
@@ -27,6 +27,7 @@ from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Training
 from tvnjax.train.weights import load_weights
 from tvnjax.zoo.registry import ZooEntry
 from tvnjax.zoo.resolve import lower_for, reading
+from tvnjax.zoo.run_facts import read_object
 
 _LOG_EVERY = 10
 """Steps between lines of the log."""
@@ -182,7 +183,7 @@ class Fit:
                 f"a training goes on from a checkpoint; {self.out} has none: it was finished, or stopped before "
                 "the first one; leave --resume out and name another directory"
             )
-        before, now = read_json(self.out / "training.json"), _plain(self.config.told())
+        before, now = read_object(self.out / "training.json"), _plain(self.config.told())
         other = sorted(name for name in now if now[name] != before.get(name))
         if other:
             shown = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in other)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import warnings
 from pathlib import Path
@@ -112,7 +113,11 @@ class LatencyTable:
             theirs, found = data["environment"], data["entries"]
             if data["format"] != FORMAT or data["digest"] != _digest(found):
                 raise ValueError("its entries are not those that were written")
-            entries = [Entry(**entry) for entry in found]
+            if not isinstance(theirs, dict):
+                raise ValueError("it does not say what it was measured on")
+            entries = [_checked(Entry(**entry)) for entry in found]
+            if len({(entry.kind, entry.key) for entry in entries}) < len(entries):
+                raise ValueError("an entry stands in it twice")
         except (InvalidInputError, ValueError, TypeError, KeyError) as error:
             aside = self.path.with_suffix(".damaged")
             os.replace(self.path, aside)
@@ -125,12 +130,29 @@ class LatencyTable:
             return
         ours = self.environment
         if fingerprint(theirs) != fingerprint(ours):
-            differs = [f"{k}: {theirs.get(k)} there, {ours[k]} here" for k in ours if theirs.get(k) != ours[k]]
+            differs = [f"{k}: {theirs.get(k)!s:.100} there, {ours[k]} here" for k in ours if theirs.get(k) != ours[k]]
             raise InvalidInputError(
                 f"a latency table holds for the environment it was measured in; {self.path} differs in "
                 f"{'; '.join(differs)}: run 'tvnjax profile' here"
             )
         self.entries = {(entry.kind, entry.key): entry for entry in entries}
+
+
+def _checked(entry: Entry) -> Entry:
+    """An entry as it was read; raises ValueError where it is no measurement."""
+    times = (entry.latency_ms, entry.median_ms, entry.iqr_ms, entry.drift)
+    counts = (entry.repeats, entry.outliers)
+    right = (
+        isinstance(entry.kind, str)
+        and isinstance(entry.key, str)
+        and all(isinstance(t, int | float) and not isinstance(t, bool) and math.isfinite(t) and t >= 0 for t in times)
+        and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
+        and entry.latency_ms > 0
+        and entry.drift > 0
+    )
+    if not right:
+        raise ValueError(f"{entry.key!s:.60} has no latency above 0, or another number that cannot be")
+    return entry
 
 
 def _digest(entries: list[dict[str, Any]]) -> str:

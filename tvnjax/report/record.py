@@ -5,7 +5,6 @@ run may have left half written, so everything in it is optional and what cannot 
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import history
+from tvnjax.core.outside import NotJsonError, parse_json, read_lines, read_text
 from tvnjax.space.genotype import Genotype, genotype_from_json
 from tvnjax.space.network import HeadKind
 
@@ -158,7 +158,8 @@ def read_run(run_dir: Path) -> RunRecord:
     """Reads a run directory.
 
     Raises:
-        InvalidInputError: ``results.json`` is missing or breaks its schema, or ``config.json`` is no JSON object.
+        InvalidInputError: ``results.json`` is missing or breaks its schema, ``config.json`` is no JSON object, or
+            a file is too large (see ``core.outside``).
     """
     path = run_dir / "results.json"
     if not path.is_file():
@@ -181,7 +182,11 @@ def read_run(run_dir: Path) -> RunRecord:
 
 
 def read_events(run_dir: Path) -> tuple[dict[str, Any], ...]:
-    """The events of a run, finished or not."""
+    """The events of a run, finished or not.
+
+    Raises:
+        InvalidInputError: the log is too large to be one (see ``core.outside``).
+    """
     return _read_events(run_dir / "events.jsonl")[0]
 
 
@@ -229,17 +234,16 @@ def _checked(key: str, value: Any, where: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise InvalidInputError(f"{key} is a number that is not negative, or null; {where} has {value!r:.60}")
     if key in _SHARES and value > 1:
-        raise InvalidInputError(f"{key} is a share from 0 to 1; {where} has {value!r}: divide percentages by 100")
+        raise InvalidInputError(f"{key} is a share from 0 to 1; {where} has {value!r:.60}: divide percentages by 100")
     return value
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    text = read_text(path, "a part of a run")
     try:
-        data = _parse(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InvalidInputError(f"{path} is JSON; line {error.lineno}: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path} is JSON in UTF-8; byte {error.start}: {error.reason}") from None
+        data = _parse(text)
+    except NotJsonError as error:
+        raise InvalidInputError(f"{path} is JSON; {error}") from None
     if not isinstance(data, dict):
         raise InvalidInputError(f"{path} holds a JSON object; got {type(data).__name__}")
     return data
@@ -248,14 +252,11 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _read_events(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:
     events: list[dict[str, Any]] = []
     unread = 0
-    # A run stopped in the middle of a write can leave half a character at the end.
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
-    for line in lines:
-        if not line.strip():
-            continue
+    for _, line in read_lines(path, "a run's log") if path.is_file() else ():
         try:
-            entry = _parse(line)
-        except json.JSONDecodeError:
+            # A run stopped in the middle of a write can leave half a character at the end.
+            entry = _parse(line.decode("utf-8", errors="replace"))
+        except NotJsonError:
             entry = None
         if isinstance(entry, dict):
             events.append(entry)
@@ -266,4 +267,4 @@ def _read_events(path: Path) -> tuple[tuple[dict[str, Any], ...], int]:
 
 def _parse(text: str) -> Any:
     """Parses JSON; the NaN and Infinity that Python writes become null, a number the run does not have."""
-    return json.loads(text, parse_constant=lambda _: None)
+    return parse_json(text, not_finite="null")

@@ -8,7 +8,7 @@ is written when its network is done, so that making a table can be stopped and r
 import dataclasses
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Block, Genotype, genotype_from_json
-from tvnjax.space.search_space import BlockChoices, Draw, SearchSpace
+from tvnjax.space.genotype import Block, Genotype
+from tvnjax.space.search_space import Draw, SearchSpace
 
 FORMAT = 1
 _TRIES = 50
@@ -215,35 +215,6 @@ class _Lookup:
         return Evaluation(top1=top1, top5=top5, compile_seconds=0.0, seconds=seconds)
 
 
-def read_table(path: Path) -> Table:
-    """Reads a table; a last line that was not finished is passed over.
-
-    Raises:
-        InvalidInputError: the file is missing, or a line is no entry of a table.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InvalidInputError(f"a table is a file written by 'tvnjax record'; there is no {path}: check the path")
-    lines = path.read_text(encoding="utf-8").split("\n")
-    header = _parsed(lines[0], path, 1)
-    if header.get("format") != FORMAT:
-        raise InvalidInputError(f"a table begins with a line of format {FORMAT}; {path} has {header.get('format')!r}")
-    entries: dict[str, Entry] = {}
-    for number, line in enumerate(lines[1:], 2):
-        if line.strip() and (number < len(lines) or line.endswith("}")):
-            entry = _read_entry(_parsed(line, path, number), f"{path}, line {number}")
-            entries[entry.id] = entry
-    if not entries:
-        raise InvalidInputError(f"a table holds at least one network; {path} has none: record more")
-    space = header.get("space")
-    return Table(
-        name=str(header.get("table") or path.stem),
-        header=header,
-        space=None if space is None else _read_space(space),
-        entries=entries,
-    )
-
-
 def write_header(path: Path, name: str, space: SearchSpace | None, **facts: Any) -> None:
     """Begins a table."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,54 +277,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items() if key != "type" or not isinstance(item, str)}
     return [_rounded(item) for item in value] if isinstance(value, list) else value
-
-
-def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InvalidInputError(f"a table has JSON in every line; {path}, line {number}: {error.msg}") from None
-    if not isinstance(row, dict):
-        raise InvalidInputError(f"a line of a table is a JSON object; {path}, line {number} is {type(row).__name__}")
-    return row
-
-
-def _read_entry(row: Mapping[str, Any], where: str) -> Entry:
-    try:
-        runs = [
-            Recorded(
-                seed=int(run["seed"]),
-                curve=tuple((float(p), float(a), float(b)) for p, a, b in run.get("curve", [])),
-                seconds=float(run["seconds"]),
-                compile_seconds=float(run.get("compile_seconds", 0.0)),
-                test_top1=run.get("test_top1"),
-                failed=run.get("failed"),
-            )
-            for run in row["runs"]
-        ]
-        latency = row.get("latency_ms")
-        inherited = row.get("inherited")
-        return Entry(
-            genotype=genotype_from_json(row["genotype"]),
-            latency_ms=None if latency is None else float(latency),
-            check_seconds=float(row["check_seconds"]),
-            check_compile_seconds=float(row["check_compile_seconds"]),
-            runs=tuple(runs),
-            inherited=None if inherited is None else (float(inherited[0]), float(inherited[1])),
-        )
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{where}: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"a network of a table has genotype, latency_ms, seconds and runs; {where}: {error!r}"
-        ) from None
-
-
-def _read_space(data: Mapping[str, Any]) -> SearchSpace:
-    fields: dict[str, Any] = {key: _tuples(value) for key, value in data.items() if key not in ("blocks", "type")}
-    blocks = [{k: _tuples(v) for k, v in block.items() if k != "type"} for block in data["blocks"]]
-    return SearchSpace(**fields, blocks=tuple(BlockChoices(**block) for block in blocks))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

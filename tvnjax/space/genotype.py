@@ -5,17 +5,20 @@ network definitions for ``expand`` and for what the paper leaves open.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_text
 
 SpatialType = Literal["std", "1std", "depth", "maxpool", "avgpool"]
 TemporalType = Literal["1d", "maxpool", "avgpool"]
 Activation = Literal["relu", "hswish"]
 
 POOLS = ("maxpool", "avgpool")
+
+_FILE_LIMIT = MIB
+"""Bytes of a genotype's file; one of eight blocks has four thousand."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class Block:
             value = getattr(self, name)
             if value not in choices:
                 hint = did_you_mean(str(value), choices)
-                raise InvalidInputError(f"{name} is one of {', '.join(choices)}; got {value!r}{hint}")
+                raise InvalidInputError(f"{name} is one of {', '.join(choices)}; got {value!r:.60}{hint}")
         for name in ("spatial_kernel", "spatial_stride", "temporal_kernel", "temporal_stride", "repeats"):
             _check_int(name, getattr(self, name), 1, 8)
         _check_int("filters", self.filters, 1, 2048)
@@ -71,14 +74,14 @@ class Block:
         if self.non_local != 0:
             _check_int("non_local", self.non_local, 4, 1024, also="or 0 for none")
         if isinstance(self.squeeze, bool) or not isinstance(self.squeeze, int | float):
-            raise InvalidInputError(f"squeeze is 0 or a ratio in (0, 1); got {self.squeeze!r}")
+            raise InvalidInputError(f"squeeze is 0 or a ratio in (0, 1); got {self.squeeze!r:.60}")
         if not 0 <= self.squeeze < 1:
-            raise InvalidInputError(f"squeeze is 0 or a ratio in (0, 1); got {self.squeeze!r}")
+            raise InvalidInputError(f"squeeze is 0 or a ratio in (0, 1); got {self.squeeze!r:.60}")
         object.__setattr__(self, "squeeze", float(self.squeeze))
         for name in ("context_gate", "skip", "inverted_bottleneck"):
             value = getattr(self, name)
-            if value not in (0, 1):
-                raise InvalidInputError(f"{name} is true or false; got {value!r}")
+            if value not in (0, 1) or isinstance(value, float):
+                raise InvalidInputError(f"{name} is true or false; got {value!r:.60}")
             object.__setattr__(self, name, bool(value))
 
     @property
@@ -159,9 +162,9 @@ def genotype_from_text(text: str) -> Genotype:
         InvalidInputError: the text is no JSON, or ``genotype_from_json`` refuses it.
     """
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidInputError(f"a genotype is JSON; line {error.lineno}: {error.msg}") from None
+        data = parse_json(text)
+    except NotJsonError as error:
+        raise InvalidInputError(f"a genotype is JSON; {error}") from None
     return genotype_from_json(data)
 
 
@@ -171,10 +174,7 @@ def read_genotype(path: Path) -> Genotype:
     Raises:
         InvalidInputError: there is no such file, or it holds no genotype.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"a genotype is a JSON file; {path} cannot be read ({error}): check the path") from None
+    text = read_text(path, "a genotype", _FILE_LIMIT)
     try:
         return genotype_from_text(text)
     except InvalidInputError as error:
@@ -185,7 +185,7 @@ def _check_fields(data: dict[str, Any], cls: type, where: str) -> None:
     known = {field.name: field for field in dataclasses.fields(cls)}
     for key in data:
         if key not in known:
-            raise InvalidInputError(f"{where} has no gene {key!r}{did_you_mean(str(key), known)}")
+            raise InvalidInputError(f"{where} has no gene {key!r:.60}{did_you_mean(str(key), known)}")
     for name, field in known.items():
         if name not in data and field.default is dataclasses.MISSING:
             raise InvalidInputError(f"{where} needs the gene {name!r}; it is missing")
@@ -194,4 +194,4 @@ def _check_fields(data: dict[str, Any], cls: type, where: str) -> None:
 def _check_int(name: str, value: Any, low: int, high: int, also: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         rule = f"{name} is a whole number from {low} to {high}" + (f" {also}" if also else "")
-        raise InvalidInputError(f"{rule}; got {value!r}")
+        raise InvalidInputError(f"{rule}; got {value!r:.60}")

@@ -1,0 +1,145 @@
+"""Text and JSON that others wrote: of bounded size and depth, or refused in one line.
+
+What is within the bounds needs at most about 25 times its size of memory (JSON of nothing but empty objects).
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from tvnjax.core.errors import InvalidInputError
+
+MIB = 1024**2
+JSON_LIMIT = 16 * MIB
+"""Bytes of a JSON file; what tvnjax writes has a hundredth of that."""
+LINE_LIMIT = 4 * MIB
+"""Bytes of one line of a log or a table."""
+LOG_LIMIT = 256 * MIB
+"""Bytes of a log or a table of one JSON object a line."""
+MAX_DEPTH = 64
+"""Lists and objects inside one another."""
+_MAX_DIGITS = 300
+"""Of a whole number: beyond it, it is no float either."""
+
+
+class NotJsonError(InvalidInputError):
+    """The text is no JSON, or outside the bounds; the message gives the reason alone, for the reader to say of what."""
+
+
+def parse_json(text: str, *, not_finite: Literal["refuse", "null"] = "refuse") -> Any:
+    """Parses JSON.
+
+    Args:
+        text: what to parse.
+        not_finite: what becomes of the NaN and Infinity that Python writes, and of numbers too large for a float.
+
+    Raises:
+        NotJsonError: the text is no JSON, is nested deeper than ``MAX_DEPTH``, names a key twice, or holds a
+            number that is not finite.
+    """
+
+    def fraction(digits: str) -> float | None:
+        value = float(digits)
+        if math.isfinite(value):
+            return value
+        if not_finite == "null":
+            return None
+        raise NotJsonError(f"the number {digits:.20} is not finite")
+
+    def whole(digits: str) -> int:
+        if len(digits) > _MAX_DIGITS:
+            raise NotJsonError(f"a whole number has {len(digits)} digits, more than {_MAX_DIGITS}")
+        return int(digits)
+
+    try:
+        value = json.loads(
+            text, parse_float=fraction, parse_constant=fraction, parse_int=whole, object_pairs_hook=_each_once
+        )
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise NotJsonError(f"it is nested more than {MAX_DEPTH} deep") from None
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def read_text(path: Path, what: str, limit: int = JSON_LIMIT) -> str:
+    """The text of a file.
+
+    Args:
+        path: a file; what waits or never ends (a pipe, a device) is none.
+        what: the file's name in messages, such as ``a genotype``.
+        limit: bytes it may have.
+
+    Raises:
+        InvalidInputError: there is no such file, it cannot be read, is larger than ``limit``, or is no UTF-8.
+    """
+    try:
+        if not path.is_file():
+            raise InvalidInputError(f"{what} is a file; there is no {path}: check the path")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise InvalidInputError(f"{what} has at most {limit:,} bytes; {path} has {size:,}: check the path")
+            content = file.read(limit)
+    except OSError as error:
+        raise InvalidInputError(
+            f"{what} is a file that can be read; {path}: {error.strerror}: check the path"
+        ) from None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{what} is text in UTF-8; {path} is not, at byte {error.start}: {error.reason}"
+        ) from None
+
+
+def read_lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
+    """Number and content of each line of a file, line end included; blank lines are passed over.
+
+    Raises:
+        InvalidInputError: there is no such file, it cannot be read, or it or one of its lines is too large.
+    """
+    try:
+        if not path.is_file():
+            raise InvalidInputError(f"{what} is a file; there is no {path}: check the path")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > LOG_LIMIT:
+                raise InvalidInputError(f"{what} has at most {LOG_LIMIT:,} bytes; {path} has {size:,}: make it shorter")
+            number = 0
+            while line := file.readline(LINE_LIMIT + 1):
+                number += 1
+                if len(line) > LINE_LIMIT:
+                    raise InvalidInputError(f"a line of {what} has at most {LINE_LIMIT:,} bytes; {path}, line {number}")
+                if line.strip():
+                    yield number, line
+    except OSError as error:
+        raise InvalidInputError(
+            f"{what} is a file that can be read; {path}: {error.strerror}: check the path"
+        ) from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise NotJsonError(f"it names {twice!r:.60} twice")
+    return found
+
+
+def _check_depth(value: Any) -> None:
+    """Level by level, so that depth costs no recursion here, nor in whatever walks the value later."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        inner = (child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent))
+        level = [child for child in inner if isinstance(child, dict | list)]
+    if level:
+        raise NotJsonError(f"it is nested more than {MAX_DEPTH} deep")
