@@ -67,6 +67,19 @@ def parse_json(text: str, *, not_finite: Literal["refuse", "null"] = "refuse") -
     return value
 
 
+def read_json(path: Path) -> Any:
+    """Parses a JSON file.
+
+    Raises:
+        InvalidInputError: there is no such file, it is too large (``JSON_LIMIT``), or it holds no JSON.
+    """
+    text = read_text(path, "what is read here")
+    try:
+        return parse_json(text)
+    except NotJsonError as error:
+        raise InvalidInputError(f"a file read here holds JSON; {path} does not ({error})") from None
+
+
 def read_text(path: Path, what: str, limit: int = JSON_LIMIT) -> str:
     """The text of a file.
 

@@ -14,7 +14,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
-from tvnjax.core.outside import NotJsonError, parse_json, read_text
+from tvnjax.core.outside import read_json
 from tvnjax.core.plain import jsonable
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
@@ -23,19 +23,6 @@ __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
 def write_json(path: Path, data: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of one, whatever dies meanwhile."""
     write_atomic(path, (json.dumps(jsonable(data), indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Parses a JSON file.
-
-    Raises:
-        InvalidInputError: there is no such file, it is too large (see ``core.outside``), or it holds no JSON.
-    """
-    text = read_text(path, "what is read here")
-    try:
-        return parse_json(text)
-    except NotJsonError as error:
-        raise InvalidInputError(f"a file read here holds JSON; {path} does not ({error})") from None
 
 
 class RunDir:

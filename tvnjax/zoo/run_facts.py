@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.run_dir import read_json
+from tvnjax.core.outside import read_json
 from tvnjax.space.network import HeadKind
 
 
