@@ -51,9 +51,9 @@ class HangError(BaseException):
 
 def reader_class(name: str) -> type[Reader]:
     """A reader by the name of its class."""
-    from experiments.reliability import checkpoint_reader, data_readers, json_readers
+    from experiments.reliability import checkpoint_reader, data_readers, json_readers, reader
 
-    for module in (json_readers, data_readers, checkpoint_reader):
+    for module in (json_readers, data_readers, checkpoint_reader, reader):
         if hasattr(module, name):
             return getattr(module, name)
     raise KeyError(name)
