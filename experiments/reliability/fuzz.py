@@ -53,9 +53,9 @@ class HangError(BaseException):
 
 def reader_class(name: str) -> type[Reader]:
     """A reader by the name of its class."""
-    from experiments.reliability import checkpoint_reader, data_readers, json_readers, run_readers
+    from experiments.reliability import checkpoint_reader, data_readers, json_readers, reader, run_readers
 
-    for module in (json_readers, data_readers, checkpoint_reader, run_readers):
+    for module in (json_readers, data_readers, checkpoint_reader, reader, run_readers):
         if hasattr(module, name):
             return getattr(module, name)
     raise KeyError(name)

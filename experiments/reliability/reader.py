@@ -3,7 +3,9 @@
 import abc
 import contextlib
 import io
+import os
 import random
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,3 +61,28 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+class Planted(Reader):
+    """Fails in every way there is, so that the counting can be tested: as the case's seed says."""
+
+    name = "planted"
+    limit_s = 2.0
+    warm = False
+
+    def case(self, rng: random.Random) -> str | None:
+        match rng.randrange(7):
+            case 0:
+                raise InvalidInputError("a rule, the value met, what to do")
+            case 1:
+                raise KeyError("not documented")
+            case 2:
+                ensure(False, "a wrong number")
+            case 3:
+                time.sleep(60)
+            case 4:
+                bytearray(8 * 1024**3)
+            case 5 if self.warm:
+                os._exit(7)
+        self.warm = True
+        return None

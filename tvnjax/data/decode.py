@@ -121,6 +121,7 @@ class _Bytes:
     exception would be printed by PyAV."""
 
     def __init__(self, file: BinaryIO):
+        self.name = file.name  # whose ending tells FFmpeg of the format
         self.read, self.tell, self._seek = file.read, file.tell, file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
