@@ -86,10 +86,10 @@ def test_a_file_of_a_gibibyte_is_refused_before_it_is_read(tmp_path):
     os.truncate(huge, GIB)
     readers = [read_genotype, read_json, read_table, read_manifest, lambda path: read_run(path.parent)]
     for read in readers:
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(InvalidInputError, match="at most"):
             read(huge)
-        assert time.monotonic() - start < 1
+        assert time.process_time() - start < 1
     with pytest.warns(UserWarning, match=r"damaged .*at most"):
         assert LatencyTable(huge, Stand()).entries == {}
 
