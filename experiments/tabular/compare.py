@@ -28,7 +28,8 @@ from tvnjax.replay import ReplayConfig, replay
 from tvnjax.report.comparing.statistics import mean_interval, probability_of_improvement
 from tvnjax.search.budget import Budget
 from tvnjax.search.projection import ProjectionConfig
-from tvnjax.search.tabular import Entry, Table, read_table
+from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular import Entry, Table
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import genotype_from_json
 

@@ -25,7 +25,8 @@ from tvnjax.problem import prepare_problem
 from tvnjax.report.comparing.statistics import gene_correlation, rank_correlation
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
-from tvnjax.search.tabular import Entry, Table, append_entries, read_table, write_header
+from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular import Entry, Table, append_entries, write_header
 from tvnjax.space.genotype import Genotype
 
 RESULT = FOLDER / "inherited.json"

@@ -183,13 +183,13 @@ def write_card(path: Path) -> None:
     )
     text = f"""# Table {table.name}
 
-{len(table.entries)} networks, every one trained with seeds {", ".join(map(str, table.seeds))} for {CONFIG.proxy.steps}
-steps on the planted set `{CONFIG.data.task}` (four classes, {header["data"]["train_clips"]} clips to train on,
-{header["data"]["val_clips"]} for validation, {header["data"]["test_clips"]} for test), and measured.
+{len(table.entries)} networks, every one trained with seeds {", ".join(map(str, table.seeds))}
+for {CONFIG.proxy.steps} steps on the planted set `{CONFIG.data.task}` (four classes,
+{header["data"]["train_clips"]} clips to train on, {header["data"]["val_clips"]} for validation, {header["data"]["test_clips"]} for test), and measured.
 
 Made by `python -m experiments.tabular.make_table` in {seconds / 3600:.1f} hours on {machine["processor"]},
 {machine["cores"]} core(s), jax {machine["jax"]}. Latency: {header["latency_rule"]}. Seconds are wall seconds of a
-machine that was shared. Replay it with `tvnjax replay {path.as_posix() if not path.is_absolute() else path.name}`.
+machine that was shared. Replay it with `tvnjax replay experiments/tabular/{path.name}`.
 
 **Accuracy.** Validation top-1, mean of two seeds: {top1[0]:.1%} to {top1[-1]:.1%}, median
 {statistics.median(top1):.1%}; chance is {1 / header["classes"]:.0%}. The fittest network is {best.id}:
