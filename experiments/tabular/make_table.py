@@ -181,11 +181,12 @@ def write_card(path: Path) -> None:
         f"| {e.id} | {e.latency_ms:.4f} | {e.top1():.1%} | {e.top1('test') or 0.0:.1%} | {words(e.genotype)} |"
         for e in table.front()
     )
+    clips = {split: header["data"][f"{split}_clips"] for split in ("train", "val", "test")}
     text = f"""# Table {table.name}
 
 {len(table.entries)} networks, every one trained with seeds {", ".join(map(str, table.seeds))}
 for {CONFIG.proxy.steps} steps on the planted set `{CONFIG.data.task}` (four classes,
-{header["data"]["train_clips"]} clips to train on, {header["data"]["val_clips"]} for validation, {header["data"]["test_clips"]} for test), and measured.
+{clips["train"]} clips to train on, {clips["val"]} for validation, {clips["test"]} for test), and measured.
 
 Made by `python -m experiments.tabular.make_table` in {seconds / 3600:.1f} hours on {machine["processor"]},
 {machine["cores"]} core(s), jax {machine["jax"]}. Latency: {header["latency_rule"]}. Seconds are wall seconds of a
