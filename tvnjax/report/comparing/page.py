@@ -57,7 +57,9 @@ def build_comparison(evidence: Evidence, reference: str) -> Document:
         ("runs", "Runs", _runs(evidence)),
     )
     made = tuple(Section(anchor=anchor, title=title, blocks=tuple(parts)) for anchor, title, parts in sections)
-    return Document(title=f"Comparison of {len(evidence.records)} run{'s' * (len(evidence.records) != 1)}", sections=made)
+    return Document(
+        title=f"Comparison of {len(evidence.records)} run{'s' * (len(evidence.records) != 1)}", sections=made
+    )
 
 
 def _result(evidence: Evidence, reference: str) -> list[Part]:
