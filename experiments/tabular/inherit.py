@@ -5,8 +5,9 @@
 
 One supernet is trained on single paths drawn uniformly, as for ``random_weight_sharing``; every network of the table is
 then scored on the validation clips with the weights it inherits and batch statistics of its own. Kendall's tau is given
-against the mean of the table's two trainings, over all networks and over the best 20 %, beside how well those two
-trainings agree with one another: no score can be asked to agree better with one of them.
+against the mean of the table's two trainings, over all networks and over the best 20 % (of all, and of those within
+the table's median latency), beside how well those two trainings agree with one another: no score can be asked to agree
+better with one of them.
 """
 
 import argparse
@@ -30,13 +31,15 @@ from tvnjax.search.tabular import Entry, Table, append_entries, write_header
 from tvnjax.space.genotype import Genotype
 
 RESULT = FOLDER / "inherited.json"
-SEARCH = DifferentiableConfig(steps=1000, batch_size=32, learning_rate=1e-2, working_set=4)
+SEARCH = DifferentiableConfig(steps=6000, batch_size=32, learning_rate=1e-2, working_set=4)
 """Four programs: every plan of the table's space has one."""
 
 
-def score(table: Table, steps: int, seed: int, monitor: Monitor) -> tuple[dict[str, tuple[float, float]], Any, float]:
+def score(
+    table: Table, steps: int, rate: float, seed: int, monitor: Monitor
+) -> tuple[dict[str, tuple[float, float]], Any, float]:
     """Top-1 and top-5 of every network, the supernet, and the seconds of a score."""
-    config = dataclasses.replace(CONFIG, seed=seed, search=dataclasses.replace(SEARCH, steps=steps))
+    config = dataclasses.replace(CONFIG, seed=seed, search=dataclasses.replace(SEARCH, steps=steps, learning_rate=rate))
     problem = prepare_problem(config, monitor)
     shared = SharedWeights(
         config.search,
@@ -59,9 +62,8 @@ def score(table: Table, steps: int, seed: int, monitor: Monitor) -> tuple[dict[s
     return scores, shared, seconds / max(len(scores), 1)
 
 
-def correlate(table: Table, scores: dict[str, tuple[float, float]]) -> dict[str, Any]:
+def correlate(entries: list[Entry], scores: dict[str, tuple[float, float]]) -> dict[str, Any]:
     """Rank correlations of inherited top-1, with what two trainings have among themselves."""
-    entries = [entry for entry in table.entries.values() if all(not run.failed for run in entry.runs)]
     truth = [entry.top1() or 0.0 for entry in entries]
     first, second = ([entry.runs[i].curve[-1][1] for entry in entries] for i in (0, 1))
     inherited = [scores[entry.id][0] for entry in entries]
@@ -108,20 +110,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
+    parser.add_argument("--learning-rate", type=float, default=SEARCH.learning_rate)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
     use_compilation_cache()
     table, rows, alone = read_table(args.table), [], len(args.steps) == len(args.seeds) == 1
+    trained = [entry for entry in table.entries.values() if all(not run.failed for run in entry.runs)]
+    budget_ms = statistics.median(table.latencies())
+    feasible = [entry for entry in trained if entry.latency_ms is not None and entry.latency_ms <= budget_ms]
     with ConsoleMonitor() as monitor:
         for steps in args.steps:
             for seed in args.seeds:
-                scores, shared, seconds = score(table, steps, seed, monitor)
-                found = {"steps": steps, "seed": seed, "supernet_seconds": shared.seconds, "score_seconds": seconds}
-                rows.append(found | correlate(table, scores))
-                print({key: value for key, value in rows[-1].items() if key != "genes"}, flush=True)
+                scores, shared, seconds = score(table, steps, args.learning_rate, seed, monitor)
+                found = {
+                    "steps": steps,
+                    "learning_rate": args.learning_rate,
+                    "seed": seed,
+                    "supernet_seconds": shared.seconds,
+                    "score_seconds": seconds,
+                }
+                for which, entries in {"all": trained, "feasible": feasible}.items():
+                    rows.append(found | {"of": which} | correlate(entries, scores))
+                    print({key: value for key, value in rows[-1].items() if key != "genes"}, flush=True)
                 if alone:
                     add_to(args.table, table, scores, shared, seconds)
-    options = f"--steps {' '.join(map(str, args.steps))} --seeds {' '.join(map(str, args.seeds))}"
+    options = f"--steps {' '.join(map(str, args.steps))} --learning-rate {args.learning_rate:g} --seeds {' '.join(map(str, args.seeds))}"
     command = f"python -m experiments.tabular.inherit {options}"
     write_json(RESULT, {"command": command, "supernets": rows, "environment": environment()})
 
