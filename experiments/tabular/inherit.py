@@ -134,7 +134,8 @@ def main() -> None:
                     print({key: value for key, value in rows[-1].items() if key != "genes"}, flush=True)
                 if alone:
                     add_to(args.table, table, scores, shared, seconds)
-    options = f"--steps {' '.join(map(str, args.steps))} --learning-rate {args.learning_rate:g} --seeds {' '.join(map(str, args.seeds))}"
+    options = f"--steps {' '.join(map(str, args.steps))} --learning-rate {args.learning_rate:g} "
+    options += f"--seeds {' '.join(map(str, args.seeds))}"
     command = f"python -m experiments.tabular.inherit {options}"
     write_json(RESULT, {"command": command, "supernets": rows, "environment": environment()})
 
