@@ -118,7 +118,8 @@ class Evaluator:
         self._paused: dict[tuple[str, int], tuple[Any, Any, Iterator[Batch]]] = {}
 
     def evaluate(self, genotype: Genotype, seed: int, part: float = 1.0) -> Evaluation:
-        """Trains up to ``part`` of the steps, from where an earlier call for this network and seed stopped."""
+        """Trains up to ``part`` of the steps, from where an earlier call for this network and seed stopped; where that
+        was in a process that was killed, from the beginning, to the same weights."""
         key = (genotype_id(genotype), seed)
         trainer, state, batches = self._paused.pop(key, None) or self._begin(genotype, seed)
         before = trainer.compile_seconds

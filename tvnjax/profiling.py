@@ -9,7 +9,7 @@ from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.monitor import Silent
-from tvnjax.core.stages import Stages
+from tvnjax.core.stages import Stage, Stages
 from tvnjax.latency.measure import Measurement
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.table import LatencyTable
@@ -38,14 +38,17 @@ def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
         profile = profile_device(*about, Silent(), table)
         return dataclasses.replace(profile, **done["cost"]), table.digest
     table = _table(problem)
-    profile = profile_device(*about, stage, table)
+    last = _Last(stage)
+    profile = profile_device(*about, last, table)
     cost = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
     for _ in range(_PASSES):
         if profile.measured == 0:
             break
-        profile = profile_device(*about, _Progress(stage), table)
+        profile = profile_device(*about, last, table)
         cost["measured"] += profile.measured
         cost["seconds"] += profile.seconds
+    cost_told = {"measured": cost["measured"], "reused": cost["reused"], "took_s": cost["seconds"]}
+    stage.event("profile", **{**last.fields, **cost_told})
     table.move_to(copy)
     stage.finish({"table": table.digest, "cost": cost})
     return dataclasses.replace(profile, **cost), table.digest
@@ -64,11 +67,15 @@ class Measurements(dict[str, tuple[Measurement, float]], MutableMapping[str, tup
         super().__setitem__(key, value)
 
 
-class _Progress(Silent):
-    """Passes on how far it is, and no events: a profile is told of once."""
+class _Last(Silent):
+    """Passes on how far it is, and keeps the last event: a profile is told of once."""
 
-    def __init__(self, stage: Any):
+    def __init__(self, stage: Stage):
         self._stage = stage
+        self.fields: dict[str, Any] = {}
+
+    def event(self, kind: str, **fields: Any) -> None:
+        self.fields = fields
 
     def progress(self, stage: str, done: float, total: float, text: str = "") -> None:
         self._stage.progress(stage, done, total, text)

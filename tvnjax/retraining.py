@@ -73,7 +73,8 @@ def confirm(
                 drift=measured.drift,
                 within=measured.latency_ms <= budget_ms,
             )
-    stage.close()
+    if stage.result is None:
+        stage.finish({name: candidate.id for name, (candidate, _, _) in chosen.items()})
     return chosen
 
 

@@ -102,6 +102,19 @@ def test_a_training_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_befo
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_training_killed_before_its_first_checkpoint_begins_anew(runs, tmp_path, capsys):
+    out = tmp_path / "run"
+    write_json(out / "training.json", CONFIG.told())
+    Fit(CONFIG, out, Silent()).run(resume=True)
+    for ours, theirs in zip(weights(out), weights(next(iter(runs))), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    (out / "results.json").unlink()
+    assert main(["train", "tvn1", "--data", "texture", "--out", str(out)]) == 2
+    assert "unfinished training" in capsys.readouterr().err
+    assert main(["train", "tvn1", "--data", "texture", "--out", str(tmp_path / "no"), "--resume"]) == 2
+    assert "there is no" in capsys.readouterr().err and not (tmp_path / "no").exists()
+
+
 def test_a_training_that_diverges_names_the_steps_and_the_last_good_checkpoint(tmp_path):
     fast = dataclasses.replace(CONFIG.training, steps=40, optimizer=Optimizer(learning_rate=1e30, clip_norm=1e30))
     fit = Fit(dataclasses.replace(CONFIG, training=fast), tmp_path / "run", Silent())

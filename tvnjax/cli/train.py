@@ -19,7 +19,7 @@ from tvnjax.space.network import HeadKind
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions(ClipOptions):
-    """Trains any network on any set of clips; stopped with Ctrl-C it goes on with --resume."""
+    """Trains any network on any set of clips; stopped or killed it goes on with --resume."""
 
     network: Annotated[str, tyro.conf.Positional]
     """A name ('tvnjax zoo' lists them) or a genotype's JSON file."""
@@ -98,10 +98,14 @@ def train_command(argv: list[str]) -> int:
 
     if options.resume and options.out is None:
         raise InvalidInputError("--resume goes on in a directory: name it with --out")
+    if options.resume and options.out is not None and not options.out.is_dir():
+        raise InvalidInputError(f"--resume goes on in a directory; there is no {options.out}: check the path")
     config = _config(options)
     if options.tensorboard:
         tensorboard_package()
     out = options.out or Path("runs") / f"{config.entry.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if not options.resume and (out / "training.json").is_file() and not (out / "results.json").is_file():
+        raise InvalidInputError(f"{out} holds an unfinished training: {_going_on(out, argv)}")
     use_compilation_cache()
     run_dir = RunDir(out, resume=options.resume)
     with contextlib.closing(run_dir), ConsoleMonitor(run_dir) as monitor:

@@ -70,6 +70,8 @@ class Checkpoints:
         self._flushing = threading.Lock()
         self.seconds, self.processor_seconds = 0.0, 0.0
         """That writing took, beside the work: on the clock, and of its thread on a processor."""
+        self.count = 0
+        """Of those written."""
         self.last_good: Path | None = None
 
     @property
@@ -186,7 +188,7 @@ class Checkpoints:
             kept = "none is kept yet" if self.last_good is None else f"the last good one is {self.last_good}"
             warnings.warn(f"no checkpoint at step {offered.step} ({_first_line(error)}); {kept}", stacklevel=1)
         else:
-            self.last_good = path
+            self.last_good, self.count = path, self.count + 1
             self._prune()
         self._took = time.monotonic() - start
         self.seconds += self._took

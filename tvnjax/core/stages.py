@@ -38,6 +38,9 @@ class Stage:
         self.journal = Journal(self._folder and self._folder / "journal.jsonl", seq)
         self.checkpoints = Checkpoints(self._folder, every_s=checkpoint_s, seq=seq)
 
+        # One that is done and runs again from its journal, to hand out what it came to, was heard to its end.
+        self._done = self.result is not None
+
     @property
     def result(self) -> Any | None:
         """What the stage came to, if it is done."""
@@ -66,7 +69,7 @@ class Stage:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Tells the monitor, unless it was told before."""
-        if not self.journal.replaying:
+        if not self.journal.replaying and not self._done:
             self._announce()
             self._monitor.event(kind, **fields)
 

@@ -178,10 +178,10 @@ class Fit:
         )
 
     def _resume(self) -> tuple[ChildState, int]:
-        if not list((self.out / "resume").glob("step-*.json")):
+        if (self.out / "results.json").is_file() or not (self.out / "training.json").is_file():
             raise InvalidInputError(
-                f"a training goes on from a checkpoint; {self.out} has none: it was finished, or stopped before "
-                "the first one; leave --resume out and name another directory"
+                f"a training goes on where it was stopped; {self.out} has none that was: it was finished, or never "
+                "begun; leave --resume out and name another directory"
             )
         before, now = read_object(self.out / "training.json"), _plain(self.config.told())
         other = sorted(name for name in now if now[name] != before.get(name))
@@ -193,9 +193,9 @@ class Fit:
             )
         saved = self.checkpoints.newest(self.trainer.init())
         if saved is None:
-            raise InvalidInputError(
-                f"a training goes on from a whole checkpoint; all in {self.out / 'resume'} are damaged: begin anew"
-            )
+            # Killed before the first checkpoint, or all are damaged, which was said.
+            self.stage.resumed(0)
+            return self._fresh(), 0
         self._stream.set_state(saved.state["stream"])
         self.stage.resumed(saved.seq)
         return saved.tree, saved.step
