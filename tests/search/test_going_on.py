@@ -94,6 +94,23 @@ def test_killed_and_resumed_at_every_evaluation(name, tmp_path):
         assert told == [candidate.id for candidate in whole.candidates], "every candidate is told of once"
 
 
+def test_a_finished_search_made_again_of_its_journal_has_the_same_seconds(tmp_path):
+    def clocked(run_dir):
+        task, _ = landscape()
+        fast = Evaluation(top1=0.5, top5=1.0, compile_seconds=0.0)
+        timeless = dataclasses.replace(task, clocked=True, evaluate=lambda *_: fast)
+        stage = Stage(Silent(), run_dir, "random")
+        try:
+            return run_strategy(STRATEGIES["random"](), timeless, seed=0, limit_s=0.05, monitor=stage)
+        finally:
+            stage.close()
+
+    run_dir = RunDir(tmp_path / "run")
+    first, second = clocked(run_dir), clocked(run_dir)
+    assert first.seconds >= 0.05 and len(first.candidates) > 1
+    assert json.dumps(jsonable(result_to_json(first))) == json.dumps(jsonable(result_to_json(second)))
+
+
 def test_a_torn_or_damaged_journal_goes_on_from_its_good_part(tmp_path):
     whole, done = search(None, "evolution")
     run_dir = RunDir(tmp_path / "run")

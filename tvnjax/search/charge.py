@@ -59,6 +59,8 @@ class Charge:
         self.candidates: list[Candidate] = []
         self._paid: set[str] = set()
         self._check_costs: dict[str, float] = {}
+        self._kept_s = 0.0
+        """Seconds at the journal's last entry."""
 
     @property
     def seconds(self) -> float:
@@ -159,7 +161,7 @@ class Charge:
             genotype=proposal.genotype,
             verdict=verdict,
             evaluation=evaluation,
-            charged_s=self.seconds,
+            charged_s=self._kept_s,
             scoring=proposal.scoring,
             part=proposal.part,
             costs=costs or {},
@@ -169,12 +171,12 @@ class Charge:
         return candidate
 
     def finish(self) -> SearchResult:
-        """What it came to; a clock that is read again later says the same."""
+        """What it came to. The clock stands from here on, so that it is the same to the bit when it is recalled."""
         kept = self.journal.recall("end", "")
-        if kept is not None:
-            self._recalled(kept)
-        else:
-            self._keep("end", "", {})
+        clock = self.device.snapshot() if kept is None else kept["clock"]
+        if kept is None:
+            self.journal.add("end", "", {"clock": clock})
+        self.device.stop(clock)
         return self.result()
 
     def result(self) -> SearchResult:
@@ -215,11 +217,14 @@ class Charge:
 
     def _keep(self, op: str, key: str, costs: Mapping[str, float], **parts: Any) -> None:
         plain = {name: None if part is None else dataclasses.asdict(part) for name, part in parts.items()}
-        self.journal.add(op, key, plain | {"costs": dict(costs), "clock": self.device.snapshot()})
+        clock = self.device.snapshot()
+        self._kept_s = clock["total"]
+        self.journal.add(op, key, plain | {"costs": dict(costs), "clock": clock})
 
     def _recalled(self, kept: Mapping[str, Any]) -> dict[str, float]:
         """Sets the seconds to what they were; returns the costs."""
         self.device.restore(kept["clock"])
+        self._kept_s = kept["clock"]["total"]
         return dict(kept["costs"])
 
 

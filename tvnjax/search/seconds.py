@@ -62,6 +62,11 @@ class DeviceSeconds:
         self._beside = snapshot["total"]
         self._start = None if self._start is None else time.monotonic()
 
+    def stop(self, snapshot: Mapping[str, Any]) -> None:
+        """Stands still at a snapshot."""
+        self._start = None
+        self.restore(snapshot)
+
     def spent_on(self) -> dict[str, float]:
         """Seconds by kind; they add up to the total."""
         rest = max(self.total - sum(self.parts.values()), 0.0)
