@@ -199,9 +199,10 @@ def unfinished(run, out, *left_out):
 
 
 def rows(run):
-    """What a run came to, without its seconds."""
+    """What a run came to, without its seconds (``spent`` holds them by kind)."""
     found = json.loads((run / "results.json").read_text())["strategies"]
-    return [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in found]
+    timed = ("seconds", "spent")
+    return [{key: value for key, value in row.items() if not key.endswith(timed)} for row in found]
 
 
 def test_an_unfinished_run_is_offered_and_gone_on_with(quick_run, tmp_path, capsys):

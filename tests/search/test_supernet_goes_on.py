@@ -63,7 +63,7 @@ class ArithmeticTrainer(UndecidedTrainer):
     def probabilities(self, state, temperature):
         return self.genes, self.shape_weights(state.shapes)
 
-    def noise(self, progress):
+    def draw(self, progress):
         return None
 
     def plan_losses(self, state, plan, batch, temperature, noise):

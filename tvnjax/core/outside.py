@@ -50,8 +50,9 @@ def parse_json(text: str, *, not_finite: Literal["refuse", "null"] = "refuse") -
         raise NotJsonError(f"the number {digits:.20} is not finite")
 
     def whole(digits: str) -> int:
-        if len(digits) > _MAX_DIGITS:
-            raise NotJsonError(f"a whole number has {len(digits)} digits, more than {_MAX_DIGITS}")
+        count = len(digits.lstrip("-"))
+        if count > _MAX_DIGITS:
+            raise NotJsonError(f"a whole number has {count} digits, more than {_MAX_DIGITS}")
         return int(digits)
 
     try:
