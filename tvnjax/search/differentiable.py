@@ -51,7 +51,8 @@ class DifferentiableConfig:
     draw_sharpness: float = 1.0
     """Of mode ``concrete``, at the end: what the noisy argument of the softmax is multiplied by (the inverse of SNAS's
     temperature). It grows from 1 in the second half of the search. With 1 a draw is soft, and an undecided choice can
-    still lean on several candidates; the larger, the closer each draw is to a single network."""
+    still lean on several candidates; the larger, the closer each draw is to a single network. (10 made no difference on
+    ten spoken digits, one seed: 95.0 % on test clips against 95.5.)"""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
     order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""
