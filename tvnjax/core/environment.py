@@ -71,17 +71,17 @@ def sweep_torn_programs(since: float) -> int:
 
 def _whole(data: bytes) -> bool:
     """Whether a compressed file ends where it should."""
+    broken: type[Exception] = zlib.error
+    reader: Any = zlib.decompressobj()
     if data[:4] == b"\x28\xb5\x2f\xfd":  # zstandard, where JAX finds it
         try:
             zstandard = importlib.import_module("zstandard")
         except ImportError:
             return True
-        reader = zstandard.ZstdDecompressor().decompressobj()
-    else:
-        reader = zlib.decompressobj()
+        broken, reader = zstandard.ZstdError, zstandard.ZstdDecompressor().decompressobj()
     try:
         reader.decompress(data)
-    except Exception:
+    except broken:
         return False
     return reader.eof
 

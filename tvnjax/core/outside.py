@@ -3,12 +3,13 @@
 What is within the bounds needs at most about 25 times its size of memory (JSON of nothing but empty objects).
 """
 
+import contextlib
 import json
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from tvnjax.core.errors import InvalidInputError
 
@@ -92,18 +93,8 @@ def read_text(path: Path, what: str, limit: int = JSON_LIMIT) -> str:
     Raises:
         InvalidInputError: there is no such file, it cannot be read, is larger than ``limit``, or is no UTF-8.
     """
-    try:
-        if not path.is_file():
-            raise InvalidInputError(f"{what} is a file; there is no {path}: check the path")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > limit:
-                raise InvalidInputError(f"{what} has at most {limit:,} bytes; {path} has {size:,}: check the path")
-            content = file.read(limit)
-    except OSError as error:
-        raise InvalidInputError(
-            f"{what} is a file that can be read; {path}: {error.strerror}: check the path"
-        ) from None
+    with _opened(path, what, limit, "check the path") as file:
+        content = file.read(limit)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -118,20 +109,27 @@ def read_lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
     Raises:
         InvalidInputError: there is no such file, it cannot be read, or it or one of its lines is too large.
     """
+    with _opened(path, what, LOG_LIMIT, "make it shorter") as file:
+        number = 0
+        while line := file.readline(LINE_LIMIT + 1):
+            number += 1
+            if len(line) > LINE_LIMIT:
+                raise InvalidInputError(f"a line of {what} has at most {LINE_LIMIT:,} bytes; {path}, line {number}")
+            if line.strip():
+                yield number, line
+
+
+@contextlib.contextmanager
+def _opened(path: Path, what: str, limit: int, cure: str) -> Iterator[BinaryIO]:
+    """A file of at most ``limit`` bytes; what goes wrong with it is said in one line."""
     try:
         if not path.is_file():
             raise InvalidInputError(f"{what} is a file; there is no {path}: check the path")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size > LOG_LIMIT:
-                raise InvalidInputError(f"{what} has at most {LOG_LIMIT:,} bytes; {path} has {size:,}: make it shorter")
-            number = 0
-            while line := file.readline(LINE_LIMIT + 1):
-                number += 1
-                if len(line) > LINE_LIMIT:
-                    raise InvalidInputError(f"a line of {what} has at most {LINE_LIMIT:,} bytes; {path}, line {number}")
-                if line.strip():
-                    yield number, line
+            if size > limit:
+                raise InvalidInputError(f"{what} has at most {limit:,} bytes; {path} has {size:,}: {cure}")
+            yield file
     except OSError as error:
         raise InvalidInputError(
             f"{what} is a file that can be read; {path}: {error.strerror}: check the path"
