@@ -20,5 +20,6 @@ def optional_package(name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        install = f"{INSTALL} && {CONVERTER}" if name.startswith("litert_converter") else INSTALL
+        # LiteRT runs nothing that was not converted for it.
+        install = f"{INSTALL} && {CONVERTER}" if name.startswith(("litert_converter", "ai_edge_litert")) else INSTALL
         raise InvalidInputError(f"{what} needs the package {name}, which is missing ({error}): {install}") from None

@@ -54,7 +54,9 @@ def _parsed(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = parse_json(line.decode("utf-8"))
     except (NotJsonError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"a table has JSON in every line; {where}: {error}") from None
+        # ``where`` has the line's number in the file; in itself it is always the first.
+        reason = str(error).removeprefix("line 1: ")
+        raise InvalidInputError(f"a table has JSON in every line; {where}: {reason}") from None
     if not isinstance(row, dict):
         raise InvalidInputError(f"a line of a table is a JSON object; {where} is {type(row).__name__}")
     return row
