@@ -17,7 +17,7 @@ from tvnjax.core.stages import Stages
 from tvnjax.core.stopping import stoppable
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
-from tvnjax.problem import Problem, decide_costs, make_task, prepare_problem, watch_drift
+from tvnjax.problem import Problem, check_counted, decide_costs, make_task, prepare_problem, watch_drift
 from tvnjax.profiling import Measurements, profile_run
 from tvnjax.report.page import write_report
 from tvnjax.retraining import confirm, retrain
@@ -89,6 +89,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
         if not resume:
             begin_run()
         problem = _data(config, stages)
+        check_counted(problem)
         profile, table = profile_run(problem, stages)
         costs = decide_costs(problem, profile)
     except InvalidInputError:

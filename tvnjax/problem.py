@@ -27,7 +27,7 @@ from tvnjax.latency.runtimes import Runtime, load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Evaluation, SearchTask
-from tvnjax.search.budget import Budget, Costs
+from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.projection import Data
 from tvnjax.space.canonical import genotype_id
@@ -264,13 +264,20 @@ def decide_costs(problem: Problem, profile: Profile) -> Costs:
     head = problem.config.head
     params = ExpectedCost(*space, lambda layer: float(layer.params), head=head) if budget.params else None
     memory = ExpectedMemory(*space, head=head) if budget.memory_mb else None
-    _check_counted(problem, budget, params)
     return Costs(ms=profile.expected, predict=profile.model.predict, budget=budget, params=params, memory_mb=memory)
 
 
-def _check_counted(problem: Problem, budget: Budget, params: ExpectedCost | None) -> None:
-    """Refuses budgets below the smallest network: by parameters exactly; by memory that of the cheapest networks."""
-    if params is not None and budget.params is not None:
+def check_counted(problem: Problem) -> None:
+    """Refuses budgets below the smallest network, which takes no measurement: by parameters exactly; by memory that of
+    the cheapest networks.
+
+    Raises:
+        InvalidInputError: no network of the space can keep a budget.
+    """
+    budget = problem.config.budget
+    if budget.params is not None:
+        space = (problem.shapes, problem.operators, problem.num_classes)
+        params = ExpectedCost(*space, lambda layer: float(layer.params), head=problem.config.head)
         least = problem.lower(extreme_genotype(params, "cheapest")).params
         if least > budget.params:
             raise InvalidInputError(
