@@ -27,8 +27,11 @@ from tvnjax.report.comparing.evidence import Evidence
 from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
+from tvnjax.search.evolution import EvolutionConfig
 
 RESULTS: Path = Path(__file__).parent / "grid_comparison"
+EVOLUTION = EvolutionConfig(population=8, tournament=4)
+"""What did best of five sizes with some sixty evaluations, on the recorded table (40 seeds each)."""
 KEPT = ("name", "seed", "top1", "top5", "latency_ms", "budget_ms", "params", "macs", "seconds", "compile_seconds")
 KEPT += ("spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
 
@@ -41,6 +44,8 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
 
     return dataclasses.replace(
         config,
+        evolution=EVOLUTION,
+        evaluation=args.evaluation,
         data=dataclasses.replace(config.data, manifest=args.manifest),
         runtime=args.runtime,
         seed=seed,
@@ -112,13 +117,15 @@ def main() -> None:
     parser.add_argument("--ratio", type=float, default=5.0, help="seconds of the baselines by the gradient search's")
     parser.add_argument("--longer", type=float, default=1.0, help="times the preset's steps, in searches and trainings")
     parser.add_argument("--runtime", choices=get_args(RuntimeName), default="litert", help="whose milliseconds")
+    parser.add_argument("--evaluation", choices=["whole", "layers"], default="whole", help="how candidates compile")
     parser.add_argument("--summarise", action="store_true", help="run nothing")
     args = parser.parse_args()
     if args.manifest is None and not args.summarise:
         parser.error("give --manifest to run, or --summarise for runs that are there")
     args.out.mkdir(parents=True, exist_ok=True)
     command = f"python -m experiments.grid_comparison --manifest {args.name}.csv --out DIR --name {args.name} "
-    command += f"--strategies {' '.join(args.strategies)} --ratio {args.ratio:g} --longer {args.longer:g}"
+    command += f"--strategies {' '.join(args.strategies)} --ratio {args.ratio:g} --longer {args.longer:g} "
+    command += f"--evaluation {args.evaluation}"
     folders = []
     for seed in args.seeds:
         folder = args.out / f"seed-{seed}"

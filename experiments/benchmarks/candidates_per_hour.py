@@ -24,6 +24,7 @@ from tvnjax.config import PRESETS
 from tvnjax.core.environment import environment
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import write_json
+from tvnjax.data.video_folder import VideoData
 from tvnjax.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
 from tvnjax.search.evolution import Evolution, EvolutionConfig
@@ -74,6 +75,7 @@ def told(genotype: Genotype, evaluation: Evaluation) -> Candidate:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="quick", choices=sorted(PRESETS))
+    parser.add_argument("--manifest", type=Path, help="clips of the preset that has none of its own")
     parser.add_argument("--candidates", type=int, default=60)
     parser.add_argument("--population", type=int, default=20, help="random networks before mutants")
     parser.add_argument("--json", type=Path)
@@ -84,6 +86,9 @@ def main() -> None:
         return
     jax.config.update("jax_enable_compilation_cache", False)
     config = PRESETS[args.preset][1]
+    if args.manifest is not None:
+        data = VideoData(manifest=args.manifest, shift=3)
+        config = dataclasses.replace(config, data=data)
     problem = prepare_problem(config, Silent())
     ways = {
         way: dataclasses.replace(problem, config=dataclasses.replace(config, evaluation=way)).evaluator().evaluate
@@ -114,7 +119,9 @@ def main() -> None:
         }
         print(f"{part}: {hours['whole']:.0f} and {hours['layers']:.0f} candidates an hour, {ratio:.2f} times")
     if args.json:
-        command = f"python -m experiments.benchmarks.candidates_per_hour --candidates {args.candidates}"
+        command = f"python -m experiments.benchmarks.candidates_per_hour --candidates {args.candidates} "
+        command += f"--preset {args.preset} --population {args.population}"
+        command += f" --manifest {args.manifest.name}" if args.manifest else ""
         write_json(args.json, {"command": command, "summary": summary, "rows": rows, "environment": environment()})
 
 
