@@ -5,8 +5,10 @@
 
 Each seed is a whole ``tvnjax run clips`` in LiteRT's milliseconds: the same space, clips, latency table, filter and
 budget (half the largest network's latency) for every strategy; the baselines get ``--ratio`` times the gradient
-search's device seconds. A finished seed is not repeated. Writes ``experiments/grid_comparison/NAME.json`` and the page
-of ``tvnjax compare`` as ``NAME.md``; its figures stay beside the runs. Pin it to one core (``taskset -c 0``).
+search's device seconds. Each seed begins without compiled programs: those of an earlier one would be free for the
+gradient search, whose programs are always the same (so give it a ``TVNJAX_CACHE`` of its own). A finished seed is not
+repeated. Writes ``experiments/grid_comparison/NAME.json`` and the page of ``tvnjax compare`` as ``NAME.md``; its
+figures stay beside the runs. Pin it to one core (``taskset -c 0``).
 """
 
 import argparse
@@ -18,8 +20,11 @@ import statistics
 from pathlib import Path
 from typing import Any, get_args
 
+import jax
+
 from tvnjax.config import PRESETS, RunConfig, StrategyName
 from tvnjax.console import ConsoleMonitor
+from tvnjax.core.environment import cache_dir
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.pipeline import run
@@ -132,6 +137,8 @@ def main() -> None:
         if not folder.exists() and not args.summarise:
             partial = folder.with_name(f"{folder.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
+            jax.clear_caches()
+            shutil.rmtree(cache_dir() / "xla", ignore_errors=True)
             run(config_of(args, seed), partial, f"{command} --seeds {seed}", ConsoleMonitor)
             partial.rename(folder)
             write_report(folder)

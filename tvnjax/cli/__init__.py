@@ -19,6 +19,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "measure": ("measure:measure_command", "NAME|FILE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),
     "zoo": ("zoo:zoo_command", "[NAME ...] [options]", "list the networks of the papers: counts, and latency here"),
+    "tables": (
+        "tables:tables_command",
+        "[TABLE ...] [options]",
+        "the paper's comparisons again: its figures beside counts, and latency here",
+    ),
     "show": ("show:show_command", "NAME|FILE [options]", "a network block by block, as a table or a drawing"),
     "diff": ("compare_genotypes:diff_command", "A B", "what two genotypes differ in"),
     "scale": (
