@@ -6,9 +6,9 @@
 Each seed is a whole ``tvnjax run clips`` in LiteRT's milliseconds: the same space, clips, latency table, filter and
 budget (half the largest network's latency) for every strategy; the baselines get ``--ratio`` times the gradient
 search's device seconds. Each seed begins without compiled programs: those of an earlier one would be free for the
-gradient search, whose programs are always the same (so give it a ``TVNJAX_CACHE`` of its own). A finished seed is not
-repeated. Writes ``experiments/grid_comparison/NAME.json`` and the page of ``tvnjax compare`` as ``NAME.md``; its
-figures stay beside the runs. Pin it to one core (``taskset -c 0``).
+gradient search, whose programs are always the same (so give it a ``TVNJAX_CACHE`` of its own). A seed that was
+stopped goes on, one that is finished is not repeated. Writes ``experiments/grid_comparison/NAME.json`` and the page of
+``tvnjax compare`` as ``NAME.md``; its figures stay beside the runs. Pin it to one core (``taskset -c 0``).
 """
 
 import argparse
@@ -136,10 +136,12 @@ def main() -> None:
         folder = args.out / f"seed-{seed}"
         if not folder.exists() and not args.summarise:
             partial = folder.with_name(f"{folder.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
+            begun = (partial / "config.json").is_file()
+            if not begun:
+                shutil.rmtree(partial, ignore_errors=True)
             jax.clear_caches()
             shutil.rmtree(cache_dir() / "xla", ignore_errors=True)
-            run(config_of(args, seed), partial, f"{command} --seeds {seed}", ConsoleMonitor)
+            run(config_of(args, seed), partial, f"{command} --seeds {seed}", ConsoleMonitor, resume=begun)
             partial.rename(folder)
             write_report(folder)
         if not folder.exists():

@@ -91,6 +91,13 @@ def test_states_of_other_streams_are_refused(drawn, refused):
     refused(lambda: train(drawn).set_state({}), "None")
 
 
+@pytest.mark.parametrize("position", [None, 5, {}, {"next_index": -1}, {"next_index": 1.5}, {"next_index": True}])
+def test_damaged_states_are_refused(drawn, refused, position):
+    loader = train(drawn)
+    refused(lambda: loader.set_state(loader.get_state() | {"position": position}), "next_index", "damaged")
+    assert next(loader)["clip"].shape[0]
+
+
 def test_splits_smaller_than_a_batch_are_repeated(drawn):
     assert next(train(drawn, "val", batch_size=16))["clip"].shape[0] == 16
 

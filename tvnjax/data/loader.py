@@ -14,6 +14,8 @@ from tvnjax.data.sampling import ClipSampler
 # Two threads fill the next batches while the device works on this one: reading and decompressing clips leaves the
 # interpreter lock free, cutting and stacking them does not, so more gain nothing.
 _AHEAD = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+_MAX_PLACE = 10**12
+"""Batches no training reads."""
 
 
 class Stream:
@@ -66,7 +68,7 @@ class Stream:
         """Goes to a place that :meth:`get_state` returned: the same batches follow.
 
         Raises:
-          InvalidInputError: the state belongs to other clips, or to another split, batch size or seed.
+          InvalidInputError: the state belongs to other clips, or to another split, batch size or seed, or is damaged.
         """
         if not isinstance(state, dict) or state.get("stream") != self._stream:
             met = state.get("stream") if isinstance(state, dict) else state
@@ -74,7 +76,17 @@ class Stream:
                 f"a loader resumes only the stream it was saved from ({self._stream!r}), got {met!r}; "
                 "resume with the same data, split, batch size and seed"
             )
-        self._iterator.set_state(state["position"])
+        here, position = self._iterator.get_state(), state.get("position")
+        if (
+            not isinstance(position, dict)
+            or position.keys() != here.keys()
+            or not all(type(place) is int and 0 <= place < _MAX_PLACE for place in position.values())
+        ):
+            raise InvalidInputError(
+                f"a place in a stream is {', '.join(here)}, from 0 to {_MAX_PLACE:,}; the saved one is "
+                f"{position!r:.80}: its file is damaged, go on from another"
+            )
+        self._iterator.set_state(position)
 
 
 class Sampler(Protocol):

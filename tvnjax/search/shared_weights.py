@@ -25,6 +25,7 @@ from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import SearchSpace
 from tvnjax.space.shapes import ShapeSpace
 from tvnjax.train.supernet_trainer import SupernetTrainer
+from tvnjax.train.trainer import Score
 
 
 class SharedWeights:
@@ -86,6 +87,11 @@ class SharedWeights:
     def inherit(self, genotype: Genotype) -> Evaluation:
         """Score on the validation split with inherited weights and running statistics computed for this network."""
         before = self._trainer.compile_seconds
+        score = self.score(genotype)
+        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=self._trainer.compile_seconds - before)
+
+    def score(self, genotype: Genotype) -> Score:
+        """The same with the loss."""
         plan = self.covered.plan_of(genotype)
         assert plan is not None, "proposals are of the covered space"
         batches = [self._data.cut(batch, plan, None) for batch in self._batches]
@@ -94,5 +100,4 @@ class SharedWeights:
         weights = one_hot(relaxed, genotype)
         stats = self._trainer.recalibrate(self._state, plan, weights, batches)
         clips = (self._data.cut(batch, plan, None) for batch in self._data.val_once())
-        score = self._trainer.score(self._state, plan, stats, weights, clips)
-        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=self._trainer.compile_seconds - before)
+        return self._trainer.score(self._state, plan, stats, weights, clips)
