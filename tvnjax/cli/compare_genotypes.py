@@ -31,7 +31,7 @@ class DiffOptions:
     first: Named
     """A genotype's JSON file, or the name of a Tiny Video Network."""
     second: Named
-    """Another."""
+    """The one to compare it with, likewise."""
     classes: int = CUSTOM_CLASSES
     """Of the counts."""
 

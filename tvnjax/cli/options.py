@@ -88,5 +88,18 @@ def _one_line(message: str, prog: str) -> str:
     text = re.split(r" For full helptext| Argument helptext:", text)[0]
     text = re.sub(r"^(Unrecognized options|Value error|Parsing error) (?=Unrecognized|Error|Missing)", "", text)
     text = re.sub(r"^Error parsing \w+: ", "", text)
+    text = re.sub(r"^Invalid choice (?=invalid choice)", "", text)
+    if missing := re.match(r"(?:Required options )?Missing from [\w -]+: (.*)", text):
+        text = f"{prog} needs {'; and '.join(map(_needed, missing[1].split('(required)')[:-1]))}"
     text = re.sub(r" Perhaps you meant: (--[\w.-]+).*", r" (did you mean \1?)", text)
     return f"{text}; '{prog} --help' lists the options"
+
+
+def _needed(told: str) -> str:
+    """``--out PATH (where to write)``; of what has no name, what it is."""
+    told = told.strip()
+    told = told if told.endswith("...") else told.removesuffix(".")
+    option = re.match(r"(--[\w.-]+ [A-Z{\[]\S*) (.*)", told)
+    name, does = option.groups() if option else ("", re.sub(r"^[A-Z]+(?: \[[A-Z]+ \.\.\.\])? ", "", told))
+    does = re.sub(r"^[A-Z](?=[a-z ])", lambda first: first[0].lower(), does)
+    return f"{name} ({does})" if name else does
