@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from tvnjax.core.errors import InvalidInputError
@@ -21,6 +22,11 @@ Form = Literal["shifted", "plain"]
 """``shifted``: slices, products and matrix products, for XLA on a CPU. ``plain``: one ``lax`` operation."""
 
 _TIME, _HEIGHT, _WIDTH = 0, 1, 2
+
+_PART = 64
+"""Images for which the gradient of a kernel is found at a time, where there are enough of them."""
+_NARROW = 64
+"""Channels below which phases share a convolution."""
 
 
 def default_form(backend: str | None = None) -> Form:
@@ -147,13 +153,80 @@ def _dense(x: Array, kernel: Array, axes: tuple[Axis, ...]) -> Array:
     b, t, h, w, c = x.shape
     if not sliding:
         return x @ kernel[0, 0, 0]
-    strides = [axes[i].stride if i in sliding else 1 for i in range(3)]
-    padding = [(axes[i].before, axes[i].after) if i in sliding else (0, 0) for i in range(3)]
     if sliding == [_TIME]:
         y: Array = _temporal(x.reshape(b, t, h * w, c), kernel[:, 0, 0], axes[_TIME])
         return y.reshape(b, -1, h, w, y.shape[-1])
-    y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides[1:], padding[1:])
+    along = tuple(axes[i] if i in sliding else unmoved(x.shape[i + 1]) for i in (_HEIGHT, _WIDTH))
+    y = _spatial(x.reshape(b * t, h, w, c), kernel[0], along)
     return y.reshape(b, t, *y.shape[1:])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _spatial(x: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
+    """``x [b, h, w, c]`` with ``kernel [kh, kw, c, features]`` to ``[b, *outs, features]``."""
+    return _over_space(x, kernel, axes)
+
+
+def _over_space(x: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
+    return _lax_conv(x, kernel, [axis.stride for axis in axes], [(axis.before, axis.after) for axis in axes])
+
+
+def _spatial_gradient(axes: tuple[Axis, Axis], saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    # XLA transposes both arrays so that the batch is innermost, which takes it several times less in parts.
+    parts = max(part for part in (1, 2, 4) if part == 1 or (x.shape[0] >= part * _PART and x.shape[0] % part == 0))
+
+    def of_part(x: Array, g: Array) -> Array:
+        return jax.linear_transpose(lambda kernel: _over_space(x, kernel, axes), kernel)(g)[0]
+
+    dkernel = functools.reduce(jnp.add, map(of_part, jnp.split(x, parts), jnp.split(g, parts)))
+    return _input_gradient(g, kernel, axes), dkernel
+
+
+_spatial.defvjp(lambda x, kernel, axes: (_over_space(x, kernel, axes), (x, kernel)), _spatial_gradient)
+
+
+def _input_gradient(g: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
+    """``[b, *sizes, c]`` from ``g [b, *outs, features]``.
+
+    XLA dilates g with zeros where a window moves by more than one element, and multiplies them all: 2-5 times as long.
+    Inputs that lie a stride apart are read through the same taps; each such phase is a convolution of its own.
+    """
+    (rows, columns), channels = axes, kernel.shape[2]
+    # Few channels leave a convolution's inner loop short: the columns' phases then share one, side by side.
+    groups = [columns.phases] if channels < _NARROW else [[phase] for phase in columns.phases]
+    parts = []
+    for phase in rows.phases:
+        beside = [_phase(g, kernel, axes, phase, group) for group in groups]
+        part = jnp.concatenate(beside, axis=-1) if len(beside) > 1 else beside[0]
+        parts.append(part.reshape(g.shape[0], rows.phase_size, -1, channels))
+    whole = jnp.stack(parts, axis=2).reshape(g.shape[0], -1, parts[0].shape[2], channels)
+    return whole[:, : rows.size, : columns.size]
+
+
+def _phase(
+    g: Array, kernel: Array, axes: tuple[Axis, Axis], row: list[tuple[int, int]], columns: list[list[tuple[int, int]]]
+) -> Array:
+    """``[b, rows, columns, len(columns) * c]``: the inputs of one phase of rows and of some of columns."""
+    reads = [(tap, shift) for column in columns for tap, shift in column]
+    if not row or not reads:
+        sizes = [axis.phase_size for axis in axes]
+        return jnp.zeros((g.shape[0], *sizes, len(columns) * kernel.shape[2]), g.dtype)
+    first, last = min(shift for _, shift in reads), max(shift for _, shift in reads)
+    # Taps by the outputs they serve, first to last; a tap that a phase lacks is one of zeros.
+    lacking = kernel.shape[1]
+    taps = np.full((last - first + 1, len(columns)), lacking)
+    for number, column in enumerate(columns):
+        for tap, shift in column:
+            taps[shift - first, number] = tap
+    kernel = kernel[np.array([tap for tap, _ in reversed(row)])]
+    if (taps == lacking).any():
+        kernel = jnp.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0)))
+    kernel = kernel[:, taps].transpose(0, 1, 4, 2, 3)
+    kernel = kernel.reshape(*kernel.shape[:3], -1)
+    spans = ((row[-1][1], row[0][1]), (first, last))
+    padding = [(-low, axis.phase_size - 1 + high - (axis.out - 1)) for axis, (low, high) in zip(axes, spans)]
+    return _lax_conv(g, kernel, (1, 1), padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -163,7 +236,7 @@ def _temporal(x: Array, kernel: Array, axis: Axis) -> Array:
 
 
 def _over_time(x: Array, kernel: Array, axis: Axis) -> Array:
-    return _lax_conv(x, kernel[:, None], (axis.stride, 1), [(axis.before, axis.after), (0, 0)])
+    return _over_space(x, kernel[:, None], (axis, unmoved(x.shape[2])))
 
 
 def _over_rows(x: Array, kernel: Array, axis: Axis) -> Array:
@@ -177,7 +250,7 @@ def _temporal_gradient(axis: Axis, saved: tuple[Array, Array], g: Array) -> tupl
     # Each by its fastest way: the kernel's gradient takes 2-5 times as long over images as over rows, while
     # forward and the input's gradient would pay for the transpositions.
     x, kernel = saved
-    (dx,) = jax.linear_transpose(lambda x: _over_time(x, kernel, axis), x)(g)
+    dx = _input_gradient(g, kernel[:, None], (axis, unmoved(x.shape[2])))
     (dkernel,) = jax.linear_transpose(lambda kernel: _over_rows(x, kernel, axis), kernel)(g)
     return dx, dkernel
 

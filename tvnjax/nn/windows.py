@@ -36,6 +36,24 @@ class Axis:
         """Padding after the last element; negative where the last windows stop short of it."""
         return (self.out - 1) * self.stride + self.taps - self.before - self.size
 
+    @property
+    def phases(self) -> list[list[tuple[int, int]]]:
+        """For inputs ``q * stride + phase``: the taps that read them and the output, ``q + shift``, they serve; a
+        later tap serves an earlier output."""
+        return [
+            [
+                (tap, (phase + self.before - tap) // self.stride)
+                for tap in range(self.taps)
+                if (phase + self.before - tap) % self.stride == 0
+            ]
+            for phase in range(min(self.stride, self.size))
+        ]
+
+    @property
+    def phase_size(self) -> int:
+        """Elements of the longest phase."""
+        return math.ceil(self.size / self.stride)
+
 
 def same_axis(size: int, window: int, stride: int, *, centered: bool = False) -> Axis:
     """Returns the axis of XLA's SAME rule: ``ceil(size / stride)`` outputs, the odd pixel of padding after.
@@ -82,9 +100,9 @@ def overlap_add(term: Callable[..., Array], outputs: Sequence[tuple[Array, int]]
       An array ``[batch, *sizes, channels]``.
     """
     batch, channels = outputs[0][0].shape[0], outputs[0][0].shape[-1]
-    phases = [_phases(axis) for axis in axes]
+    phases = [axis.phases for axis in axes]
     shifts = [[shift for phase in along for _, shift in phase] for along in phases]
-    counts = [math.ceil(axis.size / axis.stride) for axis in axes]
+    counts = [axis.phase_size for axis in axes]
     before = [max(0, -min(along)) for along in shifts]
     after = [max(0, max(along) + n - a.out) for along, n, a in zip(shifts, counts, axes)]
     padded = [_pad(array, list(zip(before, after)), fill) for array, fill in outputs]
@@ -160,18 +178,6 @@ _kernel_gradient.defvjp(
         correlate(saved[0], kernel, axes),
     ),
 )
-
-
-def _phases(axis: Axis) -> list[list[tuple[int, int]]]:
-    """For inputs ``q * stride + phase``: the taps that read them and the output, ``q + shift``, they serve."""
-    return [
-        [
-            (tap, (phase + axis.before - tap) // axis.stride)
-            for tap in range(axis.taps)
-            if (phase + axis.before - tap) % axis.stride == 0
-        ]
-        for phase in range(min(axis.stride, axis.size))
-    ]
 
 
 def _pad(x: Array, widths: Sequence[tuple[int, int]], fill: float) -> Array:
