@@ -70,7 +70,7 @@ def annotation_lines(path: Path) -> Iterator[tuple[str, str]]:
     for number, line in read_lines(path, _WHAT, limit=MAX_BYTES, cure="check the file"):
         where = f"{path.name!r} line {number}"
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \r\n")
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InvalidInputError(
                 f"{_WHAT} must be UTF-8 text, but {where} has the byte 0x{error.object[error.start]:02x}; "
@@ -80,8 +80,8 @@ def annotation_lines(path: Path) -> Iterator[tuple[str, str]]:
             raise InvalidInputError(
                 f"a line must be plain text, but {where} has the control character {found.group()!r}; check the file"
             )
-        if text:
-            yield where, text
+        if text.strip():
+            yield where, text.strip()
 
 
 def annotation_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -160,8 +160,8 @@ def stem(name: str, where: str) -> str:
 
 def component(name: str, where: str) -> str:
     """Returns ``name``; raises InvalidInputError unless it is that of one file or folder, without any above it."""
-    plain = name.strip(" .") and not name.startswith(".") and not set(name) & {"/", "\\"} and not _CONTROL.search(name)
-    if not plain or len(name.encode(errors="replace")) > _MAX_NAME:
+    plain = name == name.strip() and not name.startswith(".") and not set(name) & {"/", "\\"}
+    if not (name and plain) or _CONTROL.search(name) or len(name.encode(errors="replace")) > _MAX_NAME:
         raise InvalidInputError(
             f"a name must be that of one file or folder, without a path, but {where} has {name!r:.300}; check the file"
         )

@@ -33,7 +33,7 @@ def read_jester(files: Sequence[Path]) -> Annotations:
     annotations = Annotations()
     for path, kind in kinds.items():
         for where, line in annotation_lines(path) if kind != "labels" else ():
-            identity, separator, label = line.partition(";")
+            identity, separator, label = (part.strip() for part in line.partition(";"))
             if not _ID.fullmatch(identity) or (not separator and kind != "test"):
                 form = "an id of up to 12 digits" + ", ; and a label" * (kind != "test")
                 raise InvalidInputError(f"a line must be {form}, but {where} has {line!r:.300}; check the file")

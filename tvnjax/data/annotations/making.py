@@ -88,6 +88,7 @@ def make_manifest(
     listed = list_videos(videos, root, [clip.name for clip in clips] + [clip.whole for clip in clips if clip.whole])
     found = [(clip, file_of(clip, listed, root, in_class_folder=known.in_class_folders)) for clip in clips]
     here = [(clip, path) for clip, path in found if path is not None]
+    _check_once(here)
     missing = [clip.name for clip, path in found if path is None]
     if not here:
         raise InvalidInputError(
@@ -108,6 +109,16 @@ def make_manifest(
     return Made(spans=spans, missing=missing, lost_classes=lost, left_out=annotations.left_out)
 
 
+def _check_once(here: Sequence[tuple[AnnotatedClip, str]]) -> None:
+    known: dict[str, AnnotatedClip] = {}
+    for clip, path in here:
+        if (other := known.setdefault(path, clip)) is not clip:
+            raise InvalidInputError(
+                f"a video must be one clip, but {path!r} is {other.label!r} in {other.split} and {clip.label!r} in "
+                f"{clip.split}; put the videos into folders of their classes, or correct the files"
+            )
+
+
 def _remedy(layout: Layout, clips: Sequence[AnnotatedClip], listed: VideoFiles) -> str:
     other_form = listed.folders or any(clip.whole in listed.paths for clip in clips if clip.whole)
     return f" ({layout.remedy})" if layout.remedy and other_form else ""
@@ -118,7 +129,13 @@ def _spans(here: Sequence[tuple[AnnotatedClip, str]], val_fraction: float, seed:
     splits = [clip.split for clip, _ in here]
     if val_fraction and "val" not in splits and all(clip.source for clip, _ in here):
         sources = [LabelledSpan(path=clip.source, label=clip.label, split=clip.split) for clip, _ in here]
-        splits = [source.split for source in take_split("val", val_fraction, sources, seed)]
+        try:
+            splits = [source.split for source in take_split("val", val_fraction, sources, seed)]
+        except InvalidInputError:
+            raise InvalidInputError(
+                "validation clips are taken from the training clips by whole sources, but no class has a second source "
+                f"here ({len(here):,} clips); add videos, or leave it to a run with --val-fraction 0"
+            ) from None
         # A film may have clips of several classes, and counts as one of the rarest: the others must keep some too.
         left = {clip.label for (clip, _), split in zip(here, splits) if split == "train"}
         needed = {clip.source for (clip, _), split in zip(here, splits) if split == "val" and clip.label not in left}

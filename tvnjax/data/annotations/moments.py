@@ -63,4 +63,4 @@ def read_moments(files: Sequence[Path]) -> Annotations:
 
 
 def _spaced(name: str) -> str:
-    return name.replace("+", " ")
+    return name.replace("+", " ").strip()
