@@ -2,6 +2,7 @@
 
 import abc
 import json
+import os
 import random
 import shutil
 from pathlib import Path, PurePosixPath
@@ -83,8 +84,8 @@ class AnnotatedSet(Reader):
             root,
             fold=rng.choice((None, 1, 2)) if self.folds else 1 if rng.random() < 0.02 else None,
             validation_as="test" if rng.random() < (0.02 if self.test_labels else 0.3) else "val",
-            val_fraction=rng.choice((0.0, 0.15, 0.5)),
-            seed=rng.randrange(3),
+            val_fraction=rng.choice((None, 0.0, 0.5)) if self.folds else None,
+            seed=rng.randrange(3) if self.folds else None,
             drop_lost_classes=rng.random() < 0.5,
         )
         self._check(made.spans, root)
@@ -141,12 +142,13 @@ class AnnotatedSet(Reader):
             if rng.random() < 0.05:
                 path = path.with_suffix(rng.choice((".webm", ".txt", "", ".MP4")))
             path.parent.mkdir(parents=True, exist_ok=True)
-            if rng.random() < 0.97:
-                path.touch()
-            elif not path.exists():
-                path.symlink_to(rng.choice(_LINKS))
-            if rng.random() < 0.02:
-                (path.parent / (path.stem + ".avi")).touch()
+            for one in (path, path.with_suffix(".avi")) if rng.random() < 0.02 else (path,):
+                if os.path.lexists(one):
+                    continue
+                if rng.random() < 0.97:
+                    one.touch()
+                else:
+                    one.symlink_to(rng.choice(_LINKS))
 
 
 class Hmdb51(AnnotatedSet):

@@ -2,10 +2,11 @@
 
     taskset -c 1 python -m experiments.reliability.fuzz --json experiments/reliability/fuzz.json
 
-Reads at least 100,000 damaged genotypes, run files, manifests, annotation files, folders, latency and evaluation tables,
-checkpoints and videos, each drawn from a seed, in processes of its own: one that dies or stays silent is counted with the
-case it died in. A case has ten seconds (a report three minutes) and 2 GiB beyond what the process began with. What is
-accepted is checked as well. About half an hour on one core; ``--only READER --first CASE --cases 1`` repeats a single case.
+Reads at least 100,000 damaged genotypes, run files, manifests, annotation files, folders, latency and evaluation
+tables, checkpoints and videos, each drawn from a seed, in processes of its own: one that dies or stays silent is
+counted with the case it died in. A case has ten seconds (a report three minutes) and 2 GiB beyond what the process
+began with. What is accepted is checked as well. About half an hour on one core; ``--only READER --first CASE --cases
+1`` repeats a single case.
 """
 
 import argparse

@@ -205,6 +205,8 @@ def test_missing_videos(tmp_path, annotated, refused):
     refused(lambda: make("hmdb51", files, videos), "1 of 2 have none", "'Diving'", "--drop-lost-classes")
     refused(lambda: make("hmdb51", files, videos, drop_lost_classes=True), "at least two classes")
     refused(lambda: make("hmdb51", files, touch(tmp_path / "empty", "a.avi")), "of 24 clips", "none is in")
+    tested = touch(tmp_path / "tested", f"{hmdb51_name('Diving', 5, 0)}.avi")
+    refused(lambda: make("hmdb51", files, tested, drop_lost_classes=True), "some training videos", "of 2 classes")
 
 
 def test_lost_classes_are_dropped_from_every_split(tmp_path, annotated):
@@ -246,6 +248,21 @@ def test_what_a_run_would_refuse_is_refused(tmp_path, annotated, refused):
     refused(lambda: make("hmdb51", files, videos), "no class has a second source", "--val-fraction 0")
     for options in ({"val_fraction": 1.0}, {"val_fraction": -0.1}, {"val_fraction": float("nan")}, {"seed": -1}):
         refused(lambda options=options: make("hmdb51", files, videos, **options), "must be at least 0")
+
+
+@pytest.mark.parametrize(("option", "value"), [("fold", 1), ("val_fraction", 0.2), ("seed", 0)])
+def test_options_of_other_sets_are_refused(tmp_path, annotated, refused, option, value):
+    videos = touch(tmp_path / "videos", *(f"{i}.mp4" for i in range(1, 13)))
+    refused(lambda: make("jester", annotated(jester()), videos, **{option: value}), "hmdb51, ucf101", "leave it out")
+
+
+def test_a_folder_may_have_the_name_of_a_clip(tmp_path, annotated):
+    """Of pictures it is not looked into; of any other set it is a folder like others."""
+    files = annotated(something())
+    videos = touch(tmp_path / "videos", *(f"{i}/{i}.webm" for i in range(1, 9)), "11.webm", "12.webm", "12/00001.jpg")
+    assert len(make("something-v2", files, videos).spans) == 10
+    frames = touch(tmp_path / "frames", *(f"{i}.mp4" for i in range(1, 13)), "3/3.mp4", "3/00001.jpg")
+    assert "3.mp4" in {span.path for span in make("jester", write(tmp_path / "j", jester()), frames).spans}
 
 
 def test_a_manifest_is_written_once(tmp_path, refused):

@@ -131,6 +131,7 @@ SSV2 = "something-something-v2-"
         ("hmdb51", {HMDB: "\n \n"}, ["name none"]),
         ("hmdb51", {HMDB: "a.avi 0 \n"}, ["name none"]),
         ("ucf101", changed(ucf101(), TRAIN, " 1\r", " 2\r"), ["line 1", "'Archery' 1", "belong together"]),
+        ("ucf101", changed(ucf101(), TRAIN, " 1\r", f" {'9' * 6000}\r"), ["line 1", "has 99999999999999999999 and"]),
         ("ucf101", changed(ucf101(), TRAIN, " 1\r", "\r"), ["line 1", "number of the class"]),
         ("ucf101", changed(ucf101(), TRAIN, "Archery/", "Archer/"), ["line 1", "'Archer'", "did you mean 'Archery'"]),
         ("ucf101", changed(ucf101(), TRAIN, "Archery/", "../"), ["line 1", "'..'", "classInd.txt"]),

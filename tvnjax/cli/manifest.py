@@ -30,11 +30,11 @@ class ManifestOptions:
     """Replace a manifest that is there and differs."""
     fold: int | None = None
     """hmdb51, ucf101: which of the three official divisions into training and test clips. Default: 1."""
-    val_fraction: float = 0.15
+    val_fraction: float | None = None
     """hmdb51, ucf101: share of the training clips to validate on, by whole source videos, so that no source is on both
-    sides; test clips are never taken. 0: leave it to a run, which takes single clips."""
-    seed: int = 0
-    """Draws other clips to validate on."""
+    sides; test clips are never taken. 0: leave it to a run, which takes single clips. Default: 0.15."""
+    seed: int | None = None
+    """hmdb51, ucf101: draws other clips to validate on. Default: 0."""
     validation_as: Literal["val", "test"] = "val"
     """Which split official validation clips are. test: a run takes its own validation clips out of the training
     clips. val: where there are no labelled test clips, a run takes test clips out of the training clips."""

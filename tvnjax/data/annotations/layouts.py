@@ -28,6 +28,8 @@ class Layout:
     """Official divisions into training and test clips, of which one is read; 0: there is only one."""
     in_class_folders: bool = False
     """A video is only known by the folder of its class."""
+    frame_folders: bool = False
+    """Clips are published as folders of pictures, named as the clips are."""
     remedy: str = ""
     """What to do where videos are there in the form they are published in, and that cannot be read."""
 
@@ -70,6 +72,7 @@ LAYOUTS = {
     "jester": Layout(
         files="the CSV files of labels, training and validation clips",
         read=read_jester,
+        frame_folders=True,
         remedy="make a video of each folder of pictures: ffmpeg -framerate 12 -i ID/%05d.jpg ID.mp4",
     ),
     "moments": Layout(

@@ -26,7 +26,7 @@ class Made:
 
     spans: list[LabelledSpan]
     missing: list[str]
-    """Names, without suffix, of clips whose video is not there."""
+    """Names, without suffix, of clips whose video is not there; where the set names its folder, with that."""
     lost_classes: list[str]
     """Classes that were left out because no video of a training clip is there."""
     left_out: Counter[str]
@@ -41,8 +41,8 @@ def make_manifest(
     *,
     fold: int | None = None,
     validation_as: Literal["val", "test"] = "val",
-    val_fraction: float = _FRACTION,
-    seed: int = 0,
+    val_fraction: float | None = None,
+    seed: int | None = None,
     drop_lost_classes: bool = False,
 ) -> Made:
     """Finds the video of each clip that annotation files name.
@@ -58,8 +58,9 @@ def make_manifest(
       fold: which of the official folds; None: the first.
       validation_as: which split official validation clips are: ``test`` where a set publishes no labels of its test
         clips, and results are reported on its validation clips.
-      val_fraction: share of the training clips' sources to validate on, where a set has sources; 0: leave it to a run.
-      seed: draws other sources.
+      val_fraction: share of the training clips' sources to validate on, where a set has no validation clips; None:
+        0.15, 0: leave it to a run.
+      seed: draws other sources; None: 0.
       drop_lost_classes: leave out a class that has no training video, instead of refusing.
 
     Raises:
@@ -67,9 +68,15 @@ def make_manifest(
         clips found cannot be split.
     """
     known = find_layout(layout)
-    if not 0 <= val_fraction < 1:
+    for name, option in (("fold", fold), ("val-fraction", val_fraction), ("seed", seed)):
+        if option is not None and not known.folds:
+            raise InvalidInputError(
+                f"--{name} is for sets without official validation clips (hmdb51, ucf101), but was given {option} for "
+                f"{layout}; leave it out"
+            )
+    if val_fraction is not None and not 0 <= val_fraction < 1:
         raise InvalidInputError(f"val_fraction must be at least 0 and below 1, got {val_fraction}; 0.15 is usual")
-    if seed < 0:
+    if seed is not None and seed < 0:
         raise InvalidInputError(f"the seed must be at least 0, got {seed}; 0 is usual")
     annotations = known.annotations(files, fold)
     clips = annotations.clips
@@ -85,25 +92,32 @@ def make_manifest(
         raise InvalidInputError(
             f"some clips must be training clips, but all {len(clips):,} are of other splits; give {known.files}"
         )
-    listed = list_videos(videos, root, [clip.name for clip in clips] + [clip.whole for clip in clips if clip.whole])
+    names = [clip.name for clip in clips] + [clip.whole for clip in clips if clip.whole]
+    listed = list_videos(videos, root, names, frame_folders=known.frame_folders)
     found = [(clip, file_of(clip, listed, root, in_class_folder=known.in_class_folders)) for clip in clips]
     here = [(clip, path) for clip, path in found if path is not None]
     _check_once(here)
-    missing = [clip.name for clip, path in found if path is None]
+    missing = [f"{clip.folder}/{clip.name}".lstrip("/") for clip, path in found if path is None]
     if not here:
         raise InvalidInputError(
             f"some of the videos must be there, but of {len(clips):,} clips, such as {missing[0]!r}, none is in "
             f"{str(videos)!r}{_remedy(known, clips, listed)}; check --videos"
         )
     lost = sorted(classes - {clip.label for clip, _ in here if clip.split == "train"})
+    if len(lost) == len(classes):
+        raise InvalidInputError(
+            f"some training videos must be there, but of {len(classes):,} classes, such as {lost[0]!r}, none has any"
+            f"{_remedy(known, clips, listed)}; add videos"
+        )
     if lost and not drop_lost_classes:
         raise InvalidInputError(
             f"each class must have a training video, but {len(lost):,} of {len(classes):,} have none, such as "
             f"{lost[0]!r}{_remedy(known, clips, listed)}; add videos, or leave such classes out with "
             "--drop-lost-classes"
         )
-    here = [(clip, path) for clip, path in here if clip.label not in set(lost)]
-    spans = _spans(here, val_fraction, seed)
+    without = set(lost)
+    here = [(clip, path) for clip, path in here if clip.label not in without]
+    spans = _spans(here, _FRACTION if val_fraction is None else val_fraction, seed or 0)
     # What a run would refuse is said now.
     assign_splits(spans, val_fraction=_FRACTION, test_fraction=_FRACTION, seed=0)
     return Made(spans=spans, missing=missing, lost_classes=lost, left_out=annotations.left_out)

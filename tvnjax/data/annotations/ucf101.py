@@ -71,8 +71,8 @@ def _clip(line: str, split: str, classes: dict[str, str], where: str) -> Annotat
         )
     if split == "train" and number != classes[label]:
         raise InvalidInputError(
-            f"the number must be that of the class, but {where} has {number} and classInd.txt gives {label!r} "
-            f"{classes[label]}; give files that belong together"
+            f"the number must be that of the class, but {where} has {number:.20} and classInd.txt gives {label!r} "
+            f"{classes[label]:.20}; give files that belong together"
         )
     name = stem(file, where)
     group = _GROUP.fullmatch(name)

@@ -25,10 +25,10 @@ class VideoFiles:
     linked: set[str] = field(default_factory=set)
     """Paths of these that lead through a link."""
     folders: set[str] = field(default_factory=set)
-    """Folders that have the name of a clip."""
+    """Folders of frames that have the name of a clip."""
 
 
-def list_videos(folder: Path, root: Path, names: Iterable[str]) -> VideoFiles:
+def list_videos(folder: Path, root: Path, names: Iterable[str], *, frame_folders: bool = False) -> VideoFiles:
     """Lists the videos of some names, without suffix, in ``folder`` and up to four folders deep.
 
     Hidden files, and suffixes that are of no video, are passed over.
@@ -37,6 +37,7 @@ def list_videos(folder: Path, root: Path, names: Iterable[str]) -> VideoFiles:
       folder: of the videos.
       root: of the manifest, which ``folder`` must be or lie in.
       names: without suffix; nothing else is kept, so memory is bounded by what the annotations name.
+      frame_folders: whether a folder with the name of a clip holds its frames, which need not be listed.
 
     Raises:
       InvalidInputError: there is no such folder, it cannot be listed, or it lies outside ``root``.
@@ -52,7 +53,8 @@ def list_videos(folder: Path, root: Path, names: Iterable[str]) -> VideoFiles:
         )
     wanted, found = set(names), VideoFiles()
     try:
-        for path, link in _walk(folder, inner.as_posix(), wanted, found.folders, _DEPTH, False):
+        closed = wanted if frame_folders else set()
+        for path, link in _walk(folder, inner.as_posix(), wanted, closed, found.folders, _DEPTH, False):
             found.paths[PurePosixPath(path).stem].append(path)
             if link:
                 found.linked.add(path)
@@ -62,9 +64,9 @@ def list_videos(folder: Path, root: Path, names: Iterable[str]) -> VideoFiles:
 
 
 def _walk(
-    folder: Path, inner: str, wanted: set[str], folders: set[str], depth: int, linked: bool
+    folder: Path, inner: str, wanted: set[str], closed: set[str], met: set[str], depth: int, linked: bool
 ) -> Iterator[tuple[str, bool]]:
-    """Path of each wanted file, and whether it leads through a link."""
+    """Path of each wanted file, and whether it leads through a link; ``closed`` folders are only noted, in ``met``."""
     with os.scandir(folder) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
@@ -76,11 +78,10 @@ def _walk(
         if before in wanted and suffix and not NOT_VIDEO.fullmatch(suffix):
             if entry.is_file():
                 yield path, link
-        elif entry.name in wanted:
-            if entry.is_dir():
-                folders.add(entry.name)
+        elif entry.is_dir() and entry.name in closed:
+            met.add(entry.name)
         elif depth and entry.is_dir():
-            yield from _walk(folder / entry.name, path, wanted, folders, depth - 1, link)
+            yield from _walk(folder / entry.name, path, wanted, closed, met, depth - 1, link)
 
 
 def _is_text(name: str) -> bool:
