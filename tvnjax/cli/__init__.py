@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "manifest": (
         "manifest:manifest_command",
         "LAYOUT FILE... --videos DIR",
-        "a manifest of UCF101, HMDB51, Kinetics, Something-Something, Jester, Moments in Time",
+        "a manifest of a published set (UCF101, Kinetics, ...) from its annotation files",
     ),
     "profile": ("profile:profile_command", "[PRESET] [options]", "measure a runtime for a preset's search space"),
     "measure": ("measure:measure_command", "NAME|FILE... [options]", "time whole networks, and count them"),
