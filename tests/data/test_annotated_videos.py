@@ -23,6 +23,7 @@ from tvnjax.cli import main
 from tvnjax.data.annotations.making import make_manifest, write_manifest
 from tvnjax.data.manifest import LabelledSpan, read_manifest
 from tvnjax.data.splits import assign_splits
+from tvnjax.data.video_folder import VideoData
 
 CLASSES = ("Archery", "Diving")
 
@@ -297,6 +298,8 @@ def test_the_command(tmp_path, annotated, capsys):
     spans = read_manifest(videos / "manifest.csv")
     tested = {(label, hmdb51_name(label, 2, clip)) for label in CLASSES for clip in range(2)}
     assert {(span.label, Path(span.path).stem) for span in spans if span.split == "test"} == tested
+    planned = VideoData(manifest=videos / "manifest.csv").recipe(num_frames=2, frame_stride=1, image_size=8).planned
+    assert planned == {"train": 16, "val": 3, "test": 4}
     assert main([*call, "--seed", "1", "--out", str(tmp_path / "sub" / "m.csv")]) == 2
     assert "or above it" in capsys.readouterr().err
     assert main([*call, "--seed", "3", "--val-fraction", "0"]) == 2
