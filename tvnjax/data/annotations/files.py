@@ -35,8 +35,8 @@ def chosen_files(files: Sequence[Path], names: re.Pattern[str], expected: str) -
     for path in files:
         try:
             here = sorted(p for p in path.iterdir() if names.fullmatch(p.name)) if path.is_dir() else [path]
-        except (OSError, ValueError) as error:
-            raise InvalidInputError(f"cannot list {str(path)!r}: {error}; check the path") from None
+        except OSError as error:
+            raise InvalidInputError(f"cannot list {str(path)!r}: {error.strerror}; check permissions") from None
         if not here:
             raise InvalidInputError(f"the files must be {expected}, but the folder {str(path)!r} has none; check it")
         chosen += here
