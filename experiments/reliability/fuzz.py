@@ -2,10 +2,11 @@
 
     taskset -c 1 python -m experiments.reliability.fuzz --json experiments/reliability/fuzz.json
 
-Reads at least 100,000 damaged genotypes, run files, manifests, folders, latency and evaluation tables, checkpoints and
-videos, each drawn from a seed, in processes of its own: one that dies or stays silent is counted with the case it died
-in. A case has ten seconds (a report three minutes) and 2 GiB beyond what the process began with. What is accepted is
-checked as well. About half an hour on one core; ``--only READER --first CASE --cases 1`` repeats a single case.
+Reads at least 100,000 damaged genotypes, run files, manifests, annotation files, folders, latency and evaluation
+tables, checkpoints and videos, each drawn from a seed, in processes of its own: one that dies or stays silent is
+counted with the case it died in. A case has ten seconds (a report three minutes) and 2 GiB beyond what the process
+began with. What is accepted is checked as well. About half an hour on one core; ``--only READER --first CASE --cases
+1`` repeats a single case.
 """
 
 import argparse
@@ -30,19 +31,25 @@ from experiments.reliability.reader import AcceptedGarbageError, Reader
 from tvnjax.core.run_dir import read_json, write_json
 
 SHARES = {
-    "GenotypeFile": 0.406,
-    "Manifests": 0.14,
-    "Videos": 0.12,
-    "TrainedNetworks": 0.12,
-    "RunFiles": 0.06,
-    "Tables": 0.055,
-    "LatencyTables": 0.035,
-    "Folders": 0.02,
-    "Journals": 0.03,
-    "Checkpoints": 0.0056,
-    "Places": 0.004,
-    "RecordedRuns": 0.004,
-    "Reports": 0.0004,
+    "GenotypeFile": 0.3248,
+    "Manifests": 0.112,
+    "Videos": 0.096,
+    "TrainedNetworks": 0.096,
+    "RunFiles": 0.048,
+    "Tables": 0.044,
+    "LatencyTables": 0.028,
+    "Folders": 0.016,
+    "Journals": 0.024,
+    "Checkpoints": 0.00448,
+    "Places": 0.0032,
+    "RecordedRuns": 0.0032,
+    "Reports": 0.00032,
+    "Hmdb51": 0.035,
+    "Ucf101": 0.035,
+    "Kinetics": 0.035,
+    "SomethingSomething": 0.035,
+    "Jester": 0.03,
+    "Moments": 0.03,
 }
 """Of the cases, for each reader."""
 
@@ -53,9 +60,16 @@ class HangError(BaseException):
 
 def reader_class(name: str) -> type[Reader]:
     """A reader by the name of its class."""
-    from experiments.reliability import checkpoint_reader, data_readers, json_readers, reader, run_readers
+    from experiments.reliability import (
+        annotation_readers,
+        checkpoint_reader,
+        data_readers,
+        json_readers,
+        reader,
+        run_readers,
+    )
 
-    for module in (json_readers, data_readers, checkpoint_reader, reader, run_readers):
+    for module in (json_readers, data_readers, annotation_readers, checkpoint_reader, reader, run_readers):
         if hasattr(module, name):
             return getattr(module, name)
     raise KeyError(name)
@@ -168,7 +182,7 @@ def _keep(path: Path, name: str, told: dict[str, Any]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=101_000, help="of all readers together")
+    parser.add_argument("--cases", type=int, default=126_250, help="of all readers together")
     parser.add_argument("--only", choices=SHARES, help="this reader alone; --cases are all its own")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)

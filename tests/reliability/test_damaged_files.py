@@ -20,6 +20,12 @@ CASES = {
     "Checkpoints": 16,
     "Places": 16,
     "Journals": 60,
+    "Hmdb51": 40,
+    "Ucf101": 40,
+    "Kinetics": 40,
+    "SomethingSomething": 40,
+    "Jester": 40,
+    "Moments": 40,
 }
 
 

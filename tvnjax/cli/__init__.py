@@ -15,6 +15,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "PRESET [options] | --resume DIR",
         "search, retrain, compare; leaves a run directory with report.html",
     ),
+    "manifest": (
+        "manifest:manifest_command",
+        "LAYOUT FILE... --videos DIR",
+        "a manifest of a published set (UCF101, Kinetics, ...) from its annotation files",
+    ),
     "profile": ("profile:profile_command", "[PRESET] [options]", "measure a runtime for a preset's search space"),
     "measure": ("measure:measure_command", "NAME|FILE... [options]", "time whole networks, and count them"),
     "report": ("run:report_command", "RUN_DIR", "write a run directory's report again"),

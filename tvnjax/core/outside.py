@@ -103,13 +103,21 @@ def read_text(path: Path, what: str, limit: int = JSON_LIMIT) -> str:
         ) from None
 
 
-def read_lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
+def read_lines(
+    path: Path, what: str, limit: int = LOG_LIMIT, cure: str = "make it shorter"
+) -> Iterator[tuple[int, bytes]]:
     """Number and content of each line of a file, line end included; blank lines are passed over.
+
+    Args:
+        path: a file; what waits or never ends (a pipe, a device) is none.
+        what: the file's name in messages, such as ``a table``.
+        limit: bytes it may have.
+        cure: what to do about a file that is larger.
 
     Raises:
         InvalidInputError: there is no such file, it cannot be read, or it or one of its lines is too large.
     """
-    with _opened(path, what, LOG_LIMIT, "make it shorter") as file:
+    with _opened(path, what, limit, cure) as file:
         number = 0
         while line := file.readline(LINE_LIMIT + 1):
             number += 1

@@ -11,7 +11,7 @@ _SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": 
 _LAYOUTS = "DIR/class/video or DIR/{train,val,test}/class/video"
 # A list of what is no video, not of what is one: whatever else FFmpeg can open is welcome, and what it cannot open is
 # reported. (The standard mimetypes table would do, but it changes with the Python version.)
-_NOT_VIDEO = re.compile(
+NOT_VIDEO = re.compile(
     r"\.(txt|md|rst|csv|tsv|jsonl?|xml|ya?ml|toml|ini|cfg|log|html?|pdf|docx?|xlsx?|py|ipynb|sh"
     r"|jpe?g|png|bmp|tiff?|webp|svg|wav|mp3|flac|aac|m4a|srt|vtt|ass|sub|zip|tar|t?gz|bz2|xz|7z|rar"
     r"|np[yz]|pkl|pt|h5|hdf5|parquet|arrow|db|sqlite|lnk|tmp|part)",
@@ -87,7 +87,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _videos(folder: Path) -> list[Path]:
     files = (p for p in folder.iterdir() if not p.is_dir() and not _hidden(p))
-    return sorted(p for p in files if not _NOT_VIDEO.fullmatch(p.suffix))
+    return sorted(p for p in files if not NOT_VIDEO.fullmatch(p.suffix))
 
 
 def _hidden(path: Path) -> bool:

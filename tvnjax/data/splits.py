@@ -33,16 +33,20 @@ def assign_splits(
         )
     spans = [span if span.split else replace(span, split="train") for span in spans]
     if "test" not in named:
-        spans = _take("test", test_fraction, spans, seed)
+        spans = take_split("test", test_fraction, spans, seed)
     if "val" not in named:
         left = val_fraction if "test" in named else val_fraction / (1 - test_fraction)
-        spans = _take("val", left, spans, seed)
+        spans = take_split("val", left, spans, seed)
     _check_classes(spans)
     return spans
 
 
-def _take(split: str, fraction: float, spans: list[LabelledSpan], seed: int) -> list[LabelledSpan]:
-    """Moves ``fraction`` of the training videos to ``split``, leaving each class at least one."""
+def take_split(split: str, fraction: float, spans: Sequence[LabelledSpan], seed: int) -> list[LabelledSpan]:
+    """Moves ``fraction`` of the training videos to ``split``, leaving each class at least one.
+
+    Raises:
+      InvalidInputError: no class has a second one.
+    """
     strata = _strata([span for span in spans if span.split == "train"], seed)
     taken: set[str] = set()
     owed = 0.0  # rounding is carried from class to class, so that many small classes still give their share
