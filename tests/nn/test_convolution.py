@@ -23,6 +23,11 @@ CASES = {
     "spatial 2 with gaps": ((2, 2, 11, 8, 4), (1, 2, 3, 4, 5), (1, 5, 1)),
     "spatial 6 wider than the image": ((2, 2, 5, 4, 4), (1, 6, 6, 4, 5), (1, 1, 1)),
     "spatial 8 on one pixel": ((2, 2, 1, 1, 4), (1, 8, 8, 4, 5), (1, 1, 1)),
+    "spatial 5 stride 2 on many images": ((16, 9, 7, 6, 4), (1, 5, 5, 4, 5), (1, 2, 2)),
+    "spatial 3 on more images": ((32, 8, 5, 4, 3), (1, 3, 3, 3, 2), (1, 1, 1)),
+    "rows with gaps, columns that overlap": ((2, 2, 9, 12, 4), (1, 2, 7, 4, 5), (1, 3, 1)),
+    "spatial 5 stride 2 in many channels": ((1, 2, 7, 6, 64), (1, 5, 5, 64, 3), (1, 2, 2)),
+    "columns with gaps in many channels": ((1, 1, 12, 8, 64), (1, 7, 2, 64, 3), (1, 1, 3)),
     "first layer": ((2, 2, 9, 9, 3), (1, 3, 3, 3, 8), (1, 2, 2)),
     "rows alone": ((2, 2, 9, 9, 4), (1, 7, 1, 4, 5), (1, 1, 2)),
     "temporal 3": ((2, 6, 3, 2, 4), (3, 1, 1, 4, 5), (1, 1, 1)),
@@ -143,7 +148,9 @@ def test_same_axis_pads_as_xla_does_and_keeps_only_taps_that_read():
         assert (axis.first, axis.first + axis.taps - 1) == (min(reads), max(reads))
 
 
-@pytest.mark.parametrize("name", ["depthwise 5 stride 2", "temporal 3", "grouped", "space and time strided"])
+@pytest.mark.parametrize(
+    "name", ["depthwise 5 stride 2", "temporal 3", "grouped", "space and time strided", "spatial 4 stride 2"]
+)
 def test_gradients_differentiate_again(name):
     shape, kernel, stride = CASES[name]
     x, kernel = operands(shape, kernel)
