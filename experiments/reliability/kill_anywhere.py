@@ -2,12 +2,14 @@
 
     python -m experiments.reliability.kill_anywhere --points 30 --out experiments/reliability/kills_30.json
     python -m experiments.reliability.kill_anywhere --points 200 --out experiments/reliability/kills_200.json
+    python -m experiments.reliability.kill_anywhere --points 20 --at data projection gate results --out ...
 
 The search is ``--reproducible`` and goes through all stages: clips, profile, supernet, projection, evolution, shared
 weights, retraining. A *chain* is one run that is killed after a random time, resumed, killed again, and so on
 until it comes to its end; what it leaves is then compared with the uninterrupted run's: ``results.json`` without its
 timings, the genotypes, every array of every checkpoint to the bit, and the numbers in the event log. Every kill is a
-point. Most waiting times are short, so that starting up, and going on, are killed too.
+point. Most waiting times are short, so that starting up, and going on, are killed too. Stages that take a moment are
+seldom met that way: with ``--at`` a chain is killed once in each of the stages named, a little after it has come there.
 
 Processes are forked from one that has the packages imported and nothing else, which saves the seconds of importing.
 
@@ -27,7 +29,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,13 +96,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="JSON file of the counts")
     parser.add_argument("--cache", type=Path, help="a cache folder of before, to begin with a copy of")
     parser.add_argument("--strategies", nargs="+", help="of the search; default: " + " ".join(TINY.strategies))
+    parser.add_argument("--at", nargs="+", default=[], help="stages to kill in, in this order, instead of at any time")
     parser.add_argument("--limit-minutes", type=float, default=1e9, help="kill no more after these")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         if options.cache is not None:
             shutil.copytree(options.cache, Path(folder) / "cache")
         config = dataclasses.replace(TINY, strategies=tuple(options.strategies or TINY.strategies))
-        counts = kill_anywhere(Path(folder), options.points, options.seed, options.limit_minutes, config)
+        counts = kill_anywhere(Path(folder), options.points, options.seed, options.limit_minutes, config, options.at)
     counts["command"] = "python -m experiments.reliability.kill_anywhere " + " ".join(sys.argv[1:])
     print(json.dumps(counts, indent=1))
     if options.out is not None:
@@ -109,7 +112,12 @@ def main() -> int:
 
 
 def kill_anywhere(
-    folder: Path, points: int, seed: int, limit_minutes: float = 1e9, config: RunConfig = TINY
+    folder: Path,
+    points: int,
+    seed: int,
+    limit_minutes: float = 1e9,
+    config: RunConfig = TINY,
+    at: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Kills until there were so many points; returns the counts."""
     os.environ["TVNJAX_CACHE"] = str(folder / "cache")
@@ -127,14 +135,20 @@ def kill_anywhere(
     while killed < points and time.monotonic() - start < 60 * limit_minutes:
         chains += 1
         out, log = folder / f"chain-{chains}", folder / f"chain-{chains}.log"
+        targets = iter(at)
         while True:
             pid = _forked(config, out, log)
             # Short waits kill starting up and going on, long ones the stages at the end.
             wait = rng.uniform(0, took) * rng.choice((1.0, 0.3, 0.08))
-            if killed >= points or time.monotonic() - start > 60 * limit_minutes:
+            reached: Callable[[], bool] = lambda: True  # noqa: E731
+            target = next(targets, None)
+            if target is not None:
+                wait, reached = rng.uniform(0, 0.2), lambda out=out, target=target: stage_of(out) == target
+            over = killed >= points or time.monotonic() - start > 60 * limit_minutes
+            if over or (at and target is None):
                 _ended(pid, log)
                 break
-            if not _killed(pid, wait):
+            if not _killed(pid, wait, reached):
                 break
             killed += 1
             stages[stage_of(out)] += 1
@@ -195,6 +209,8 @@ def stage_of(run: Path) -> str:
     for name in ("data", "profile", *searches, "gate", *(f"retrained-{name}" for name in searches)):
         if name not in done:
             going = run / "stages" / name
+            if name == "random_weight_sharing-0" and not going.exists():
+                return "shared-weights-0"
             trained = name == "differentiable-0" and (going / "journal.jsonl").exists()
             return "projection" if trained else name
     return "results"
@@ -242,14 +258,16 @@ def _forked(config: RunConfig, out: Path, log: Path) -> int:
         os._exit(status)
 
 
-def _killed(pid: int, wait: float) -> bool:
-    """Kills a process after some seconds; false if it ended well before.
+def _killed(pid: int, wait: float, reached: Callable[[], bool] = lambda: True) -> bool:
+    """Kills a process some seconds after it has come to a point; false if it ended well before.
 
     Raises:
         RuntimeError: it ended otherwise.
     """
-    until = time.monotonic() + wait
-    while time.monotonic() < until:
+    until = None
+    while until is None or time.monotonic() < until:
+        if until is None and reached():
+            until = time.monotonic() + wait
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
             if status:
