@@ -2,7 +2,7 @@
 
     python -m experiments.reliability.kill_anywhere --points 30 --out experiments/reliability/kills_30.json
     python -m experiments.reliability.kill_anywhere --points 200 --out experiments/reliability/kills_200.json
-    python -m experiments.reliability.kill_anywhere --points 20 --at data projection gate results --out ...
+    python -m experiments.reliability.kill_anywhere --points 20 --at data profile projection gate results --out ...
 
 The search is ``--reproducible`` and goes through all stages: clips, profile, supernet, projection, evolution, shared
 weights, retraining. A *chain* is one run that is killed after a random time, resumed, killed again, and so on

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tvnjax.cli import main
+from tvnjax.cli import main, tables
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.fit.saved import SavedNetwork, write_network
 from tvnjax.space.lowering import lower
@@ -76,6 +76,21 @@ def test_own_results_stand_beside_the_network_they_are_of(tmp_path, capsys):
     assert rows[0]["top1"] == pytest.approx(75.4) and rows[0]["data"] == "clips"
     assert main(["tables", "mobile", "--trained", mine]) == 2
     assert main(["tables", "found", "--trained", trained_run(tmp_path / "no", "tvn1", {})]) == 2
+
+
+def test_each_network_is_measured_once_whatever_tables_it_is_in(capsys, monkeypatch):
+    timed = []
+
+    def milliseconds(networks, options, repeats):
+        timed.extend(networks)
+        return [float(len(timed))]
+
+    monkeypatch.setattr(tables, "networks_ms", milliseconds)
+    assert main(["tables", "found", "frames", "--measure", "--repeats", "5", "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    rows = {(row["table"], row["network"]): row["latency_ms"] for row in json.loads(captured.out)}
+    assert len(timed) == 10 and rows["found", "tvn1"] == rows["frames", "tvn1-2-frames"] == 1.0
+    assert rows["frames", "tvn1-4-frames"] == 8.0 and "the fastest of repeated calls" in captured.err
 
 
 @pytest.mark.parametrize(
