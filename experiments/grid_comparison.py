@@ -38,7 +38,7 @@ RESULTS: Path = Path(__file__).parent / "grid_comparison"
 EVOLUTION = EvolutionConfig(population=8, tournament=4)
 """What did best of five sizes with some sixty evaluations, on the recorded table (40 seeds each)."""
 KEPT = ("name", "seed", "top1", "top5", "latency_ms", "budget_ms", "params", "macs", "seconds", "compile_seconds")
-KEPT += ("spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
+KEPT += ("top1_sd", "top1_runs", "spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
 
 
 def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
@@ -59,6 +59,7 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
         search=longer(config.search),
         proxy=longer(config.proxy),
         retrain=longer(config.retrain),
+        retrain_seeds=args.retrain_seeds,
     )
 
 
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--ratio", type=float, default=5.0, help="seconds of the baselines by the gradient search's")
     parser.add_argument("--longer", type=float, default=1.0, help="times the preset's steps, in searches and trainings")
     parser.add_argument("--runtime", choices=get_args(RuntimeName), default="litert", help="whose milliseconds")
+    parser.add_argument("--retrain-seeds", type=int, default=3, help="last trainings of each network found")
     parser.add_argument("--evaluation", choices=["whole", "layers"], default="whole", help="how candidates compile")
     parser.add_argument("--summarise", action="store_true", help="run nothing")
     args = parser.parse_args()
@@ -130,7 +132,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     command = f"python -m experiments.grid_comparison --manifest {args.name}.csv --out DIR --name {args.name} "
     command += f"--strategies {' '.join(args.strategies)} --ratio {args.ratio:g} --longer {args.longer:g} "
-    command += f"--evaluation {args.evaluation}"
+    command += f"--evaluation {args.evaluation} --retrain-seeds {args.retrain_seeds}"
     folders = []
     for seed in args.seeds:
         folder = args.out / f"seed-{seed}"

@@ -49,6 +49,7 @@ def error_line(capsys, *argv):
         (["run", "quick", "--search.steps", "many"], ["--search.steps", "many"]),
         (["run", "quick", "--search.steps", "0"], ["steps", "0"]),
         (["run", "quick", "--data.manifest", "x.csv"], ["--data.manifest"]),
+        (["run", "quick", "--retrain-seeds", "0"], ["retrain_seeds", "at least 1"]),
         (["run", "quick", "--baseline-ratio", "0"], ["baseline_ratio", "above 0", "0.0"]),
         (["run", "quick", "--baseline-ratio", "5", "--baseline-seconds", "9"], ["baseline_ratio", "9", "give one"]),
         (["run", "quick", "--strategies", "evolution"], ["--baseline-seconds"]),
@@ -282,6 +283,22 @@ def test_a_fork_goes_on_with_other_options_and_leaves_the_run_alone(quick_run, t
     assert "is none" in error_line(capsys, "run", "--resume", quick_run, "--fork", new)
     assert "--resume DIR --fork" in error_line(capsys, "run", "quick", "--fork", tmp_path / "x")
     assert "holds none" in error_line(capsys, "run", "--resume", tmp_path / "nothing")
+
+
+def test_a_fork_trains_the_networks_found_again_with_other_seeds(quick_run, tmp_path):
+    new = tmp_path / "more"
+    assert main(["run", "--resume", str(quick_run), "--fork", str(new), "--retrain-seeds", "3"]) == 0
+    for row, before in zip(rows(new), rows(quick_run), strict=True):
+        told = row.pop("top1_runs")
+        assert told[0] == before.pop("top1") and len(told) == 3
+        assert row.pop("top1") == pytest.approx(np.mean(told))
+        assert row.pop("top1_sd") == pytest.approx(np.std(told, ddof=1))
+        del row["top5"], before["top5"]
+        assert row == before, "nothing but the accuracies is another"
+    events = [json.loads(line) for line in (new / "events.jsonl").read_text().splitlines()]
+    again = [event["number"] for event in events if event["event"] == "retrained" and "number" in event]
+    assert again == [1, 2] * len(rows(quick_run))
+    assert "sd between its trainings" in (new / "report.md").read_text()
 
 
 def test_the_retrained_checkpoint_holds_the_network(quick_run):

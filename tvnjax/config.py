@@ -104,6 +104,9 @@ class RunConfig:
     """Training of the network each strategy chose, from scratch, scored on the test split."""
     retrain_on: Literal["train", "train+val"] = "train+val"
     """Splits of the last training; choices were made before, on the validation split."""
+    retrain_seeds: int = 1
+    """Last trainings of each chosen network, each with weights and an order of clips of its own; accuracies are then
+    their mean, and the weights kept are the first one's. A comparison that is to be published wants 3."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -124,6 +127,8 @@ class RunConfig:
                 "checkpoint_seconds is 0 or above and baseline_networks at least 1; got "
                 f"{self.checkpoint_seconds} and {self.baseline_networks}"
             )
+        if self.retrain_seeds < 1:
+            raise InvalidInputError(f"retrain_seeds is at least 1; got {self.retrain_seeds}")
         if self.latency_table is not None and not self.reproducible:
             raise InvalidInputError("a latency table to decide by is one of a reproducible run: give --reproducible")
         if self.reproducible and self.workers.engine != "none":

@@ -18,8 +18,8 @@ from tvnjax.core.run_dir import read_json, write_json
 _CONFIG = "config.json"
 _FREE = ("out", "checkpoint_seconds")
 """What may differ between two halves of a run: nothing that is found depends on it."""
-_LATE = {"retrain": ("retrained-",), "retrain_on": ("retrained-",)}
-"""Options that only some stages depend on, by the names these begin with."""
+_LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}
+"""Options that only some stages depend on, by what the names of these begin with; none, where stages are only added."""
 _OF_BASELINES = (
     *("strategies", "evolution", "regularized", "halving", "sharing", "workers", "evaluation"),
     *("baseline_seconds", "baseline_ratio", "baseline_networks"),
@@ -108,8 +108,8 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
         keep = set()
     elif names & set(_OF_BASELINES):
         keep = {name for name in keep if name.startswith(_KEPT_BY_BASELINES)}
-    elif names:
-        keep = {name for name in keep if not name.startswith("retrained-")}
+    elif again := tuple(_LATE[name] for name in names if _LATE[name]):
+        keep = {name for name in keep if not name.startswith(again)}
     new.mkdir(parents=True, exist_ok=True)
     copied = [path for path in out.iterdir() if path.name not in (LOCK_FILE, "stages", _CONFIG)]
     if changed:

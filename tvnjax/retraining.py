@@ -1,8 +1,9 @@
 """What a run ends with: each strategy's network, measured once more and trained to the end."""
 
 import dataclasses
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from tvnjax.problem import Problem, filter_timer
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
+from tvnjax.space.genotype import Genotype, genotype_from_json
 from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Trained
 
 _CONFIRM_ATTEMPTS = 100
+_SEEDS_APART = 1000
+"""Between the seeds of one network's trainings: further than the seeds of runs that are compared."""
 
 Chosen = dict[str, tuple[Candidate, float, float | None]]
 """By strategy its network, the milliseconds and their spread."""
@@ -86,11 +89,36 @@ def retrain(
     profile: Profile,
     stages: Stages,
 ) -> dict[str, Any]:
-    """Trains the network a strategy chose to the end, and scores it on the test split; returns its row of results."""
+    """Trains the network a strategy chose to the end, and scores it on the test split; returns its row of results.
+
+    Every training is a stage of its own; the accuracies of several are averaged.
+    """
     stage = stages.stage(f"retrained-{result.name}-{result.seed}")
-    if stage.result is not None:
-        return stage.result
-    return stage.finish(_retrain(result, chosen, budget_ms, problem, profile, stages.run_dir.path, stage))
+    row = stage.result
+    if row is None:
+        row = stage.finish(_retrain(result, chosen, budget_ms, problem, profile, stages.run_dir.path, stage))
+    if row["top1"] is None or problem.config.retrain_seeds == 1:
+        return row
+    genotype = genotype_from_json(row["genotype"])
+    runs = [row]
+    for number in range(1, problem.config.retrain_seeds):
+        stage = stages.stage(f"retrained-{result.name}-{result.seed}-{number}")
+        runs.append(stage.result or stage.finish(_again(result, genotype, number, problem, stage)))
+    return row | averaged(runs)
+
+
+def averaged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means of the accuracies of several trainings of one network, their spread, and the seconds of all; one that
+    broke is counted and has no accuracy."""
+    whole = [run for run in runs if run["top1"] is not None]
+    return {
+        "top1": statistics.fmean(run["top1"] for run in whole),
+        "top5": statistics.fmean(run["top5"] for run in whole),
+        "top1_sd": statistics.stdev(run["top1"] for run in whole) if len(whole) > 1 else None,
+        "top1_runs": [run["top1"] for run in runs],
+        "retrain_seconds": sum(run["retrain_seconds"] or 0.0 for run in runs),
+        "retrain_compile_seconds": sum(run["retrain_compile_seconds"] or 0.0 for run in runs),
+    }
 
 
 def _retrain(
@@ -102,7 +130,7 @@ def _retrain(
     out: Path,
     stage: Stage,
 ) -> dict[str, Any]:
-    config, training = problem.config, problem.config.retrain
+    config = problem.config
     row: dict[str, Any] = {
         "name": result.name,
         "seed": result.seed,
@@ -130,12 +158,6 @@ def _retrain(
         told = stage.once("measured", name, lambda: _measured(problem, profile, genotype))
         latency_ms, iqr_ms = told["latency_ms"], told["iqr_ms"]
     write_json(out / "genotypes" / f"{name}.json", genotype.to_json())
-    trainer = ChildTrainer(network, training, config.seed)
-
-    def on_step(step: int, loss: float) -> None:
-        if step % 10 == 0 or step == training.steps:
-            stage.progress(f"retraining {result.name}", step, training.steps, f"loss {loss:.3f}")
-
     row |= {
         "latency_ms": latency_ms,
         "latency_iqr_ms": iqr_ms,
@@ -147,26 +169,47 @@ def _retrain(
         "genotype_id": genotype_id(genotype),
     }
     try:
-        trained, seconds = _trained(problem, genotype, trainer, stage, on_step)
+        state, told = _scored(result, genotype, 0, problem, stage)
     except FloatingPointError as error:
         return row | {"error": str(error)}
+    save_state(out / "checkpoints" / name, {"params": state.params, "stats": state.stats})
+    stage.event("retrained", strategy=result.name, seed=result.seed, id=candidate.id, latency_ms=latency_ms, **told)
+    del told["history"]
+    return row | told
+
+
+def _again(result: SearchResult, genotype: Genotype, number: int, problem: Problem, stage: Stage) -> dict[str, Any]:
+    """Another training of the same network."""
+    try:
+        _, told = _scored(result, genotype, number, problem, stage)
+    except FloatingPointError as error:
+        broken = dict.fromkeys(("top1", "top5", "retrain_seconds", "retrain_compile_seconds"))
+        return broken | {"error": str(error)}
+    stage.event("retrained", strategy=result.name, seed=result.seed, number=number, id=genotype_id(genotype), **told)
+    del told["history"]
+    return told
+
+
+def _scored(
+    result: SearchResult, genotype: Genotype, number: int, problem: Problem, stage: Stage
+) -> tuple[ChildState, dict[str, Any]]:
+    """A training to the end and what is told of it."""
+    training, seed = problem.config.retrain, problem.config.seed + _SEEDS_APART * number
+    trainer = ChildTrainer(problem.lower(genotype), training, seed)
+
+    def on_step(step: int, loss: float) -> None:
+        if step % 10 == 0 or step == training.steps:
+            which = f" ({number + 1} of {problem.config.retrain_seeds})" if problem.config.retrain_seeds > 1 else ""
+            stage.progress(f"retraining {result.name}{which}", step, training.steps, f"loss {loss:.3f}")
+
+    trained, seconds = _trained(problem, genotype, trainer, stage, on_step)
     score: Score = trainer.score(trained.state, problem.eval_batches(genotype, "test"))
-    save_state(out / "checkpoints" / name, {"params": trained.state.params, "stats": trained.state.stats})
-    stage.event(
-        "retrained",
-        strategy=result.name,
-        seed=result.seed,
-        id=candidate.id,
-        top1=score.top1,
-        top5=score.top5,
-        latency_ms=latency_ms,
-        history=trained.history,
-    )
-    return row | {
+    return trained.state, {
         "top1": score.top1,
         "top5": score.top5,
         "retrain_seconds": seconds,
         "retrain_compile_seconds": trained.compile_seconds,
+        "history": trained.history,
     }
 
 
@@ -175,7 +218,7 @@ def _trained(
 ) -> tuple[Trained, float]:
     """The training, or what is left of it; and the seconds of all of it."""
     config, training, start = problem.config, problem.config.retrain, time.monotonic()
-    stream = problem.train_batches(genotype, config.retrain_on, training.batch_size, config.seed)
+    stream = problem.train_batches(genotype, config.retrain_on, training.batch_size, trainer.seed)
     state, history, before = None, [], 0.0
     saved = stage.checkpoints.newest(trainer.init())
     if saved is not None:

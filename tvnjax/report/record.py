@@ -18,7 +18,7 @@ from tvnjax.space.network import HeadKind
 
 _NUMBERS = (
     *("top1", "top5", "latency_ms", "latency_iqr_ms", "predicted_ms", "budget_ms", "params", "macs", "memory_mb"),
-    *("seconds", "compile_seconds", "retrain_seconds", "evaluations", "infeasible"),
+    *("seconds", "compile_seconds", "retrain_seconds", "evaluations", "infeasible", "top1_sd"),
 )
 _SHARES = ("top1", "top5")
 
@@ -30,7 +30,9 @@ class StrategyResult:
     name: str
     seed: int
     top1: float | None = None
-    """Share of the test split, 0 to 1, after retraining."""
+    """Share of the test split, 0 to 1, after retraining; the mean where the network was retrained several times."""
+    top1_sd: float | None = None
+    """Between the trainings of one network."""
     top5: float | None = None
     latency_ms: float | None = None
     """Measured, median of the repeats."""

@@ -55,8 +55,15 @@ def measures(record: RunRecord) -> list[Measure]:
         note="counted: parameters and the largest layer's tensors",
         budget="memory_mb",
     )
+    several = Measure(
+        label="sd between its trainings (points)",
+        value=lambda r: r.top1_sd,
+        style=percent,
+        note="one network, other seeds",
+    )
     return [
         Measure(label="top-1, test (%)", value=lambda r: r.top1, style=percent),
+        *([several] if any(r.top1_sd is not None for r in record.results) else []),
         Measure(label="top-5, test (%)", value=lambda r: r.top5, style=percent, note=easy),
         Measure(
             label="most frequent class (%)", value=lambda _: majority, style=percent, note="what a constant answer gets"
