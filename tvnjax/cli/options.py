@@ -84,7 +84,8 @@ def parse_command(kind: Any, argv: Sequence[str], *, prog: str, flags: bool = Fa
 def _one_line(message: str, prog: str) -> str:
     """tyro's boxed message as one sentence."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", message)
-    text = " ".join(re.sub(r"[│╭╮╰╯─┃━]+", " ", text).split())
+    # Boxes are drawn with dashes and bars where the terminal has no other lines.
+    text = " ".join(re.sub(r"[│╭╮╰╯─┃━]+|-{4,}|(?m:^\| | \|$)", " ", text).split())
     text = re.split(r" For full helptext| Argument helptext:", text)[0]
     text = re.sub(r"^(Unrecognized options|Value error|Parsing error) (?=Unrecognized|Error|Missing)", "", text)
     text = re.sub(r"^Error parsing \w+: ", "", text)
