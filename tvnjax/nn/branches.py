@@ -14,10 +14,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array, lax
 
-from tvnjax.nn.convolution import Form, conv
+from tvnjax.nn.convolution import Form, conv, input_gradient, over_space
 from tvnjax.nn.windows import Axis, same_axis, shifted
-
-Pads = tuple[tuple[int, int], ...]
 
 
 def run_if(weight: Array | float, function: Callable[..., Any], *operands: Any) -> Any:
@@ -96,10 +94,10 @@ def branch_conv(x: Array, kernel: Array, stride: tuple[int, int, int], *, form: 
     kernel = kernel[tuple(slice(axis.first, axis.first + axis.taps) for axis in axes)]
     if axes[0].taps > 1 or axes[0].stride > 1 or _patches_pay(x.shape[-1], axes[1:]):
         patches = jnp.concatenate(shifted(x, axes), axis=-1)
-        return patches @ kernel.reshape(-1, kernel.shape[-1])
+        flat: Array = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
+        return flat.reshape(*patches.shape[:-1], -1)
     b, t, h, w, c = x.shape
-    strides, pads = tuple(a.stride for a in axes[1:]), tuple((a.before, a.after) for a in axes[1:])
-    y: Array = _conv2d(x.reshape(b * t, h, w, c), kernel[0], strides, pads)
+    y: Array = _conv2d(x.reshape(b * t, h, w, c), kernel[0], (axes[1], axes[2]))
     return y.reshape(b, t, *y.shape[1:])
 
 
@@ -109,27 +107,26 @@ def _patches_pay(channels: int, axes: Sequence[Axis]) -> bool:
     return channels <= 3 or any(axis.taps > axis.out for axis in axes) or all(axis.taps <= axis.stride for axis in axes)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv2d(x: Array, kernel: Array, strides: tuple[int, ...], pads: Pads) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv2d(x: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
     """``x [n, h, w, c]`` with ``kernel [kh, kw, c, features]`` to ``[n, h', w', features]``."""
-    return _usual_conv(x, kernel, strides, pads)
+    return over_space(x, kernel, axes)
 
 
-def _usual_conv(x: Array, kernel: Array, strides: Sequence[int], pads: Sequence[tuple[int, int]], **dilations: Any):
-    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"), **dilations)
-
-
-def _conv2d_gradient(strides: tuple[int, ...], pads: Pads, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _conv2d_gradient(axes: tuple[Axis, Axis], saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    sizes, taps, outs = x.shape[1:3], kernel.shape[:2], g.shape[1:3]
-    spans = [(out - 1) * stride + 1 for out, stride in zip(outs, strides)]
-    # For x: the gradient, its elements a stride apart, under the kernel turned round.
-    x_pads = [(k - 1 - before, n - span + before) for n, k, span, (before, _) in zip(sizes, taps, spans, pads)]
-    dx = _usual_conv(g, kernel[::-1, ::-1].swapaxes(2, 3), (1, 1), x_pads, lhs_dilation=strides)
-    # For the kernel: x under windows as large as the gradient; channels of x stand in for the batch.
-    k_pads = [(before, k - 1 + span - n - before) for n, k, span, (before, _) in zip(sizes, taps, spans, pads)]
-    dkernel = _usual_conv(x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3), (1, 1), k_pads, rhs_dilation=strides)
-    return dx, dkernel.transpose(1, 2, 0, 3)
+    # x under windows as large as the gradient, whose elements lie a stride apart; channels of x stand in for the batch.
+    spans = [(axis.out - 1) * axis.stride + 1 for axis in axes]
+    pads = [(axis.before, axis.taps - 1 + span - axis.size - axis.before) for axis, span in zip(axes, spans)]
+    dkernel = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        g.transpose(1, 2, 0, 3),
+        (1, 1),
+        pads,
+        rhs_dilation=[axis.stride for axis in axes],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return input_gradient(g, kernel, axes), dkernel.transpose(1, 2, 0, 3)
 
 
-_conv2d.defvjp(lambda x, kernel, strides, pads: (_usual_conv(x, kernel, strides, pads), (x, kernel)), _conv2d_gradient)
+_conv2d.defvjp(lambda x, kernel, axes: (over_space(x, kernel, axes), (x, kernel)), _conv2d_gradient)

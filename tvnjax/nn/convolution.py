@@ -95,21 +95,21 @@ def _plain(x: Array, kernel: Array, stride: tuple[int, int, int], centered: bool
         return [_centered_padding(x.shape[i + 1], taps[i], strides[i]) for i in sliding] if centered else "SAME"
 
     if taps[_TIME] == 1:
-        y = _lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides[1:], padding(_HEIGHT, _WIDTH), groups)
+        y = lax_conv(x.reshape(b * t, h, w, c), kernel[0], strides[1:], padding(_HEIGHT, _WIDTH), groups)
         return y.reshape(b, t, *y.shape[1:])
     if taps[_HEIGHT] == taps[_WIDTH] == 1:
-        y = _lax_conv(x.reshape(b, t, h * w, c), kernel[:, 0], (strides[_TIME], 1), padding(_TIME, _WIDTH), groups)
+        y = lax_conv(x.reshape(b, t, h * w, c), kernel[:, 0], (strides[_TIME], 1), padding(_TIME, _WIDTH), groups)
         return y.reshape(b, -1, h, w, y.shape[-1])
     if groups > 1:
         # One convolution in space for each tap in time: few runtimes have grouped convolutions in three axes.
         time = same_axis(t, taps[_TIME], strides[_TIME], centered=centered)
         parts = [
-            _lax_conv(part.reshape(-1, h, w, c), kernel[tap], strides[1:], padding(_HEIGHT, _WIDTH), groups)
+            lax_conv(part.reshape(-1, h, w, c), kernel[tap], strides[1:], padding(_HEIGHT, _WIDTH), groups)
             for tap, part in enumerate(shifted(x, (time, unmoved(h), unmoved(w))), time.first)
         ]
         y = functools.reduce(jnp.add, parts)
         return y.reshape(b, time.out, *y.shape[1:])
-    return _lax_conv(x, kernel, strides, padding(_TIME, _HEIGHT, _WIDTH), groups)
+    return lax_conv(x, kernel, strides, padding(_TIME, _HEIGHT, _WIDTH), groups)
 
 
 def _centered_padding(size: int, window: int, stride: int) -> tuple[int, int]:
@@ -152,7 +152,8 @@ def _dense(x: Array, kernel: Array, axes: tuple[Axis, ...]) -> Array:
 
     b, t, h, w, c = x.shape
     if not sliding:
-        return x @ kernel[0, 0, 0]
+        # As one matrix: of products over four axes XLA transposes an operand for the kernel's gradient.
+        return (x.reshape(-1, c) @ kernel[0, 0, 0]).reshape(b, t, h, w, -1)
     if sliding == [_TIME]:
         y: Array = _temporal(x.reshape(b, t, h * w, c), kernel[:, 0, 0], axes[_TIME])
         return y.reshape(b, -1, h, w, y.shape[-1])
@@ -164,11 +165,12 @@ def _dense(x: Array, kernel: Array, axes: tuple[Axis, ...]) -> Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _spatial(x: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
     """``x [b, h, w, c]`` with ``kernel [kh, kw, c, features]`` to ``[b, *outs, features]``."""
-    return _over_space(x, kernel, axes)
+    return over_space(x, kernel, axes)
 
 
-def _over_space(x: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
-    return _lax_conv(x, kernel, [axis.stride for axis in axes], [(axis.before, axis.after) for axis in axes])
+def over_space(x: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
+    """``_spatial`` as XLA has it, its gradients included."""
+    return lax_conv(x, kernel, [axis.stride for axis in axes], [(axis.before, axis.after) for axis in axes])
 
 
 def _spatial_gradient(axes: tuple[Axis, Axis], saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
@@ -177,16 +179,16 @@ def _spatial_gradient(axes: tuple[Axis, Axis], saved: tuple[Array, Array], g: Ar
     parts = max(part for part in (1, 2, 4) if part == 1 or (x.shape[0] >= part * _PART and x.shape[0] % part == 0))
 
     def of_part(x: Array, g: Array) -> Array:
-        return jax.linear_transpose(lambda kernel: _over_space(x, kernel, axes), kernel)(g)[0]
+        return jax.linear_transpose(lambda kernel: over_space(x, kernel, axes), kernel)(g)[0]
 
     dkernel = functools.reduce(jnp.add, map(of_part, jnp.split(x, parts), jnp.split(g, parts)))
-    return _input_gradient(g, kernel, axes), dkernel
+    return input_gradient(g, kernel, axes), dkernel
 
 
-_spatial.defvjp(lambda x, kernel, axes: (_over_space(x, kernel, axes), (x, kernel)), _spatial_gradient)
+_spatial.defvjp(lambda x, kernel, axes: (over_space(x, kernel, axes), (x, kernel)), _spatial_gradient)
 
 
-def _input_gradient(g: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
+def input_gradient(g: Array, kernel: Array, axes: tuple[Axis, Axis]) -> Array:
     """``[b, *sizes, c]`` from ``g [b, *outs, features]``.
 
     XLA dilates g with zeros where a window moves by more than one element, and multiplies them all: 2-5 times as long.
@@ -226,7 +228,7 @@ def _phase(
     kernel = kernel.reshape(*kernel.shape[:3], -1)
     spans = ((row[-1][1], row[0][1]), (first, last))
     padding = [(-low, axis.phase_size - 1 + high - (axis.out - 1)) for axis, (low, high) in zip(axes, spans)]
-    return _lax_conv(g, kernel, (1, 1), padding)
+    return lax_conv(g, kernel, (1, 1), padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -236,13 +238,13 @@ def _temporal(x: Array, kernel: Array, axis: Axis) -> Array:
 
 
 def _over_time(x: Array, kernel: Array, axis: Axis) -> Array:
-    return _over_space(x, kernel[:, None], (axis, unmoved(x.shape[2])))
+    return over_space(x, kernel[:, None], (axis, unmoved(x.shape[2])))
 
 
 def _over_rows(x: Array, kernel: Array, axis: Axis) -> Array:
     """The same with every pixel a row of frames of its own."""
     rows = x.swapaxes(1, 2).reshape(-1, axis.size, x.shape[-1])
-    y = _lax_conv(rows, kernel, (axis.stride,), [(axis.before, axis.after)])
+    y = lax_conv(rows, kernel, (axis.stride,), [(axis.before, axis.after)])
     return y.reshape(x.shape[0], x.shape[2], axis.out, y.shape[-1]).swapaxes(1, 2)
 
 
@@ -250,7 +252,7 @@ def _temporal_gradient(axis: Axis, saved: tuple[Array, Array], g: Array) -> tupl
     # Each by its fastest way: the kernel's gradient takes 2-5 times as long over images as over rows, while
     # forward and the input's gradient would pay for the transpositions.
     x, kernel = saved
-    dx = _input_gradient(g, kernel[:, None], (axis, unmoved(x.shape[2])))
+    dx = input_gradient(g, kernel[:, None], (axis, unmoved(x.shape[2])))
     (dkernel,) = jax.linear_transpose(lambda kernel: _over_rows(x, kernel, axis), kernel)(g)
     return dx, dkernel
 
@@ -278,7 +280,7 @@ def _patches_pay(channels: int, sliding: list[Axis]) -> bool:
     )
 
 
-def _lax_conv(
+def lax_conv(
     x: Array,
     kernel: Array,
     strides: Sequence[int],
