@@ -21,11 +21,11 @@ NEEDS = {
 }
 
 
-def exported_difference(network, kind):
+def exported_difference(network, kind, scalars=(0.5, 1.0)):
     if not all(importlib.util.find_spec(package) for package in NEEDS[kind]):
         pytest.skip(f"{' and '.join(NEEDS[kind])} not installed (the extra 'export')")
     child = Child(network)
-    randomize(child)
+    randomize(child, scalars=scalars)
     program = export_program(network, nnx.state(child))
     clip = np.random.default_rng(0).standard_normal(program.clip.shape).astype(np.float32)
     return largest_difference(convert(program, kind, {}), kind, program, clip)
@@ -41,4 +41,5 @@ def test_a_small_member_of_every_family(name, kind):
 @pytest.mark.parametrize("kind", NEEDS)
 @pytest.mark.parametrize("name", ZOO)
 def test_every_network(name, kind):
-    assert exported_difference(zoo_entry(name).network(num_frames=2, image_size=64), kind) <= 1e-4
+    network = zoo_entry(name).network(num_frames=2, image_size=64)
+    assert exported_difference(network, kind, scalars=(0.2, 0.4)) <= 1e-4
