@@ -143,6 +143,7 @@ def main() -> None:
                 shutil.rmtree(partial, ignore_errors=True)
             jax.clear_caches()
             shutil.rmtree(cache_dir() / "xla", ignore_errors=True)
+            (cache_dir() / "xla").mkdir(parents=True)  # JAX makes it once a process
             run(config_of(args, seed), partial, f"{command} --seeds {seed}", ConsoleMonitor, resume=begun)
             partial.rename(folder)
             write_report(folder)
