@@ -42,7 +42,7 @@ class TablesOptions(TimingOptions):
 def tables_command(argv: list[str]) -> int:
     options = parse_command(TablesOptions, argv, prog="tvnjax tables", flags=True)
     if options.repeats < 2:
-        raise InvalidInputError(f"repeats is at least 2, so that there is a median; got {options.repeats}")
+        raise InvalidInputError(f"repeats is at least 2; got {options.repeats}")
     tables = _chosen(options)
     trained = [_trained(run) for run in options.trained]
     rows = {table.key: [_row(table, row, trained) for row in table.rows] for table in tables}

@@ -37,7 +37,7 @@ class ZooOptions(TimingOptions):
 def zoo_command(argv: list[str]) -> int:
     options = parse_command(ZooOptions, argv, prog="tvnjax zoo", flags=True)
     if options.repeats < 2:
-        raise InvalidInputError(f"repeats is at least 2, so that there is a median; got {options.repeats}")
+        raise InvalidInputError(f"repeats is at least 2; got {options.repeats}")
     rows = [_row(name) for name in options.names or ZOO]
     if options.measure:
         for row in rows:

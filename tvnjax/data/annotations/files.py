@@ -33,6 +33,8 @@ def chosen_files(files: Sequence[Path], names: re.Pattern[str], expected: str) -
     """
     chosen: list[Path] = []
     for path in files:
+        if not path.exists():
+            raise InvalidInputError(f"the files must be {expected}, but there is no {str(path)!r}; check the path")
         try:
             here = sorted(p for p in path.iterdir() if names.fullmatch(p.name)) if path.is_dir() else [path]
         except OSError as error:
