@@ -3,12 +3,13 @@
     python -m experiments.grid_comparison --manifest digit.csv --out runs/digit --name digit
     python -m experiments.grid_comparison --out runs/digit --name digit --summarise
 
-Each seed is a whole ``tvnjax run clips`` in LiteRT's milliseconds: the same space, clips, latency table, filter and
-budget (half the largest network's latency) for every strategy; the baselines get ``--ratio`` times the gradient
-search's device seconds. Each seed begins without compiled programs: those of an earlier one would be free for the
-gradient search, whose programs are always the same (so give it a ``TVNJAX_CACHE`` of its own). A seed that was
-stopped goes on, one that is finished is not repeated. Writes ``experiments/grid_comparison/NAME.json`` and the page of
-``tvnjax compare`` as ``NAME.md``; its figures stay beside the runs. Pin it to one core (``taskset -c 0``).
+Each seed is a whole ``tvnjax run`` of the ``clips`` preset, made smaller so that five seeds take an hour or two of one
+core (24 px, three quarters of the channels, a profile of 120 units and networks), in ONNX Runtime's milliseconds: the
+same space, clips, latency table, filter and budget (half the largest network's latency) for every strategy; the
+baselines get ``--ratio`` times all device seconds of the gradient search. Each seed begins without compiled programs
+and without a latency table: those of an earlier one would be free (so give it a ``TVNJAX_CACHE`` of its own). A seed
+that was stopped goes on, one that is finished is not repeated. Writes ``experiments/grid_comparison/NAME.json`` and the
+page of ``tvnjax compare`` as ``NAME.md``; its figures stay beside the runs. Pin it to one core (``taskset -c 0``).
 """
 
 import argparse
@@ -26,6 +27,7 @@ from tvnjax.config import PRESETS, RunConfig, StrategyName
 from tvnjax.console import ConsoleMonitor
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.run_dir import write_json
+from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.pipeline import run
 from tvnjax.report.comparing.evidence import Evidence
@@ -37,6 +39,7 @@ from tvnjax.search.evolution import EvolutionConfig
 RESULTS: Path = Path(__file__).parent / "grid_comparison"
 EVOLUTION = EvolutionConfig(population=8, tournament=4)
 """What did best of five sizes with some sixty evaluations, on the recorded table (40 seeds each)."""
+PROFILE = Profiling(units=40, networks=60, chosen=20)
 KEPT = ("name", "seed", "top1", "top5", "latency_ms", "budget_ms", "params", "macs", "seconds", "compile_seconds")
 KEPT += ("top1_sd", "top1_runs", "spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
 
@@ -44,11 +47,15 @@ KEPT += ("top1_sd", "top1_runs", "spent", "evaluations", "infeasible", "retrain_
 def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
     config = PRESETS["clips"][1]
 
-    def longer(part: Any) -> Any:
-        return dataclasses.replace(part, steps=round(args.longer * part.steps))
+    def longer(part: Any, factor: float) -> Any:
+        return dataclasses.replace(part, steps=round(factor * part.steps))
 
+    blocks = zip(config.shapes.blocks, args.filters, strict=True)
+    blocks = tuple(dataclasses.replace(block, filters=(filters,)) for block, filters in blocks)
     return dataclasses.replace(
         config,
+        shapes=dataclasses.replace(config.shapes, image_size=(args.image_size,), blocks=blocks),
+        profile=PROFILE,
         evolution=EVOLUTION,
         evaluation=args.evaluation,
         data=dataclasses.replace(config.data, manifest=args.manifest),
@@ -56,9 +63,9 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
         seed=seed,
         strategies=tuple(args.strategies),
         baseline_ratio=args.ratio,
-        search=longer(config.search),
-        proxy=longer(config.proxy),
-        retrain=longer(config.retrain),
+        search=longer(config.search, args.longer),
+        proxy=longer(config.proxy, args.longer),
+        retrain=longer(config.retrain, args.retrain_longer),
         retrain_seeds=args.retrain_seeds,
     )
 
@@ -121,8 +128,11 @@ def main() -> None:
         "--strategies", choices=get_args(StrategyName), nargs="+", default=["differentiable", "evolution"]
     )
     parser.add_argument("--ratio", type=float, default=5.0, help="seconds of the baselines by the gradient search's")
-    parser.add_argument("--longer", type=float, default=1.0, help="times the preset's steps, in searches and trainings")
-    parser.add_argument("--runtime", choices=get_args(RuntimeName), default="litert", help="whose milliseconds")
+    parser.add_argument("--longer", type=float, default=1.0, help="times the preset's steps, in searches and proxies")
+    parser.add_argument("--retrain-longer", type=float, default=1.0, help="the same for the last trainings")
+    parser.add_argument("--image-size", type=int, default=24, help="pixels")
+    parser.add_argument("--filters", type=int, nargs=4, default=[12, 24, 36, 48], help="channels of the four blocks")
+    parser.add_argument("--runtime", choices=get_args(RuntimeName), default="onnxruntime", help="whose milliseconds")
     parser.add_argument("--retrain-seeds", type=int, default=3, help="last trainings of each network found")
     parser.add_argument("--evaluation", choices=["whole", "layers"], default="whole", help="how candidates compile")
     parser.add_argument("--summarise", action="store_true", help="run nothing")
@@ -132,6 +142,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     command = f"python -m experiments.grid_comparison --manifest {args.name}.csv --out DIR --name {args.name} "
     command += f"--strategies {' '.join(args.strategies)} --ratio {args.ratio:g} --longer {args.longer:g} "
+    command += f"--retrain-longer {args.retrain_longer:g} --image-size {args.image_size} "
+    command += f"--filters {' '.join(map(str, args.filters))} --runtime {args.runtime} "
     command += f"--evaluation {args.evaluation} --retrain-seeds {args.retrain_seeds}"
     folders = []
     for seed in args.seeds:
@@ -142,6 +154,8 @@ def main() -> None:
             if not begun:
                 shutil.rmtree(partial, ignore_errors=True)
             jax.clear_caches()
+            if not begun:
+                shutil.rmtree(cache_dir() / "latency", ignore_errors=True)
             shutil.rmtree(cache_dir() / "xla", ignore_errors=True)
             (cache_dir() / "xla").mkdir(parents=True)  # JAX makes it once a process
             run(config_of(args, seed), partial, f"{command} --seeds {seed}", ConsoleMonitor, resume=begun)

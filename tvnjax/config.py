@@ -78,11 +78,11 @@ class RunConfig:
     checkpoint_seconds: float = 30.0
     """Least seconds between two checkpoints; fewer are made where they would take more than 2 % of the time."""
     baseline_seconds: float | None = None
-    """Device seconds of each baseline, besides those of the latency table. Default: ``baseline_ratio`` times those of
-    the differentiable search of this run."""
+    """Device seconds of each baseline, besides those of the latency table. Default: ``baseline_ratio`` times all those
+    of the differentiable search of this run."""
     baseline_ratio: float = 1.0
-    """Times the differentiable search's device seconds (the latency table apart, which each pays once) for the
-    baselines, where ``baseline_seconds`` does not say. More than 1 shows how long they need to catch up."""
+    """Times the differentiable search's device seconds, the latency table's in both, for the baselines, where
+    ``baseline_seconds`` does not say. More than 1 shows how long they need to catch up."""
     profile: Profiling = field(default_factory=Profiling)
     search: DifferentiableConfig = field(default_factory=DifferentiableConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)

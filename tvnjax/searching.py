@@ -28,7 +28,7 @@ def search_all(
     limit_s = None if config.baseline_seconds is None else config.baseline_seconds + profile.seconds
     if {"differentiable", "hybrid"} & set(config.strategies):
         result = _differentiable(problem, costs, task, table, stages)
-        limit_s = limit_s or profile.seconds + config.baseline_ratio * (result.seconds - profile.seconds)
+        limit_s = limit_s or config.baseline_ratio * result.seconds
         if "differentiable" in config.strategies:
             found.append(result)
         if "hybrid" in config.strategies:

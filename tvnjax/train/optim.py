@@ -45,12 +45,22 @@ class Optimizer:
         return optax.join_schedules([rise, main], [warmup])
 
     def build(self, steps: int) -> optax.GradientTransformation:
-        """The optax transform for a training of ``steps`` steps."""
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), self.build_unclipped(steps))
+        """The optax transform for a training of ``steps`` steps.
+
+        Clipping and Adam's moments work on one vector of all weights: a few loops instead of some for each array, which
+        were half of what there was to compile in a training step.
+        """
+        moments = optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.scale_by_adam()))
+        return optax.chain(moments, *self._decay_and_rate(steps))
 
     def build_unclipped(self, steps: int) -> optax.GradientTransformation:
         """The same for gradients that are clipped already; arrays can then be updated apart from one another."""
-        return optax.adamw(self.schedule_of(steps), weight_decay=self.weight_decay, mask=_decayed)
+        return optax.chain(optax.scale_by_adam(), *self._decay_and_rate(steps))
+
+    def _decay_and_rate(self, steps: int) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+        """What makes Adam AdamW (Loshchilov and Hutter 2019), for the weights array by array."""
+        decay = optax.add_decayed_weights(self.weight_decay, _decayed)
+        return decay, optax.scale_by_learning_rate(self.schedule_of(steps))
 
 
 def updated(

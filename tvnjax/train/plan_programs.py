@@ -6,7 +6,6 @@ channels of a wider one's. So the weights of the largest plan hold those of ever
 One program serves a plan and its *prefixes*, the plans of its first blocks: it computes them on its way to the last.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ from tvnjax.nn.layers import BN_MOMENTUM, normalize
 from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import RelaxedPlan
+from tvnjax.train.compilation import compile_program
 from tvnjax.train.objective import count_correct, cross_entropy
 
 View = Callable[[Array, Array], Array]
@@ -136,7 +136,6 @@ class PlanPrograms:
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:
         if name not in self._compiled:
-            start = time.monotonic()
-            self._compiled[name] = jax.jit(function).lower(*args).compile()
-            self.compile_seconds += time.monotonic() - start
+            self._compiled[name], seconds = compile_program(function, *args)
+            self.compile_seconds += seconds
         return self._compiled[name](*args)

@@ -26,6 +26,7 @@ from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, gumbel_draw, penalty_gradient
+from tvnjax.train.compilation import compile_program
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer, updated
 from tvnjax.train.plan_programs import PlanPrograms, View
@@ -393,7 +394,6 @@ class SupernetTrainer:
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:
         if name not in self._compiled:
-            start = time.monotonic()
-            self._compiled[name] = jax.jit(function).lower(*args).compile()
-            self._compile_seconds += time.monotonic() - start
+            self._compiled[name], seconds = compile_program(function, *args)
+            self._compile_seconds += seconds
         return self._compiled[name](*args)

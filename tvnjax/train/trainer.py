@@ -20,6 +20,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import normalize
 from tvnjax.space.network import Network
+from tvnjax.train.compilation import compile_program
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.optim import Optimizer
 
@@ -108,6 +109,7 @@ class ChildTrainer:
         if training.accumulate > 1:
             self._tx = optax.MultiSteps(self._tx, training.accumulate).gradient_transformation()
         self._compiled: dict[str, Any] = {}
+        self._key = jax.random.key_data(jax.random.key(seed))
         self._graph, *self._fresh = nnx.split(Child(network, seed), nnx.Param, ...)
 
     def init(self, params: nnx.State | None = None, stats: nnx.State | None = None) -> ChildState:
@@ -118,7 +120,7 @@ class ChildTrainer:
 
     def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
         """One batch; returns the loss. Weights move with every ``training.accumulate``-th."""
-        return self._call("step", self._step, state, batch["clip"], batch["label"])
+        return self._call("step", self._step, state, batch["clip"], batch["label"], self._key)
 
     def kept(self, state: ChildState) -> tuple[nnx.State, nnx.State]:
         """The weights and statistics that are scored and kept: the averaged ones where there is an average."""
@@ -181,8 +183,9 @@ class ChildTrainer:
             compile_seconds=self.compile_seconds,
         )
 
-    def _step(self, state: ChildState, clip: Array, label: Array) -> tuple[ChildState, Array]:
-        key = jax.random.fold_in(jax.random.key(self.seed), state.step) if self.training.dropout else None
+    def _step(self, state: ChildState, clip: Array, label: Array, key_data: Array) -> tuple[ChildState, Array]:
+        # The seed is an argument: trainings of one network that differ in it alone are one program in JAX's cache.
+        key = jax.random.fold_in(jax.random.wrap_key_data(key_data), state.step) if self.training.dropout else None
 
         def loss_fn(params: nnx.State) -> tuple[Array, nnx.State]:
             model = nnx.merge(self._graph, params, state.stats, copy=True)
@@ -212,9 +215,8 @@ class ChildTrainer:
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:
         if name not in self._compiled:
-            start = time.monotonic()
-            self._compiled[name] = jax.jit(function).lower(*args).compile()
-            self.compile_seconds += time.monotonic() - start
+            self._compiled[name], seconds = compile_program(function, *args)
+            self.compile_seconds += seconds
         return self._compiled[name](*args)
 
 
