@@ -1,30 +1,43 @@
-"""How many different candidates an hour: a program for each network against programs of single layers.
+"""How many different candidates an hour: the plain loop, a program for each network, programs of single layers.
 
-    python -m experiments.benchmarks.candidates_per_hour --candidates 60 --json experiments/benchmarks/candidates.json
+    python -m experiments.benchmarks.candidates_per_hour --preset clips --manifest digit.csv --candidates 24 --json FILE
     python -m experiments.benchmarks.candidates_per_hour --candidates 200 --count      # new programs alone, in seconds
 
-The candidates are those of an evolution over the space of a preset (``--preset quick``): random networks, then mutants
-of the fittest so far, as the search would ask for them; both ways train the same ones, for the preset's proxy steps, on
-the same clips. The plain loop compiles each network as one program; the other compiles the layers that no candidate
-before had. Nothing is read from a cache on disk. Candidates are trained in turns, and which way goes first alternates,
-so that a busy minute meets both alike. Printed are seconds by candidate and candidates an hour, for all and for the
-last half, when most layers are known.
+The candidates are those of an evolution over the space of a preset: random networks, then mutants of the fittest so
+far, as the search would ask for them; all ways train the same ones, for the preset's proxy steps, on the same clips:
+
+- ``plain``: what one would write in JAX: XLA's own convolutions and pools, ``optax.adamw`` on the tree of weights,
+  ``jax.jit`` as it comes. Slow, so that every ``--plain-every``-th candidate has to do;
+- ``forms``: the same with this package's forms of convolutions and pools;
+- ``whole``: and compiled as this package does, one program a network;
+- ``layers``: programs of single layers, of which only those are compiled that no candidate before had.
+
+Nothing is read from a cache on disk. A candidate is trained in all ways before the next, in an order that rotates, so
+that a busy minute meets all alike. Printed are candidates an hour, over the candidates that two ways have in common,
+for all and for the last half, when most layers are known; by the clock and by processor seconds.
 """
 
 import argparse
 import dataclasses
+import itertools
 import math
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import optax
+from flax import nnx
 
 from tvnjax.config import PRESETS
 from tvnjax.core.environment import environment
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import write_json
 from tvnjax.data.video_folder import VideoData
+from tvnjax.nn.child import Child
+from tvnjax.nn.convolution import Form, default_form
+from tvnjax.nn.layers import normalize
 from tvnjax.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
 from tvnjax.search.evolution import Evolution, EvolutionConfig
@@ -33,11 +46,65 @@ from tvnjax.space.lowering import lower
 from tvnjax.space.search_space import search_space
 from tvnjax.space.shapes import ShapeSpace
 from tvnjax.train.layerwise import make_programs
+from tvnjax.train.objective import count_correct, cross_entropy
+from tvnjax.train.trainer import sum_score
 
-WAYS = ("whole", "layers")
+WAYS = ("plain", "forms", "whole", "layers")
 
 
-def timed(problem: Problem, evaluate, genotype: Genotype) -> tuple[Evaluation, dict[str, float]]:
+class PlainLoop:
+    """Trains and scores candidates as one would without this package's trainer."""
+
+    def __init__(self, problem: Problem, form: Form):
+        self._problem, self._form = problem, form
+
+    def evaluate(self, genotype: Genotype, seed: int, part: float) -> Evaluation:
+        problem, training = self._problem, self._problem.config.proxy
+        graph, params, stats = nnx.split(Child(problem.lower(genotype), seed, form=self._form), nnx.Param, ...)
+        optimizer, steps = training.optimizer, round(part * training.steps)
+        tx = optax.chain(
+            optax.clip_by_global_norm(optimizer.clip_norm),
+            optax.adamw(
+                optimizer.schedule_of(training.steps),
+                weight_decay=optimizer.weight_decay,
+                mask=lambda params: jax.tree.map(lambda array: array.ndim > 1, params),
+            ),
+        )
+
+        @jax.jit
+        def step(params, stats, opt, number, clip, label):
+            def loss_fn(params):
+                model = nnx.merge(graph, params, stats, copy=True)
+                key = jax.random.fold_in(jax.random.key(seed), number) if training.dropout else None
+                logits = model(normalize(clip), train=True, dropout_key=key)
+                loss = cross_entropy(logits, label, smoothing=training.label_smoothing)
+                return loss, nnx.state(model, nnx.BatchStat)
+
+            (loss, moved), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
+            updates, opt = tx.update(grads, opt, params)
+            return optax.apply_updates(params, updates), moved, opt, loss
+
+        @jax.jit
+        def score(params, stats, clip, label, weight):
+            return count_correct(nnx.merge(graph, params, stats, copy=True)(normalize(clip)), label, weight)
+
+        opt = tx.init(params)
+        batches = problem.train_batches(genotype, "train", training.batch_size, seed)
+        for number in range(steps):
+            batch = next(batches)
+            params, stats, opt, _ = step(params, stats, opt, number, batch["clip"], batch["label"])
+        clips = problem.eval_batches(genotype, "val")
+        found = sum_score(score(params, stats, b["clip"], b["label"], b["weight"]) for b in clips)
+        return Evaluation(top1=found.top1, top5=found.top5, compile_seconds=float("nan"))
+
+
+def make_evaluate(problem: Problem, way: str) -> Callable[[Genotype, int, float], Evaluation]:
+    if way in ("plain", "forms"):
+        return PlainLoop(problem, "plain" if way == "plain" else default_form()).evaluate
+    return dataclasses.replace(problem, config=dataclasses.replace(problem.config, evaluation=way)).evaluator().evaluate
+
+
+def timed(evaluate, genotype: Genotype) -> tuple[Evaluation, dict[str, float]]:
     wall, processor = time.monotonic(), time.process_time()
     evaluation = evaluate(genotype, 0, 1.0)
     took = {"seconds": time.monotonic() - wall, "processor_s": time.process_time() - processor}
@@ -78,6 +145,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, help="clips of the preset that has none of its own")
     parser.add_argument("--candidates", type=int, default=60)
     parser.add_argument("--population", type=int, default=20, help="random networks before mutants")
+    parser.add_argument("--plain-every", type=int, default=4, help="candidates the plain loop trains: every n-th")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--count", action="store_true", help="count programs, train nothing")
     args = parser.parse_args()
@@ -90,39 +158,44 @@ def main() -> None:
         data = VideoData(manifest=args.manifest, shift=3)
         config = dataclasses.replace(config, data=data)
     problem = prepare_problem(config, Silent())
-    ways = {
-        way: dataclasses.replace(problem, config=dataclasses.replace(config, evaluation=way)).evaluator().evaluate
-        for way in WAYS
-    }
+    ways = {way: make_evaluate(problem, way) for way in WAYS}
     evolution = Evolution(problem.space, EvolutionConfig(population=args.population, tournament=5), 0)
     rows: list[dict] = []
     for number in range(args.candidates):
         genotype = evolution.ask()
         if not isinstance(genotype, Genotype):
             break
-        order = WAYS if number % 2 == 0 else WAYS[::-1]
-        results = {way: timed(problem, ways[way], genotype) for way in order}
-        row = {way: took for way, (_, took) in results.items()}
-        rows.append(row)
+        chosen = [way for way in WAYS if way != "plain" or number % args.plain_every == 0]
+        first = number % len(chosen)
+        results = {way: timed(ways[way], genotype) for way in chosen[first:] + chosen[:first]}
+        rows.append({way: took for way, (_, took) in results.items()})
         evolution.tell(told(genotype, results["whole"][0]))
-        text = ", ".join(f"{way} {row[way]['seconds']:.1f} s ({row[way]['compile_s']:.1f} compiling)" for way in WAYS)
+        text = ", ".join(f"{way} {rows[-1][way]['seconds']:.1f} s" for way in chosen)
         print(f"{number + 1} of {args.candidates}: {text}", flush=True)
-    summary = {}
-    for part, chosen in (("all", rows), ("last half", rows[len(rows) // 2 :])):
-        hours = {way: 3600 / statistics.fmean(row[way]["seconds"] for row in chosen) for way in WAYS}
-        work = {way: 3600 / statistics.fmean(row[way]["processor_s"] for row in chosen) for way in WAYS}
-        ratio = hours["layers"] / hours["whole"]
-        summary[part] = {
-            "candidates_per_hour": hours,
-            "per_processor_hour": work,
-            "ratio": ratio,
-        }
-        print(f"{part}: {hours['whole']:.0f} and {hours['layers']:.0f} candidates an hour, {ratio:.2f} times")
-    if args.json:
-        command = f"python -m experiments.benchmarks.candidates_per_hour --candidates {args.candidates} "
-        command += f"--preset {args.preset} --population {args.population}"
-        command += f" --manifest {args.manifest.name}" if args.manifest else ""
-        write_json(args.json, {"command": command, "summary": summary, "rows": rows, "environment": environment()})
+        if args.json:
+            command = f"python -m experiments.benchmarks.candidates_per_hour --candidates {args.candidates} "
+            command += f"--preset {args.preset} --population {args.population} --plain-every {args.plain_every}"
+            command += f" --manifest {args.manifest.name}" if args.manifest else ""
+            found = {"command": command, "summary": summarise(rows), "rows": rows, "environment": environment()}
+            write_json(args.json, found)
+    for text in summarise(rows):
+        print(text)
+
+
+def summarise(rows: list[dict]) -> list[dict]:
+    """Candidates an hour of every two ways over the candidates they have in common."""
+    summary = []
+    for part, kept in (("all", rows), ("last half", rows[len(rows) // 2 :])):
+        for slow, fast in itertools.combinations(WAYS, 2):
+            common = [row for row in kept if slow in row and fast in row]
+            if not common:
+                continue
+            row: dict = {"of": part, "candidates": len(common), "ways": (slow, fast)}
+            for clock in ("seconds", "processor_s"):
+                hours = [3600 / statistics.fmean(one[way][clock] for one in common) for way in (slow, fast)]
+                row[f"an_hour_by_{clock}"], row[f"ratio_by_{clock}"] = hours, hours[1] / hours[0]
+            summary.append(row)
+    return summary
 
 
 if __name__ == "__main__":

@@ -58,6 +58,17 @@ def test_the_second_training_step_compiles_nothing(child):
         child.step(state, next(stream))
 
 
+def test_trainings_that_differ_in_the_seed_alone_are_one_program(child):
+    """The seed is an argument: JAX's cache on disk then has the program of a second training of a network."""
+    stream = batches(1)
+    batch, texts = next(stream), []
+    for seed in (0, 3):
+        trainer = ChildTrainer(child.network, child.training, seed)
+        texts.append(jax.jit(trainer._step).lower(trainer.init(), batch["clip"], batch["label"], trainer._key))
+    first, second = (lowered.as_text() for lowered in texts)
+    assert first == second
+
+
 def trained_states(steps, **options):
     """States after each batch, with plain gradient steps of a constant size."""
     optimizer = Optimizer(learning_rate=0.01, warmup=0.0, schedule="step", drop=1.0)

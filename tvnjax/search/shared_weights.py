@@ -32,7 +32,8 @@ class SharedWeights:
     """Trains the supernet when made; ``inherit`` then scores networks of its plans.
 
     Args:
-        config: steps, batch size, rate and working set are those of the differentiable search.
+        config: steps, batch size, first rate and working set are those of the differentiable search; the rate falls
+            along a cosine.
         constraint: what the trainer is made with; nothing of it is used.
     """
 
@@ -52,7 +53,9 @@ class SharedWeights:
         self._config, self._data = config, data
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         rng = np.random.default_rng([seed, 7])
-        training = dataclasses.replace(config.training(), mode="sampled")
+        # No choice is decided late, so the rate may fall to 0: at its last value in steps, a sixth of the first, scores
+        # told which paths had been trained last (rank correlations in experiments/tabular/inherited.json).
+        training = dataclasses.replace(config.training(), mode="sampled", schedule="cosine")
         self._trainer = SupernetTrainer(
             shapes, operators, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
         )
