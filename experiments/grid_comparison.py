@@ -35,10 +35,13 @@ from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
 from tvnjax.search.evolution import EvolutionConfig
+from tvnjax.search.projection import ProjectionConfig
 
 RESULTS: Path = Path(__file__).parent / "grid_comparison"
 EVOLUTION = EvolutionConfig(population=8, tournament=4)
 """What did best of five sizes with some sixty evaluations, on the recorded table (40 seeds each)."""
+PROJECTION = ProjectionConfig(top_k=4, finalists=1, fine_tune_steps=0)
+"""One short training in the end: with so few clips it hardly tells apart what inherited weights do not."""
 PROFILE = Profiling(units=40, networks=60, chosen=20)
 KEPT = ("name", "seed", "top1", "top5", "latency_ms", "budget_ms", "params", "macs", "seconds", "compile_seconds")
 KEPT += ("top1_sd", "top1_runs", "spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
@@ -47,8 +50,8 @@ KEPT += ("top1_sd", "top1_runs", "spent", "evaluations", "infeasible", "retrain_
 def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
     config = PRESETS["clips"][1]
 
-    def longer(part: Any, factor: float) -> Any:
-        return dataclasses.replace(part, steps=round(factor * part.steps))
+    def longer(part: Any, factor: float, **changes: Any) -> Any:
+        return dataclasses.replace(part, steps=round(factor * part.steps), **changes)
 
     blocks = zip(config.shapes.blocks, args.filters, strict=True)
     blocks = tuple(dataclasses.replace(block, filters=(filters,)) for block, filters in blocks)
@@ -63,7 +66,7 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
         seed=seed,
         strategies=tuple(args.strategies),
         baseline_ratio=args.ratio,
-        search=longer(config.search, args.longer),
+        search=longer(config.search, args.longer, projection=PROJECTION),
         proxy=longer(config.proxy, args.longer),
         retrain=longer(config.retrain, args.retrain_longer),
         retrain_seeds=args.retrain_seeds,
