@@ -40,6 +40,9 @@ class ProjectionConfig:
     """Least part of the budget a network should take, measured: of two networks within the budget the larger one is
     usually the better. 0 takes the likeliest, however small; so does a search with a latency weight, which says what
     a millisecond is worth."""
+    margin: float = 0.02
+    """Part of the budget a network must leave free, measured, to be taken before those that do not: another measurement
+    of it differs by a per cent or two, and the one before the last training must be within the budget as well."""
     recalibration_batches: int = 8
     """Batches the running statistics are computed on before a network is scored with inherited weights."""
     fine_tune_steps: int = 30
@@ -55,6 +58,11 @@ class ProjectionConfig:
             )
         if not 0 <= self.fill < 1:
             raise InvalidInputError(f"fill is a part of the budget in [0, 1); got {self.fill}")
+        if not 0 <= self.margin or not self.margin + self.fill < 1:
+            raise InvalidInputError(
+                f"search.projection.margin is a part of the budget, from 0 to below what fill leaves of it; got "
+                f"{self.margin} beside fill {self.fill}"
+            )
         if self.fine_tune_steps < 0:
             raise InvalidInputError(f"search.projection.fine_tune_steps is 0 or above; got {self.fine_tune_steps}")
         for name in ("plans", "recalibration_batches", "attempts"):
@@ -152,7 +160,7 @@ class Projection:
     def _finalists(
         self, plan: Plan, genes: Any, state: SupernetState, temperature: float, *, with_ledger: bool
     ) -> list[dict[str, Any]]:
-        """Trains the best-ranked networks of a plan that are measured within the budget (and fill it)."""
+        """Trains the best-ranked networks of a plan that are measured within the budget, filling it but for a margin."""
         trainer, config = self._trainer, self._config
         batches = [self._data.cut(next(self._data.train), plan, None) for _ in range(config.recalibration_batches)]
         relaxed = trainer.weights(trainer.relaxed(plan), state, temperature)
@@ -163,7 +171,7 @@ class Projection:
             part = float(trainer.parts(state, temperature)[0])
             ledger.append(_row("soft", soft, part * self.budget_ms, f"expected ms, over all plans; scored at {plan}"))
         trained, inherited, seen = 0, {}, set()
-        small: list[Candidate] = []
+        spare: list[Candidate] = []
         for attempt in range(config.attempts):
             choices = [c for c in self._choices(plan, genes) if genotype_id(c.genotype) not in seen]
             for choice in choices:
@@ -183,14 +191,18 @@ class Projection:
             before = trained
             for choice in choices:
                 seen.add(genotype_id(choice.genotype))
-                trained += self._try(choice, small)
+                trained += self._try(choice, spare)
                 self._say(f"finalist {trained} of {config.finalists}")
                 if trained == config.finalists:
                     return ledger
             if not choices or (trained and trained == before and attempt):
                 break
-        # Nothing lands in the window: the largest of those within the budget is the next best.
-        for candidate in sorted(small, key=lambda c: -(c.verdict.latency_ms or 0))[: config.finalists - trained]:
+        # Too few land in the window: next best is the largest below it, and last what is at the budget's very edge.
+        safe_ms = (1 - config.margin) * self.budget_ms
+        spare_ms = [candidate.verdict.latency_ms or 0.0 for candidate in spare]
+        order = sorted(range(len(spare)), key=lambda i: (spare_ms[i] > safe_ms, abs(spare_ms[i] - safe_ms)))
+        spare = [spare[i] for i in order]
+        for candidate in spare[: config.finalists - trained]:
             self._charge.consider(candidate.genotype)
         return ledger
 
@@ -205,22 +217,24 @@ class Projection:
         """The likeliest networks predicted, by what was measured so far, to land in the window."""
         ratio = float(np.median(self._ratios)) if self._ratios else 1.0
         # A little below the budget: of networks predicted right at it, half are measured over.
-        limit = min(0.97 * self.budget_ms / ratio, 0.99 * self._refused_ms)
+        limit = min((0.99 - self._config.margin) * self.budget_ms / ratio, 0.99 * self._refused_ms)
         floor = min(self._fill * self.budget_ms / ratio * 1.02, 0.9 * limit) if self._fill else 0.0
         also = self._costs.counted()
         count = self._config.top_k
         found = discretize(genes, self._costs.ms, plan, limit, floor=floor, count=count, also=also)
         return found or discretize(genes, self._costs.ms, plan, limit, count=count, also=also)
 
-    def _try(self, choice: Choice, small: list[Candidate]) -> bool:
-        """Measures a network; trains it if it lands in the window. Returns whether it was trained."""
+    def _try(self, choice: Choice, spare: list[Candidate]) -> bool:
+        """Measures a network; trains it if it lands in the window, else keeps it if it is within the budget. Returns
+        whether it was trained."""
         verdict = self._charge.check(choice.genotype)
         if verdict.latency_ms is None:
             self._refused_ms = min(self._refused_ms, choice.predicted_ms)
         else:
             self._ratios.append(verdict.latency_ms / max(choice.predicted_ms, 1e-9))
-        if verdict.feasible and (verdict.latency_ms or 0.0) < self._fill * self.budget_ms:
-            small.append(Candidate(genotype=choice.genotype, verdict=verdict, evaluation=None, charged_s=0.0))
+        part = (verdict.latency_ms or 0.0) / self.budget_ms
+        if verdict.feasible and not self._fill <= part <= 1 - self._config.margin:
+            spare.append(Candidate(genotype=choice.genotype, verdict=verdict, evaluation=None, charged_s=0.0))
             return False
         candidate = self._charge.consider(choice.genotype)
         if candidate.evaluation is not None:

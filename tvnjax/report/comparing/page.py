@@ -91,7 +91,7 @@ def _cautions(evidence: Evidence) -> list[str]:
     lines = []
     fewest = min(len(evidence.of(name)) for name in evidence.strategies)
     if fewest < SEEDS_ASKED:
-        lines.append(f"A strategy has {fewest} seeds; a published comparison has at least {SEEDS_ASKED}.")
+        lines.append(f"A strategy has {_seeds(fewest)}; a published comparison has at least {SEEDS_ASKED}.")
     data = {str(record.mapping("data").get("name")) for record in evidence.records}
     if len(data) > 1:
         lines.append(f"The runs are of different data: {', '.join(sorted(data))}.")
@@ -119,7 +119,7 @@ def _strategies(evidence: Evidence) -> Table:
         quartiles = statistics.quantiles(top1, n=4, method="inclusive") if len(top1) > 1 else []
         spread = f"{percent(quartiles[1])} [{percent(quartiles[0])}, {percent(quartiles[2])}]" if quartiles else MISSING
         return (
-            Cell(text=name, note=f"{len(searches)} seeds"),
+            Cell(text=name, note=_seeds(len(searches))),
             Cell(text=over(lambda s: s.result.top1, percent)),
             Cell(text=spread),
             Cell(text=over(lambda s: s.result.latency_ms, milliseconds)),
@@ -258,3 +258,7 @@ def _runs(evidence: Evidence) -> list[Part]:
         )
     header = ("run", "seeds", "strategies", "budget (ms)", "whole run (s)", "command")
     return [Table(header=header, rows=tuple(rows), numeric=False)]
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
