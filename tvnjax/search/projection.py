@@ -58,7 +58,7 @@ class ProjectionConfig:
             )
         if not 0 <= self.fill < 1:
             raise InvalidInputError(f"fill is a part of the budget in [0, 1); got {self.fill}")
-        if not 0 <= self.margin or not self.margin + self.fill < 1:
+        if not self.margin >= 0 or not self.margin + self.fill < 1:
             raise InvalidInputError(
                 f"search.projection.margin is a part of the budget, from 0 to below what fill leaves of it; got "
                 f"{self.margin} beside fill {self.fill}"
@@ -160,7 +160,7 @@ class Projection:
     def _finalists(
         self, plan: Plan, genes: Any, state: SupernetState, temperature: float, *, with_ledger: bool
     ) -> list[dict[str, Any]]:
-        """Trains the best-ranked networks of a plan that are measured within the budget, filling it but for a margin."""
+        """Trains the best-ranked networks of a plan that are measured to fill the budget but for a margin."""
         trainer, config = self._trainer, self._config
         batches = [self._data.cut(next(self._data.train), plan, None) for _ in range(config.recalibration_batches)]
         relaxed = trainer.weights(trainer.relaxed(plan), state, temperature)
@@ -199,9 +199,12 @@ class Projection:
                 break
         # Too few land in the window: next best is the largest below it, and last what is at the budget's very edge.
         safe_ms = (1 - config.margin) * self.budget_ms
-        spare_ms = [candidate.verdict.latency_ms or 0.0 for candidate in spare]
-        order = sorted(range(len(spare)), key=lambda i: (spare_ms[i] > safe_ms, abs(spare_ms[i] - safe_ms)))
-        spare = [spare[i] for i in order]
+
+        def from_edge(candidate: Candidate) -> tuple[bool, float]:
+            latency_ms = candidate.verdict.latency_ms or 0.0
+            return latency_ms > safe_ms, abs(latency_ms - safe_ms)
+
+        spare.sort(key=from_edge)
         for candidate in spare[: config.finalists - trained]:
             self._charge.consider(candidate.genotype)
         return ledger
