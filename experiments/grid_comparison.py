@@ -149,6 +149,7 @@ def main() -> None:
     command += f"--filters {' '.join(map(str, args.filters))} --runtime {args.runtime} "
     command += f"--evaluation {args.evaluation} --retrain-seeds {args.retrain_seeds}"
     folders = []
+    RESULTS.mkdir(exist_ok=True)
     for seed in args.seeds:
         folder = args.out / f"seed-{seed}"
         if not folder.exists() and not args.summarise:
@@ -170,7 +171,6 @@ def main() -> None:
         seeds = " ".join(str(seed) for seed in args.seeds[: len(folders)])
         write_json(RESULTS / f"{args.name}.json", summarise(folders, f"{command} --seeds {seeds}"))
         write_comparison(folders, args.out / "comparison")
-        RESULTS.mkdir(exist_ok=True)
         shutil.copy(args.out / "comparison" / "compare.md", RESULTS / f"{args.name}.md")
         for row in json.loads((folder / "results.json").read_text())["strategies"]:
             print(seed, {key: row[key] for key in ("name", "top1", "latency_ms", "seconds", "evaluations")}, flush=True)
