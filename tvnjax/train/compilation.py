@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-_CPU_OPTIONS: dict[str, bool | int] = {"xla_cpu_use_fusion_emitters": False}
+_CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False}
 """XLA's newer emitter sends each of the hundreds of small loops of such a program through a pipeline of its own.
 Without it they are one LLVM module, which compiles in half the time and runs a few per cent slower, if at all: most of
 the time goes into matrix products, which are library calls."""
