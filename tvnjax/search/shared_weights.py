@@ -53,8 +53,7 @@ class SharedWeights:
         self._config, self._data = config, data
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         rng = np.random.default_rng([seed, 7])
-        # No choice is decided late, so the rate may fall to 0. On the recorded table the best fifth of what keeps the
-        # budget is then ranked with a tau of 0.40 after 6000 steps, where a rate that ends at a sixth had 0.17.
+        # No choice is decided late that weights would have to keep up with, so the rate falls to 0.
         training = dataclasses.replace(config.training(), mode="sampled", schedule="cosine")
         self._trainer = SupernetTrainer(
             shapes, operators, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
