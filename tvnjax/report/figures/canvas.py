@@ -116,7 +116,7 @@ def budget_line(axes: Axes, budgets: Sequence[float], *, vertical: bool) -> None
         draw(budget, color=BUDGET_LINE, linewidth=1, linestyle=(0, (4, 3)), zorder=1.5)
         x, y = (budget, 0.02) if vertical else (0.99, budget)
         axes.annotate(
-            f"budget {budget:g} ms",
+            f"budget {budget:.3g} ms",
             (x, y),
             xycoords=label,
             xytext=(3, 0) if vertical else (0, 3),
