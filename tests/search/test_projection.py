@@ -91,7 +91,7 @@ def test_finalists_land_just_under_the_budget(budget_ms, bias):
     for seed in range(3):
         trained = [c for c in project(budget_ms, bias, seed) if c.evaluation is not None]
         parts = [c.verdict.latency_ms / budget_ms for c in trained]
-        assert trained and all(0.85 <= part <= 0.98 for part in parts), parts
+        assert trained and all(0.85 <= part <= 0.96 for part in parts), parts
 
 
 def test_where_nothing_leaves_the_margin_free_something_within_the_budget_is_taken():
