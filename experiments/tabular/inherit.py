@@ -7,7 +7,7 @@ One supernet is trained on single paths drawn uniformly, as for ``random_weight_
 then scored on the validation clips with the weights it inherits and batch statistics of its own. Kendall's tau is given
 against the mean of the table's two trainings, over all networks and over the best 20 % (of all, and of those within
 the table's median latency), beside how well those two trainings agree with one another: no score can be asked to agree
-better with one of them.
+better with one of them. Of several seeds the mean of a network's scores is correlated as well.
 """
 
 import argparse
@@ -63,6 +63,12 @@ def score(
     return scores, shared, statistics.median(took)
 
 
+def mean_score(scores: list[Score]) -> Score:
+    """Means over scores on the same clips."""
+    top1, top5, loss = (statistics.fmean(getattr(s, name) for s in scores) for name in ("top1", "top5", "loss"))
+    return Score(top1=top1, top5=top5, loss=loss, clips=scores[0].clips)
+
+
 def correlate(entries: list[Entry], scores: dict[str, Score]) -> dict[str, Any]:
     """Rank correlations of inherited top-1 and of inherited loss, with what two trainings have among themselves."""
     truth = [entry.top1() or 0.0 for entry in entries]
@@ -114,6 +120,7 @@ def add_to(path: Path, table: Table, scores: dict[str, Score], shared: SharedWei
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--json", type=Path, default=RESULT, help="where the correlations go")
     parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
     parser.add_argument("--learning-rate", type=float, default=SEARCH.learning_rate)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -123,26 +130,28 @@ def main() -> None:
     trained = [entry for entry in table.entries.values() if all(not run.failed for run in entry.runs)]
     budget_ms = statistics.median(table.latencies())
     feasible = [entry for entry in trained if entry.latency_ms is not None and entry.latency_ms <= budget_ms]
-    with ConsoleMonitor() as monitor:
-        for steps in args.steps:
-            for seed in args.seeds:
-                scores, shared, seconds = score(table, steps, args.learning_rate, seed, monitor)
-                found = {
-                    "steps": steps,
-                    "learning_rate": args.learning_rate,
-                    "seed": seed,
-                    "supernet_seconds": shared.seconds,
-                    "score_seconds": seconds,
-                }
-                for which, entries in {"all": trained, "feasible": feasible}.items():
-                    rows.append(found | {"of": which} | correlate(entries, scores))
-                    print({key: value for key, value in rows[-1].items() if key != "genes"}, flush=True)
-                if alone:
-                    add_to(args.table, table, scores, shared, seconds)
     options = f"--steps {' '.join(map(str, args.steps))} --learning-rate {args.learning_rate:g} "
     options += f"--seeds {' '.join(map(str, args.seeds))}"
     command = f"python -m experiments.tabular.inherit {options}"
-    write_json(RESULT, {"command": command, "supernets": rows, "environment": environment()})
+
+    def add(found: dict[str, Any], scores: dict[str, Score]) -> None:
+        for which, entries in {"all": trained, "feasible": feasible}.items():
+            rows.append(found | {"of": which} | correlate(entries, scores))
+            print({key: value for key, value in rows[-1].items() if key != "genes"}, flush=True)
+        write_json(args.json, {"command": command, "supernets": rows, "environment": environment()})
+
+    with ConsoleMonitor() as monitor:
+        for steps in args.steps:
+            by_seed: list[dict[str, Score]] = []
+            how = {"steps": steps, "learning_rate": args.learning_rate}
+            for seed in args.seeds:
+                scores, shared, seconds = score(table, steps, args.learning_rate, seed, monitor)
+                by_seed.append(scores)
+                add(how | {"seed": seed, "supernet_seconds": shared.seconds, "score_seconds": seconds}, scores)
+                if alone:
+                    add_to(args.table, table, scores, shared, seconds)
+            if len(by_seed) > 1:
+                add(how | {"seed": "mean"}, {name: mean_score([s[name] for s in by_seed]) for name in by_seed[0]})
 
 
 if __name__ == "__main__":
