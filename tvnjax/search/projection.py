@@ -61,8 +61,8 @@ class ProjectionConfig:
             raise InvalidInputError(f"fill is a part of the budget in [0, 1); got {self.fill}")
         if not self.margin >= 0 or not self.margin + self.fill < 1:
             raise InvalidInputError(
-                f"search.projection.margin is a part of the budget, from 0 to below what fill leaves of it; got "
-                f"{self.margin} beside fill {self.fill}"
+                f"search.projection.margin is a part of the budget, at least 0 and with fill below 1; got margin "
+                f"{self.margin} and fill {self.fill}: lower one of them"
             )
         if self.fine_tune_steps < 0:
             raise InvalidInputError(f"search.projection.fine_tune_steps is 0 or above; got {self.fine_tune_steps}")
