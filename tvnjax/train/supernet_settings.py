@@ -24,6 +24,7 @@ class SupernetTraining:
     arch_schedule: ArchSchedule
     bilevel: Bilevel
     mode: Mode
+    split_weights: bool
     draw_sharpness: float
     logit_penalty: float
     latency_weight: float
