@@ -53,8 +53,6 @@ class DifferentiableConfig:
     temperature). It grows from 1 in the second half of the search. With 1 a draw is soft, and an undecided choice can
     still lean on several candidates; the larger, the closer each draw is to a single network. (10 made no difference on
     ten spoken digits, one seed: 95.0 % on test clips against 95.5.)"""
-    split_weights: bool = False
-    """Layers have a copy of their weights for each way in which what they read was made (``nn.split_weights``)."""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
     order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""

@@ -54,7 +54,7 @@ class SharedWeights:
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         rng = np.random.default_rng([seed, 7])
         # No choice is decided late that weights would have to keep up with, so the rate falls to 0.
-        training = dataclasses.replace(config.training(), mode="sampled", schedule="cosine", split_weights=True)
+        training = dataclasses.replace(config.training(), mode="sampled", schedule="cosine")
         self._trainer = SupernetTrainer(
             shapes, operators, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
         )

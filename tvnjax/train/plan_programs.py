@@ -17,7 +17,6 @@ from jax import Array
 
 from tvnjax.core.variables import ArchParam
 from tvnjax.nn.layers import BN_MOMENTUM, normalize
-from tvnjax.nn.split_weights import joined
 from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import RelaxedPlan
@@ -37,7 +36,6 @@ class PlanPrograms:
         lengths: numbers of blocks for which it has losses; the last is the plan's own.
         view: cuts the plan's clips out of stored ones.
         sampled: whether gene weights hold zeros whose paths are then left out.
-        split: whether the shared weights have copies by what they read (``nn.split_weights``).
     """
 
     def __init__(
@@ -48,23 +46,18 @@ class PlanPrograms:
         view: View,
         *,
         sampled: bool,
-        split: bool = False,
         head: HeadKind = "mean",
     ):
         self.plan, self.lengths, self._view, self._sampled = plan, lengths, view, sampled
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(
             Supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
         )
-        # Without arrays: which copies the weights are made of is a matter of structure.
-        self._bare = nnx.eval_shape(lambda: Supernet(plan, num_classes, head=head)) if split else None
         self._shapes = {path: leaf.shape for path, leaf in nnx.to_flat_state(params)}
         self._compiled: dict[str, Any] = {}
         self.compile_seconds = 0.0
 
-    def own_weights(self, shared: nnx.State, weights: GeneWeights) -> nnx.State:
-        """This plan's: the leading part of every shared array it has, of copies their mean under ``weights``."""
-        if self._bare is not None:
-            return joined(shared, self._bare, weights)
+    def slices(self, shared: nnx.State) -> nnx.State:
+        """This plan's weights: the leading part of every shared array it has."""
         whole = dict(nnx.to_flat_state(shared))
         parts = []
         for path, shape in self._shapes.items():
@@ -102,11 +95,11 @@ class PlanPrograms:
         arguments = (shared, stats, weights, batch["clip"], batch["times"], jnp.float32(momentum))
         return self._call(f"statistics {len(weights)}", self._statistics, *arguments)
 
-    def _model(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights) -> Supernet:
-        return nnx.merge(self._graph, self.own_weights(shared, weights), self._alphas, stats, copy=True)
+    def _model(self, shared: nnx.State, stats: nnx.State) -> Supernet:
+        return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
 
     def _losses(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:
-        model = self._model(shared, self.fresh_stats, weights)
+        model = self._model(shared, self.fresh_stats)
         pixels = normalize(self._view(clip, times))
         options = {"train": True, "momentum": BN_MOMENTUM, "sampled": self._sampled}
         scores = model.of_lengths(pixels, weights, self.lengths, **options)
@@ -131,13 +124,13 @@ class PlanPrograms:
         label: Array,
         weight: Array,
     ) -> dict[str, Array]:
-        model = self._model(shared, stats, weights)
+        model = self._model(shared, stats)
         return count_correct(model(normalize(self._view(clip, times)), weights), label, weight)
 
     def _statistics(
         self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, clip: Array, times: Array, momentum: Array
     ) -> nnx.State:
-        model = self._model(shared, stats, weights)
+        model = self._model(shared, stats)
         model(normalize(self._view(clip, times)), weights, train=True, momentum=momentum)
         return nnx.state(model, nnx.BatchStat)
 

@@ -24,7 +24,6 @@ class SupernetTraining:
     arch_schedule: ArchSchedule
     bilevel: Bilevel
     mode: Mode
-    split_weights: bool
     draw_sharpness: float
     logit_penalty: float
     latency_weight: float

@@ -21,7 +21,6 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
-from tvnjax.nn.split_weights import split
 from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
@@ -74,8 +73,7 @@ class SupernetTrainer:
         # Without the cap on attention: its logits are needed as soon as one plan may have it.
         self.largest = relax_plan(shapes.largest(), dataclasses.replace(operators, non_local_tokens=10**9))
         model = Supernet(self.largest, num_classes, seed, head=self._head)
-        _, self._alphas, params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
-        self._params = split(params, model) if training.split_weights else params
+        _, self._alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
         self._free = tuple(
             {gene: np.ones(len(block.candidates(gene)), bool) for gene in GENES} for block in self.largest.blocks
         )
@@ -131,7 +129,6 @@ class SupernetTrainer:
                 self._num_classes,
                 self._view_of(plan),
                 sampled=self.training.mode == "sampled",
-                split=self.training.split_weights,
                 head=self._head,
             )
             for prefix in prefixes:
