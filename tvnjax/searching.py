@@ -114,6 +114,7 @@ def _share_weights(problem: Problem, stages: Stages) -> SharedWeights:
         problem.search_data(),
         config.seed,
         stages.stage(f"shared-weights-{config.seed}"),
+        fine_tune_steps=config.sharing.fine_tune_steps,
         head=config.head,
     )
 

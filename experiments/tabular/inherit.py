@@ -4,7 +4,8 @@
     python -m experiments.tabular.inherit --steps 300 1000 3000 --seeds 0 1     # rank correlations alone, for each
 
 One supernet is trained on single paths drawn uniformly, as for ``random_weight_sharing``; every network of the table is
-then scored on the validation clips with the weights it inherits and batch statistics of its own. Kendall's tau is given
+then scored on the validation clips with the weights it inherits, trained for it alone for a few steps or none, and
+batch statistics of its own. Kendall's tau is given
 against the mean of the table's two trainings, over all networks and over the best 20 % (of all, and of those within
 the table's median latency), beside how well those two trainings agree with one another: no score can be asked to agree
 better with one of them. Of several seeds the mean of a network's scores is correlated as well.
@@ -28,21 +29,19 @@ from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Table, append_entries, write_header
+from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.space.genotype import Genotype
 from tvnjax.train.trainer import Score
 
 RESULT = FOLDER / "inherited.json"
-SEARCH = DifferentiableConfig(steps=6000, batch_size=32, learning_rate=1e-2, working_set=4)
+SEARCH = DifferentiableConfig(steps=3000, batch_size=32, learning_rate=1e-2, working_set=4)
 """Four programs: every plan of the table's space has one."""
 
 
-def score(
-    table: Table, steps: int, rate: float, seed: int, monitor: Monitor
-) -> tuple[dict[str, Score], SharedWeights, float]:
-    """The score of every network, the supernet, and the seconds of a score."""
+def train_shared(steps: int, rate: float, seed: int, fine_tune_steps: int, monitor: Monitor) -> SharedWeights:
     config = dataclasses.replace(CONFIG, seed=seed, search=dataclasses.replace(SEARCH, steps=steps, learning_rate=rate))
     problem = prepare_problem(config, monitor)
-    shared = SharedWeights(
+    return SharedWeights(
         config.search,
         problem.shapes,
         problem.operators,
@@ -51,16 +50,23 @@ def score(
         problem.search_data(),
         seed,
         monitor,
+        fine_tune_steps=fine_tune_steps,
     )
+
+
+def score(
+    table: Table, shared: SharedWeights, fine_tune_steps: int, monitor: Monitor
+) -> tuple[dict[str, Score], float]:
+    """The score of every network, and the seconds of a score."""
     scores, took = {}, []
     for number, entry in enumerate(table.entries.values()):
         if number % 20 == 0:
-            monitor.progress("scoring", number, len(table.entries))
+            monitor.progress(f"scoring behind {fine_tune_steps} steps", number, len(table.entries))
         start = time.monotonic()
-        scores[entry.id] = shared.score(entry.genotype)
+        scores[entry.id] = shared.score(entry.genotype, fine_tune_steps=fine_tune_steps)
         took.append(time.monotonic() - start)
     # The median: the first of each plan compiles.
-    return scores, shared, statistics.median(took)
+    return scores, statistics.median(took)
 
 
 def mean_score(scores: list[Score]) -> Score:
@@ -123,14 +129,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULT, help="where the correlations go")
     parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
     parser.add_argument("--learning-rate", type=float, default=SEARCH.learning_rate)
+    parser.add_argument("--fine-tune-steps", type=int, nargs="+", default=[SharingConfig.fine_tune_steps])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
     use_compilation_cache()
-    table, rows, alone = read_table(args.table), [], len(args.steps) == len(args.seeds) == 1
+    table, rows = read_table(args.table), []
+    alone = len(args.steps) == len(args.seeds) == len(args.fine_tune_steps) == 1
     trained = [entry for entry in table.entries.values() if all(not run.failed for run in entry.runs)]
     budget_ms = statistics.median(table.latencies())
     feasible = [entry for entry in trained if entry.latency_ms is not None and entry.latency_ms <= budget_ms]
     options = f"--steps {' '.join(map(str, args.steps))} --learning-rate {args.learning_rate:g} "
+    options += f"--fine-tune-steps {' '.join(map(str, args.fine_tune_steps))} "
     options += f"--seeds {' '.join(map(str, args.seeds))}"
     command = f"python -m experiments.tabular.inherit {options}"
 
@@ -142,16 +151,21 @@ def main() -> None:
 
     with ConsoleMonitor() as monitor:
         for steps in args.steps:
-            by_seed: list[dict[str, Score]] = []
+            by_tuning: dict[int, list[dict[str, Score]]] = {tuning: [] for tuning in args.fine_tune_steps}
             how = {"steps": steps, "learning_rate": args.learning_rate}
             for seed in args.seeds:
-                scores, shared, seconds = score(table, steps, args.learning_rate, seed, monitor)
-                by_seed.append(scores)
-                add(how | {"seed": seed, "supernet_seconds": shared.seconds, "score_seconds": seconds}, scores)
-                if alone:
-                    add_to(args.table, table, scores, shared, seconds)
-            if len(by_seed) > 1:
-                add(how | {"seed": "mean"}, {name: mean_score([s[name] for s in by_seed]) for name in by_seed[0]})
+                shared = train_shared(steps, args.learning_rate, seed, max(args.fine_tune_steps), monitor)
+                for tuning, by_seed in by_tuning.items():
+                    scores, seconds = score(table, shared, tuning, monitor)
+                    by_seed.append(scores)
+                    took = {"supernet_seconds": shared.seconds, "score_seconds": seconds}
+                    add(how | {"fine_tune_steps": tuning, "seed": seed} | took, scores)
+                    if alone:
+                        add_to(args.table, table, scores, shared, seconds)
+            for tuning, by_seed in by_tuning.items():
+                if len(by_seed) > 1:
+                    means = {name: mean_score([scores[name] for scores in by_seed]) for name in by_seed[0]}
+                    add(how | {"fine_tune_steps": tuning, "seed": "mean"}, means)
 
 
 if __name__ == "__main__":

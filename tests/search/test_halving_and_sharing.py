@@ -114,3 +114,9 @@ def test_proposals_stay_within_the_compiled_plans():
         g for g in (search_space(shapes, operators).sample(rng) for _ in range(40)) if g.image_size != 4 * g.num_frames
     ]
     assert outside and all(covered.plan_of(g) is None for g in outside)
+
+
+@pytest.mark.parametrize("wrong", [{"candidates": 2, "finalists": 3}, {"finalists": 0}, {"fine_tune_steps": -1}])
+def test_sharing_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        SharingConfig(**wrong)

@@ -34,7 +34,7 @@ class SharedWeights:
     Args:
         config: steps, batch size, first rate and working set are those of the differentiable search; the rate falls
             along a cosine.
-        constraint: what the trainer is made with; nothing of it is used.
+        fine_tune_steps: that a network's weights are trained for it alone before it is scored.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class SharedWeights:
         seed: int,
         monitor: Monitor,
         *,
+        fine_tune_steps: int = 0,
         head: HeadKind = "mean",
     ):
         self._config, self._data = config, data
@@ -76,9 +77,10 @@ class SharedWeights:
                 stage.progress("shared weights", step, config.steps, f"loss {float(loss):.3f}")
                 good = place.taken(step, state)
             stage.checkpoints.offer(step, state, place.taken(step, state).state)
-        # The same clips for every network: their statistics differ by what the networks are, not by luck.
+        # The same clips for every network: scores differ by what the networks are, not by luck.
         count = config.projection.recalibration_batches
         self._batches = [next(data.train) for _ in range(count)]
+        self._tuning = [next(data.train) for _ in range(fine_tune_steps)]
         self._state = state
         self.compile_seconds = self._trainer.compile_seconds
         self.seconds = seconds.total
@@ -87,19 +89,22 @@ class SharedWeights:
         stage.event("shared_weights", seed=seed, steps=config.steps, seconds=self.seconds)
 
     def inherit(self, genotype: Genotype) -> Evaluation:
-        """Score on the validation split with inherited weights and running statistics computed for this network."""
+        """Score on the validation split with inherited weights, trained a little further and with running statistics
+        computed for this network."""
         before = self._trainer.compile_seconds
         score = self.score(genotype)
         return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=self._trainer.compile_seconds - before)
 
-    def score(self, genotype: Genotype) -> Score:
-        """The same with the loss."""
+    def score(self, genotype: Genotype, *, fine_tune_steps: int | None = None) -> Score:
+        """The same with the loss, behind all or the first of the steps there are clips for."""
         plan = self.covered.plan_of(genotype)
         assert plan is not None, "proposals are of the covered space"
-        batches = [self._data.cut(batch, plan, None) for batch in self._batches]
+        tuning = self._tuning if fine_tune_steps is None else self._tuning[:fine_tune_steps]
+        batches, tuning = ([self._data.cut(batch, plan, None) for batch in some] for some in (self._batches, tuning))
         relaxed = self._trainer.relaxed(plan)
         # The relaxed plan has its frames next to each other; which are read is an argument.
         weights = one_hot(relaxed, genotype)
-        stats = self._trainer.recalibrate(self._state, plan, weights, batches)
+        state = self._trainer.fine_tune(self._state, plan, weights, tuning) if tuning else self._state
+        stats = self._trainer.recalibrate(state, plan, weights, batches)
         clips = (self._data.cut(batch, plan, None) for batch in self._data.val_once())
-        return self._trainer.score(self._state, plan, stats, weights, clips)
+        return self._trainer.score(state, plan, stats, weights, clips)

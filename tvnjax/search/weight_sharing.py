@@ -29,8 +29,13 @@ class SharingConfig:
     """Networks scored with inherited weights."""
     finalists: int = 3
     """The best of them that are measured within the budget and trained from scratch."""
+    fine_tune_steps: int = 20
+    """Steps that each network's inherited weights are trained for it alone before it is scored. Shared weights serve some
+    networks worse than others, and a few steps take back most of that (README, "Scores with inherited weights")."""
 
     def __post_init__(self) -> None:
+        if self.fine_tune_steps < 0:
+            raise InvalidInputError(f"sharing.fine_tune_steps is 0 or above; got {self.fine_tune_steps}")
         if not 1 <= self.finalists <= self.candidates:
             raise InvalidInputError(
                 f"finalists are 1 to candidates of the candidates; got finalists {self.finalists} and candidates "

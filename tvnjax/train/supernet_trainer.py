@@ -326,8 +326,11 @@ class SupernetTrainer:
         """Trains the shared weights further for one network alone: a step for every batch, the rate falling to 0."""
         programs, params = self.programs(plan), state.params
         tx = Optimizer(learning_rate=self.training.learning_rate).build(len(batches))
-        # The program runs on to its last block, whatever its weights are.
-        rest = self.weights(programs.plan, state, 1.0)[len(weights) :]
+        # The program runs on to its last block; one path there is the least it can do.
+        rest = tuple(
+            {gene: np.eye(len(block.candidates(gene)), dtype=np.float32)[block.default(gene)] for gene in GENES}
+            for block in programs.plan.blocks[len(weights) :]
+        )
         opt = self._call("fine_tune_init", tx.init, params)
         for batch in batches:
             _, grads, _ = self._timed(programs, "gradients", params, weights + rest, batch, self._parts(plan, None))
