@@ -53,7 +53,7 @@ def config_of(seed: int) -> RunConfig:
         redraws=0,
         latency_weight=0.0,
         # Ranking with inherited weights takes a tenth of a second here.
-        projection=ProjectionConfig(plans=2, top_k=24, finalists=3, recalibration_batches=6),
+        projection=ProjectionConfig(plans=2, top_k=24, finalists=3, recalibration_batches=6, rank_steps=20),
     )
     return dataclasses.replace(CONFIG, seed=seed, search=search)
 

@@ -7,6 +7,7 @@ import pytest
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.latency.expected import ExpectedCost
+from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.charge import Charge
@@ -75,7 +76,7 @@ def project(budget_ms, bias, seed, **changes):
     data = Data(
         train=empty, val=empty, scoring=empty, val_once=list, times=lambda *_: np.zeros(1), view_of=lambda _: None
     )
-    trainer, weight = UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
+    trainer, weight = changes.pop("trainer", None) or UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
     budget = Budget(ms=budget_ms, params=changes.pop("params", None))
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=budget, params=MACS)
     projection = Projection(ProjectionConfig(**changes), trainer, costs, charge, data, weight)
@@ -83,6 +84,40 @@ def project(budget_ms, bias, seed, **changes):
     plans.fill(trainer.policy)
     projection.run(None, plans, 0.1)
     return charge.result().candidates
+
+
+class TellsWhenTuned(UndecidedTrainer):
+    """Every network is as good as any other until it has had five steps of its own."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.scored = []
+
+    def fine_tune(self, state, plan, weights, batches):
+        return len(batches)
+
+    def score(self, state, plan, stats, weights, batches):
+        worth = float(
+            np.sin(1e3 * sum(float(row[gene] @ np.arange(len(row[gene]))) for row in weights for gene in row))
+        )
+        self.scored.append(worth if state == 5 else 0.0)
+        return Score(top1=self.scored[-1], top5=1.0, loss=1.0, clips=1)
+
+
+def test_networks_are_ranked_by_what_they_are_after_steps_of_their_own():
+    plain, tuned = TellsWhenTuned(0), TellsWhenTuned(0)
+    project(16.0, 1.0, 0, trainer=plain, attempts=1, fine_tune_steps=3)
+    assert not any(plain.scored)
+    first, *_ = project(16.0, 1.0, 0, trainer=tuned, attempts=1, fine_tune_steps=3, rank_steps=5)
+    strides = tuple(block.spatial_stride for block in first.genotype.blocks)
+    (plan,) = (
+        plan
+        for plan in SHAPES.plans()
+        if plan.image_size == first.genotype.image_size
+        and tuple(block.spatial_stride for block in plan.blocks) == strides
+    )
+    weights = one_hot(tuned.relaxed(plan), first.genotype)
+    assert tuned.score(5, plan, None, weights, []).top1 == max(tuned.scored) > 0
 
 
 @pytest.mark.parametrize("bias", [0.6, 1.0, 1.7])
@@ -123,7 +158,16 @@ def test_a_budget_of_parameters_holds_as_well():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"finalists": 0}, {"finalists": 9}, {"fill": 1.0}, {"plans": 0}, {"attempts": 0}, {"margin": 0.15}]
+    "changes",
+    [
+        {"finalists": 0},
+        {"finalists": 9},
+        {"fill": 1.0},
+        {"plans": 0},
+        {"attempts": 0},
+        {"margin": 0.15},
+        {"rank_steps": -1},
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(changes):
     with pytest.raises(InvalidInputError):

@@ -46,6 +46,9 @@ class ProjectionConfig:
     (experiments/grid_comparison)."""
     recalibration_batches: int = 8
     """Batches the running statistics are computed on before a network is scored with inherited weights."""
+    rank_steps: int = 0
+    """Steps that every ranked network's inherited weights are trained for it alone before it is scored, as for weight
+    sharing (``sharing.fine_tune_steps``)."""
     fine_tune_steps: int = 30
     """Steps that the likeliest network's inherited weights are trained further, for the ledger: what is lost between
     the relaxed network and it, and comes back, was a matter of weights. 0 leaves that row out."""
@@ -64,8 +67,9 @@ class ProjectionConfig:
                 f"search.projection.margin is a part of the budget, at least 0 and with fill below 1; got margin "
                 f"{self.margin} and fill {self.fill}: lower one of them"
             )
-        if self.fine_tune_steps < 0:
-            raise InvalidInputError(f"search.projection.fine_tune_steps is 0 or above; got {self.fine_tune_steps}")
+        for name in ("rank_steps", "fine_tune_steps"):
+            if getattr(self, name) < 0:
+                raise InvalidInputError(f"search.projection.{name} is 0 or above; got {getattr(self, name)}")
         for name in ("plans", "recalibration_batches", "attempts"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"search.projection.{name} is at least 1; got {getattr(self, name)}")
@@ -163,7 +167,8 @@ class Projection:
     ) -> list[dict[str, Any]]:
         """Trains the best-ranked networks of a plan that are measured to fill the budget but for a margin."""
         trainer, config = self._trainer, self._config
-        batches = [self._data.cut(next(self._data.train), plan, None) for _ in range(config.recalibration_batches)]
+        # The same clips for every network: scores differ by what the networks are, not by luck.
+        batches, tuning = (self._train_batches(plan, n) for n in (config.recalibration_batches, config.rank_steps))
         relaxed = trainer.weights(trainer.relaxed(plan), state, temperature)
         ledger, relaxed_stats = [], None
         if with_ledger:
@@ -179,13 +184,14 @@ class Projection:
                 known = genotype_id(choice.genotype)
                 if known not in inherited:
                     weights = one_hot(trainer.relaxed(plan), choice.genotype)
-                    stats = trainer.recalibrate(state, plan, weights, batches)
-                    inherited[known] = self._score(state, plan, weights, stats)
+                    inherited[known] = self._tuned_score(plan, state, weights, tuning, batches)
                     if with_ledger and len(inherited) == 1:
                         scores = {"one-hot": self._score(state, plan, weights, relaxed_stats)}
-                        scores["recalibrated"] = inherited[known]
+                        scores["recalibrated"] = self._tuned_score(plan, state, weights, [], batches)
                         if config.fine_tune_steps:
-                            scores["fine-tuned"] = self._fine_tuned(plan, state, weights, batches)
+                            self._say(f"fine-tuning the likeliest network, {config.fine_tune_steps} steps")
+                            more = self._train_batches(plan, config.fine_tune_steps)
+                            scores["fine-tuned"] = self._tuned_score(plan, state, weights, more, batches)
                         ledger += [_row(stage, s, choice.predicted_ms, "predicted ms") for stage, s in scores.items()]
                 self._say(f"ranking with inherited weights, {len(inherited)} networks")
             choices.sort(key=lambda choice: -inherited[genotype_id(choice.genotype)].fitness)
@@ -210,12 +216,21 @@ class Projection:
             self._charge.consider(candidate.genotype)
         return ledger
 
-    def _fine_tuned(self, plan: Plan, state: SupernetState, weights: Any, batches: list[dict[str, Any]]) -> Score:
-        """Score of one network after a few more steps for it alone."""
-        self._say(f"fine-tuning the likeliest network, {self._config.fine_tune_steps} steps")
-        more = [self._data.cut(next(self._data.train), plan, None) for _ in range(self._config.fine_tune_steps)]
-        tuned = self._trainer.fine_tune(state, plan, weights, more)
-        return self._score(tuned, plan, weights, self._trainer.recalibrate(tuned, plan, weights, batches))
+    def _tuned_score(
+        self,
+        plan: Plan,
+        state: SupernetState,
+        weights: Any,
+        tuning: list[dict[str, Any]],
+        batches: list[dict[str, Any]],
+    ) -> Score:
+        """Score of one network after a step of its own on each batch of ``tuning``, with statistics of ``batches``."""
+        if tuning:
+            state = self._trainer.fine_tune(state, plan, weights, tuning)
+        return self._score(state, plan, weights, self._trainer.recalibrate(state, plan, weights, batches))
+
+    def _train_batches(self, plan: Plan, count: int) -> list[dict[str, Any]]:
+        return [self._data.cut(next(self._data.train), plan, None) for _ in range(count)]
 
     def _choices(self, plan: Plan, genes: Any) -> list[Choice]:
         """The likeliest networks predicted, by what was measured so far, to land in the window."""

@@ -30,8 +30,9 @@ class SharingConfig:
     finalists: int = 3
     """The best of them that are measured within the budget and trained from scratch."""
     fine_tune_steps: int = 20
-    """Steps that each network's inherited weights are trained for it alone before it is scored. Shared weights serve some
-    networks worse than others, and a few steps take back most of that (README, "Scores with inherited weights")."""
+    """Steps that each network's inherited weights are trained for it alone before it is scored. Shared weights serve
+    some networks worse than others, and a few steps take back much of that (README, "Scores with inherited weights").
+    """
 
     def __post_init__(self) -> None:
         if self.fine_tune_steps < 0:
