@@ -34,7 +34,7 @@ from tvnjax.space.genotype import Genotype
 from tvnjax.train.trainer import Score
 
 RESULT = FOLDER / "inherited.json"
-SEARCH = DifferentiableConfig(steps=3000, batch_size=32, learning_rate=1e-2, working_set=4)
+SEARCH = DifferentiableConfig(steps=6000, batch_size=32, learning_rate=1e-2, working_set=4)
 """Four programs: every plan of the table's space has one."""
 
 
