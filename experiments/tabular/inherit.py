@@ -29,13 +29,14 @@ from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Table, append_entries, write_header
-from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.space.genotype import Genotype
 from tvnjax.train.trainer import Score
 
 RESULT = FOLDER / "inherited.json"
-SEARCH = DifferentiableConfig(steps=6000, batch_size=32, learning_rate=1e-2, working_set=4)
+SEARCH = DifferentiableConfig(steps=3000, batch_size=32, learning_rate=1e-2, working_set=4)
 """Four programs: every plan of the table's space has one."""
+FINE_TUNE_STEPS = 60
+"""Of each network for itself; a whole training of the table's has 135."""
 
 
 def train_shared(steps: int, rate: float, seed: int, fine_tune_steps: int, monitor: Monitor) -> SharedWeights:
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULT, help="where the correlations go")
     parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
     parser.add_argument("--learning-rate", type=float, default=SEARCH.learning_rate)
-    parser.add_argument("--fine-tune-steps", type=int, nargs="+", default=[SharingConfig.fine_tune_steps])
+    parser.add_argument("--fine-tune-steps", type=int, nargs="+", default=[FINE_TUNE_STEPS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
     use_compilation_cache()

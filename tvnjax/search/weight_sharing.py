@@ -29,7 +29,7 @@ class SharingConfig:
     """Networks scored with inherited weights."""
     finalists: int = 3
     """The best of them that are measured within the budget and trained from scratch."""
-    fine_tune_steps: int = 40
+    fine_tune_steps: int = 20
     """Steps that each network's inherited weights are trained for it alone before it is scored. Shared weights serve
     some networks worse than others, and a few steps take back much of that (README, "Scores with inherited weights").
     """
