@@ -5,10 +5,10 @@
 
 One supernet is trained on single paths drawn uniformly, as for ``random_weight_sharing``; every network of the table is
 then scored on the validation clips with the weights it inherits, trained for it alone for a few steps or none, and
-batch statistics of its own. Kendall's tau is given
-against the mean of the table's two trainings, over all networks and over the best 20 % (of all, and of those within
-the table's median latency), beside how well those two trainings agree with one another: no score can be asked to agree
-better with one of them. Of several seeds the mean of a network's scores is correlated as well.
+batch statistics of its own. Kendall's tau is given against the mean of the table's two trainings, over all networks and
+over the best 20 % (of all, and of those within the table's median latency), beside how well those two trainings agree
+with one another: no score can be asked to agree better with one of them. Of several seeds the mean of a network's
+scores is correlated as well.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from tvnjax.nn.mixed_unit import MixedUnit
 from tvnjax.space import network
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.network import HeadKind, Shape
-from tvnjax.space.relaxed import GENES, RelaxedPlan
+from tvnjax.space.relaxed import GENES, RelaxedBlock, RelaxedPlan
 
 GeneWeights = tuple[dict[str, Array], ...]
 """For each block and each of ``GENES`` a vector of weights over its candidates, summing to one."""
@@ -158,6 +158,11 @@ def softmax_weights(plan: RelaxedPlan, alphas: Sequence[Mapping[str, Any]], temp
         }
         for block, logits in zip(plan.blocks, alphas)
     )
+
+
+def default_weights(block: RelaxedBlock) -> dict[str, Array]:
+    """All weight of every choice on its default."""
+    return {gene: jnp.eye(len(block.candidates(gene)))[block.default(gene)] for gene in GENES}
 
 
 def _masked_softmax(logits: Array, legal: np.ndarray) -> Array:

@@ -21,7 +21,7 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
-from tvnjax.nn.supernet import GeneWeights, Supernet
+from tvnjax.nn.supernet import GeneWeights, Supernet, default_weights
 from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
@@ -327,10 +327,7 @@ class SupernetTrainer:
         programs, params = self.programs(plan), state.params
         tx = Optimizer(learning_rate=self.training.learning_rate).build(len(batches))
         # The program runs on to its last block; one path there is the least it can do.
-        rest = tuple(
-            {gene: np.eye(len(block.candidates(gene)), dtype=np.float32)[block.default(gene)] for gene in GENES}
-            for block in programs.plan.blocks[len(weights) :]
-        )
+        rest = tuple(map(default_weights, programs.plan.blocks[len(weights) :]))
         opt = self._call("fine_tune_init", tx.init, params)
         for batch in batches:
             _, grads, _ = self._timed(programs, "gradients", params, weights + rest, batch, self._parts(plan, None))
