@@ -4,33 +4,39 @@
     python -m experiments.benchmarks.candidates_per_hour --candidates 200 --count      # new programs alone, in seconds
 
 The candidates are those of an evolution over the space of a preset: random networks, then mutants of the fittest so
-far, as the search would ask for them; all ways train the same ones, for the preset's proxy steps, on the same clips:
+far, as the search would ask for them, ``--group`` at a time; all ways train the same ones, for the preset's proxy
+steps, on the same clips:
 
 - ``plain``: what one would write in JAX: XLA's own convolutions and pools, ``optax.adamw`` on the tree of weights,
   ``jax.jit`` as it comes. Slow, so that every ``--plain-every``-th candidate has to do;
 - ``forms``: the same with this package's forms of convolutions and pools;
 - ``whole``: and compiled as this package does, one program a network;
-- ``layers``: programs of single layers, of which only those are compiled that no candidate before had.
+- ``layers``: programs of single layers, of which only those are compiled that no candidate before had;
+- ``pool``: as ``whole``, by ``--workers`` processes (``--workers.engine pool``), while the other ways have all cores to
+  themselves in one process.
 
-Nothing is read from a cache on disk. A candidate is trained in all ways before the next, in an order that rotates, so
-that a busy minute meets all alike. Printed are candidates an hour, over the candidates that two ways have in common,
-for all and for the last half, when most layers are known; by the clock and by processor seconds.
+Nothing is read from a cache on disk. A group is trained in all ways before the next, in an order that rotates, so
+that a busy minute meets all alike; the pool ends each group with idle workers, which a search does not. Printed are
+candidates an hour, over the groups that two ways have in common, for all and for the last half, when most layers are
+known; by the clock and, without the pool, by processor seconds.
 """
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import math
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import optax
 from flax import nnx
 
-from tvnjax.config import PRESETS
+from tvnjax.config import PRESETS, RunConfig
 from tvnjax.core.environment import environment
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import write_json
@@ -41,6 +47,7 @@ from tvnjax.nn.layers import normalize
 from tvnjax.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
 from tvnjax.search.evolution import Evolution, EvolutionConfig
+from tvnjax.search.workers import Lost, SpawnPool
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.search_space import search_space
@@ -49,7 +56,19 @@ from tvnjax.train.layerwise import make_programs
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.trainer import sum_score
 
-WAYS = ("plain", "forms", "whole", "layers")
+WAYS = ("plain", "forms", "whole", "layers", "pool")
+OUT_OF_PROCESS = ("pool",)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatorWithoutCache:
+    """As workers of a search make theirs, but without the cache on disk."""
+
+    config: RunConfig
+
+    def __call__(self, strategy: str) -> Callable[[Genotype, int, float], Evaluation]:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return prepare_problem(self.config, Silent()).evaluator().evaluate
 
 
 class PlainLoop:
@@ -104,11 +123,38 @@ def make_evaluate(problem: Problem, way: str) -> Callable[[Genotype, int, float]
     return dataclasses.replace(problem, config=dataclasses.replace(problem.config, evaluation=way)).evaluator().evaluate
 
 
-def timed(evaluate, genotype: Genotype) -> tuple[Evaluation, dict[str, float]]:
+Train = Callable[[list[Genotype]], list[Evaluation]]
+"""Trains the networks of a group."""
+
+
+def one_by_one(evaluate: Callable[[Genotype, int, float], Evaluation]) -> Train:
+    return lambda group: [evaluate(genotype, 0, 1.0) for genotype in group]
+
+
+def on_pool(pool: SpawnPool, group: list[Genotype]) -> list[Evaluation]:
+    waiting, under_way, found = list(enumerate(group)), {}, {}
+    idle = list(range(pool.count))
+    while waiting or under_way:
+        while waiting and idle:
+            worker, (number, genotype) = idle.pop(), waiting.pop(0)
+            pool.submit(worker, "pool", genotype, 0, 1.0)
+            under_way[worker] = number
+        worker, outcome = pool.wait()
+        if isinstance(outcome, Lost) or outcome.failed:
+            raise SystemExit(f"a worker did not train its network: {outcome}")
+        found[under_way.pop(worker)] = outcome
+        idle.append(worker)
+    return [found[number] for number in range(len(group))]
+
+
+def timed(train: Train, group: list[Genotype]) -> tuple[list[Evaluation], dict[str, Any]]:
     wall, processor = time.monotonic(), time.process_time()
-    evaluation = evaluate(genotype, 0, 1.0)
+    evaluations = train(group)
     took = {"seconds": time.monotonic() - wall, "processor_s": time.process_time() - processor}
-    return evaluation, took | {"compile_s": evaluation.compile_seconds, "fitness": evaluation.fitness}
+    return evaluations, took | {
+        "compile_s": sum(evaluation.compile_seconds for evaluation in evaluations),
+        "fitness": [evaluation.fitness for evaluation in evaluations],
+    }
 
 
 def count(preset: str, candidates: int, population: int) -> None:
@@ -145,7 +191,10 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, help="clips of the preset that has none of its own")
     parser.add_argument("--candidates", type=int, default=60)
     parser.add_argument("--population", type=int, default=20, help="random networks before mutants")
-    parser.add_argument("--plain-every", type=int, default=4, help="candidates the plain loop trains: every n-th")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
+    parser.add_argument("--group", type=int, default=4, help="candidates asked for and trained at a time")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the pool")
+    parser.add_argument("--plain-every", type=int, default=1, help="groups the plain loop trains: every n-th")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--count", action="store_true", help="count programs, train nothing")
     args = parser.parse_args()
@@ -158,41 +207,56 @@ def main() -> None:
         data = VideoData(manifest=args.manifest, shift=3)
         config = dataclasses.replace(config, data=data)
     problem = prepare_problem(config, Silent())
-    ways = {way: make_evaluate(problem, way) for way in WAYS}
+    ways: dict[str, Train] = {
+        way: one_by_one(make_evaluate(problem, way)) for way in args.ways if way not in OUT_OF_PROCESS
+    }
+    pool = SpawnPool(EvaluatorWithoutCache(config), args.workers) if "pool" in args.ways else None
+    if pool is not None:
+        # Starting up is a search's, not its first candidates'.
+        start = Evolution(problem.space, EvolutionConfig(), 1)
+        on_pool(pool, [asked for asked in (start.ask() for _ in range(args.workers)) if isinstance(asked, Genotype)])
+        ways["pool"] = functools.partial(on_pool, pool)
     evolution = Evolution(problem.space, EvolutionConfig(population=args.population, tournament=5), 0)
+    command = f"python -m experiments.benchmarks.candidates_per_hour --candidates {args.candidates} "
+    command += f"--preset {args.preset} --population {args.population} --group {args.group} --workers {args.workers} "
+    command += f"--plain-every {args.plain_every} --ways {' '.join(args.ways)}"
+    command += f" --manifest {args.manifest.name}" if args.manifest else ""
     rows: list[dict] = []
-    for number in range(args.candidates):
-        genotype = evolution.ask()
-        if not isinstance(genotype, Genotype):
-            break
-        chosen = [way for way in WAYS if way != "plain" or number % args.plain_every == 0]
+    for number in range(math.ceil(args.candidates / args.group)):
+        asked = [evolution.ask() for _ in range(args.group)]
+        group = [genotype for genotype in asked if isinstance(genotype, Genotype)]
+        chosen = [way for way in args.ways if way != "plain" or number % args.plain_every == 0]
         first = number % len(chosen)
-        results = {way: timed(ways[way], genotype) for way in chosen[first:] + chosen[:first]}
-        rows.append({way: took for way, (_, took) in results.items()})
-        evolution.tell(told(genotype, results["whole"][0]))
+        results = {way: timed(ways[way], group) for way in chosen[first:] + chosen[:first]}
+        rows.append({"candidates": len(group), **{way: took for way, (_, took) in results.items()}})
+        evaluations, _ = next(results[way] for way in ("whole", "pool", "layers", "forms", "plain") if way in results)
+        for genotype, evaluation in zip(group, evaluations):
+            evolution.tell(told(genotype, evaluation))
         text = ", ".join(f"{way} {rows[-1][way]['seconds']:.1f} s" for way in chosen)
-        print(f"{number + 1} of {args.candidates}: {text}", flush=True)
+        print(f"{(number + 1) * args.group} of {args.candidates}: {text}", flush=True)
         if args.json:
-            command = f"python -m experiments.benchmarks.candidates_per_hour --candidates {args.candidates} "
-            command += f"--preset {args.preset} --population {args.population} --plain-every {args.plain_every}"
-            command += f" --manifest {args.manifest.name}" if args.manifest else ""
             found = {"command": command, "summary": summarise(rows), "rows": rows, "environment": environment()}
             write_json(args.json, found)
+    if pool is not None:
+        pool.close()
     for text in summarise(rows):
         print(text)
 
 
 def summarise(rows: list[dict]) -> list[dict]:
-    """Candidates an hour of every two ways over the candidates they have in common."""
+    """Candidates an hour of every two ways over the groups they have in common."""
     summary = []
     for part, kept in (("all", rows), ("last half", rows[len(rows) // 2 :])):
         for slow, fast in itertools.combinations(WAYS, 2):
             common = [row for row in kept if slow in row and fast in row]
             if not common:
                 continue
-            row: dict = {"of": part, "candidates": len(common), "ways": (slow, fast)}
+            trained = sum(row["candidates"] for row in common)
+            row: dict = {"of": part, "candidates": trained, "ways": (slow, fast)}
             for clock in ("seconds", "processor_s"):
-                hours = [3600 / statistics.fmean(one[way][clock] for one in common) for way in (slow, fast)]
+                if clock == "processor_s" and fast in OUT_OF_PROCESS:
+                    continue
+                hours = [3600 * trained / sum(one[way][clock] for one in common) for way in (slow, fast)]
                 row[f"an_hour_by_{clock}"], row[f"ratio_by_{clock}"] = hours, hours[1] / hours[0]
             summary.append(row)
     return summary
