@@ -55,8 +55,8 @@ def config_of(seed: int) -> RunConfig:
         redraws=0,
         latency_weight=0.0,
         # Relaxed networks of all four plans end with next to no loss, which says little of their single networks: some
-        # of each plan are ranked, a few tenths of a second each, and trained. A network of the table has one latency: no
-        # second measurement has to be within the budget too.
+        # of each plan are ranked, a few tenths of a second each, and trained. A network of the table has one latency,
+        # no second measurement that has to be within the budget too.
         projection=ProjectionConfig(plans=4, top_k=12, finalists=2, recalibration_batches=6, rank_steps=20, margin=0.0),
     )
     return dataclasses.replace(CONFIG, seed=seed, search=search)
