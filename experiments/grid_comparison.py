@@ -9,7 +9,7 @@ same space, clips, latency table, filter and budget (half the largest network's 
 baselines get ``--ratio`` times all device seconds of the gradient search. Each seed begins without compiled programs
 and without a latency table: those of an earlier one would be free (so give it a ``TVNJAX_CACHE`` of its own). A seed
 that was stopped goes on, one that is finished is not repeated. Writes ``experiments/grid_comparison/NAME.json`` and the
-page of ``tvnjax compare`` as ``NAME.md``; its figures stay beside the runs. Pin it to one core (``taskset -c 0``).
+page of ``tvnjax compare`` in ``NAME/``. Pin it to one core (``taskset -c 0``).
 """
 
 import argparse
@@ -171,7 +171,10 @@ def main() -> None:
         seeds = " ".join(str(seed) for seed in args.seeds[: len(folders)])
         write_json(RESULTS / f"{args.name}.json", summarise(folders, f"{command} --seeds {seeds}"))
         write_comparison(folders, args.out / "comparison")
-        shutil.copy(args.out / "comparison" / "compare.md", RESULTS / f"{args.name}.md")
+        page = RESULTS / args.name
+        page.mkdir(exist_ok=True)
+        shutil.copy(args.out / "comparison" / "compare.md", page)
+        shutil.copytree(args.out / "comparison" / "figures", page / "figures", dirs_exist_ok=True)
         for row in json.loads((folder / "results.json").read_text())["strategies"]:
             print(seed, {key: row[key] for key in ("name", "top1", "latency_ms", "seconds", "evaluations")}, flush=True)
 
