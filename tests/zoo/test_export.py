@@ -16,7 +16,7 @@ from tvnjax.zoo.registry import ZOO, zoo_entry
 
 NEEDS = {
     "stablehlo": ("flatbuffers",),
-    "onnx": ("jax2onnx", "onnxruntime"),
+    "onnx": ("onnx", "onnxruntime"),
     "tflite": ("litert_converter", "ai_edge_litert"),
 }
 
