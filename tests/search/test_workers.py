@@ -9,7 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -173,31 +172,6 @@ def killed_run(pool, pids):
 def test_killing_one_of_three_processes_loses_no_result_and_changes_none():
     pool = SpawnPool(SlowEvaluator(), 3)
     killed_run(pool, lambda: pool.pids)
-
-
-class CountsThreads:
-    """Says how many threads XLA computes with, as compile seconds."""
-
-    def __call__(self, strategy):
-        def evaluate(genotype, seed, part):
-            jax.block_until_ready(jax.jit(lambda x: x @ x)(np.ones((8, 8), np.float32)))
-            names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
-            return Evaluation(top1=0.0, top5=0.0, compile_seconds=float(names.count("tf_XLAEigen")))
-
-        return evaluate
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_workers_share_the_cores(monkeypatch):
-    monkeypatch.delenv("NPROC", raising=False)
-    pool = SpawnPool(CountsThreads(), 2)
-    try:
-        for worker in range(2):
-            pool.submit(worker, "random", SPACE.sample(np.random.default_rng(0)), 0, 1.0)
-        half = max(1, len(os.sched_getaffinity(0)) // 2)
-        assert {pool.wait()[1].compile_seconds for _ in range(2)} == {half}
-    finally:
-        pool.close()
 
 
 ORPHANS = """

@@ -130,9 +130,7 @@ class SpawnPool:
     def _new(self) -> concurrent.futures.ProcessPoolExecutor:
         # Spawned, not forked: a forked copy of a process that holds XLA's threads hangs.
         context = multiprocessing.get_context("spawn")
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        arguments = (self._make, max(1, cores // self.count))
-        return concurrent.futures.ProcessPoolExecutor(1, context, initializer=_start, initargs=arguments)
+        return concurrent.futures.ProcessPoolExecutor(1, context, initializer=_start, initargs=(self._make,))
 
 
 class RayPool:
@@ -321,10 +319,7 @@ _HERE: list[_Evaluator] = []
 """Of a spawned process."""
 
 
-def _start(make: MakeEvaluate, threads: int) -> None:
-    # What XLA takes for the number of cores when it first computes: threads of several workers would get in each
-    # other's way. One given from outside is left alone.
-    os.environ.setdefault("NPROC", str(threads))
+def _start(make: MakeEvaluate) -> None:
     # Ctrl-C reaches every process of a terminal; what becomes of a training is for the main one to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
