@@ -23,6 +23,7 @@ from tvnjax.report.page import write_report
 from tvnjax.retraining import confirm, retrain
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
+from tvnjax.search.workers import check_engine
 from tvnjax.searching import search_all
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.verification import gate_of_searches
@@ -88,6 +89,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
     try:
         if not resume:
             begin_run()
+        check_engine(config.workers)
         problem = _data(config, stages)
         check_counted(problem)
         profile, table = profile_run(problem, stages)

@@ -8,7 +8,7 @@ far, as the search would ask for them, ``--group`` at a time; all ways train the
 steps, on the same clips:
 
 - ``plain``: what one would write in JAX: XLA's own convolutions and pools, ``optax.adamw`` on the tree of weights,
-  ``jax.jit`` as it comes. Slow, so that every ``--plain-every``-th candidate has to do;
+  ``jax.jit`` as it comes. Slow, so that every ``--plain-every``-th group may have to do;
 - ``forms``: the same with this package's forms of convolutions and pools;
 - ``whole``: and compiled as this package does, one program a network;
 - ``layers``: programs of single layers, of which only those are compiled that no candidate before had;

@@ -141,13 +141,7 @@ class RayPool:
     """
 
     def __init__(self, make: MakeEvaluate, count: int, address: str | None = None):
-        try:
-            import ray  # type: ignore[import-not-found]
-        except ImportError:
-            raise InvalidInputError(
-                "the engine ray needs Ray, which is not installed: pip install 'tvnjax[ray]', or give "
-                "--workers.engine pool"
-            ) from None
+        ray = _import_ray()
         self._ray, self.count, self._make = ray, count, make
         self._began = not ray.is_initialized()
         if self._began:
@@ -180,6 +174,26 @@ class RayPool:
             self._ray.kill(actor)
         if self._began:
             self._ray.shutdown()
+
+
+def _import_ray() -> Any:
+    try:
+        import ray  # type: ignore[import-not-found]
+    except ImportError:
+        raise InvalidInputError(
+            "the engine ray needs Ray, which is not installed: pip install 'tvnjax[ray]', or give --workers.engine pool"
+        ) from None
+    return ray
+
+
+def check_engine(workers: Workers) -> None:
+    """Before anything is spent on a search whose workers could not be had.
+
+    Raises:
+        InvalidInputError: the engine is not installed.
+    """
+    if workers.engine == "ray":
+        _import_ray()
 
 
 def make_pool(workers: Workers, make: MakeEvaluate) -> Pool | None:
