@@ -6,7 +6,7 @@ reference network's in the same turns: a clock that runs slower, or a machine th
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Measurement:
 
 
 class DriftError(InvalidInputError):
-    """The machine was too busy to measure on: the reference network's latency did not stay what it was."""
+    """The machine was too busy to measure on: the reference network's latency did not stay what it was, or a longer
+    chain of a unit took no longer than a short one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,9 @@ def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel |
     With a sentinel latencies are parts of the sentinel's, so that those of different hours can be compared.
 
     Raises:
-        DriftError: there is a sentinel, and its own latency changed by more than ``timer.steady`` during each of
-            ``timer.attempts`` attempts.
+        DriftError: during each of ``timer.attempts`` attempts the sentinel, where there is one, changed its own latency
+            by more than ``timer.steady``, or a longer chain of a unit took no longer than the short one: a latency is
+            above 0.
     """
     calls: dict[Any, Callable[[], Any]] = {}
     if sentinel is not None:
@@ -72,7 +74,7 @@ def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel |
         calls[key, "call"] = item.call
         if item.longer is not None:
             calls[key, "longer"] = item.longer
-    times = _steady_times(calls, timer)
+    times = _steady_times(calls, [key for key, item in prepared.items() if item.longer is not None], timer)
     drift = 1.0 if sentinel is None else times[_SENTINEL].fastest_ms / sentinel.reference_ms
     measured = {}
     for key, item in prepared.items():
@@ -80,7 +82,7 @@ def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel |
         fastest_ms = timing.fastest_ms
         if item.longer is not None:
             longer = times[key, "longer"]
-            fastest_ms = max(longer.fastest_ms - fastest_ms, 0.0) / item.turns
+            fastest_ms = (longer.fastest_ms - fastest_ms) / item.turns
             pairs = zip(timing.samples_ms, longer.samples_ms)
             timing = Timing(samples_ms=tuple(max(b - a, 0.0) / item.turns for a, b in pairs))
         measured[key] = Measurement(
@@ -95,17 +97,20 @@ def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel |
     return measured
 
 
-def _steady_times(calls: Mapping[Any, Callable[[], Any]], timer: Timer) -> dict[Any, Timing]:
-    drifted = []
+def _steady_times(calls: Mapping[Any, Callable[[], Any]], chains: Sequence[Any], timer: Timer) -> dict[Any, Timing]:
+    """Times of an attempt that nothing disturbed; ``chains`` are the keys with a longer call."""
+    seen = []
     for _ in range(timer.attempts):
         times = timer.interleave(calls)
-        if _SENTINEL not in times or times[_SENTINEL].drift <= timer.steady:
+        drift = times[_SENTINEL].drift if _SENTINEL in times else 1.0
+        lost = sum(times[key, "longer"].fastest_ms <= times[key, "call"].fastest_ms for key in chains)
+        if drift <= timer.steady and not lost:
             return times
-        drifted.append(times[_SENTINEL].drift)
+        seen.append(f"{drift:.2f}" + (f" (and {lost} of {len(chains)} longer chains took no longer)" if lost else ""))
     raise DriftError(
-        f"while something is timed the reference network's latency stays within a factor of {timer.steady:g}; it "
-        f"changed by {', '.join(f'{drift:.2f}' for drift in drifted)} in {timer.attempts} attempts: stop what else "
-        "runs on this machine and try again"
+        f"while something is timed the reference network's latency stays within a factor of {timer.steady:g}, and a "
+        f"longer chain of a unit takes longer; it changed by {', '.join(seen)} in {timer.attempts} attempts: stop "
+        "what else runs on this machine and try again"
     )
 
 

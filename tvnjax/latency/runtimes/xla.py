@@ -18,6 +18,9 @@ from tvnjax.nn.convolution import default_form
 from tvnjax.nn.layers import Initializer
 from tvnjax.space.network import Network, Unit
 
+_MOST_TURNS = 2**20
+"""Of a chain; a turn of 1 ns would need as many."""
+
 
 class Xla:
     """See ``Runtime``; arguments as of ``load_runtime``. On a CPU its threads are the cores of the process."""
@@ -83,7 +86,7 @@ class Xla:
         start = time.monotonic()
         compiled = jax.jit(chain).lower(state, x, jnp.int32(1)).compile(self._options)
         compile_seconds = time.monotonic() - start
-        turns = _turns(lambda count: compiled(state, x, jnp.int32(count)))
+        turns = chain_turns(lambda count: compiled(state, x, jnp.int32(count)))
         one, more = jnp.int32(1), jnp.int32(1 + turns)
         return Prepared(
             call=lambda: compiled(state, x, one),
@@ -103,12 +106,28 @@ def process_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _turns(run: Callable[[int], Array]) -> int:
-    """Enough turns for a chain of about 4 ms, so that neither the clock's grain nor the cost of a call counts."""
-    jax.block_until_ready(run(2))
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        jax.block_until_ready(run(8))
-        seconds.append((time.perf_counter() - start) / 8)
-    return int(min(max(4e-3 / min(seconds), 6), 200))
+def chain_turns(run: Callable[[int], Any], clock: Callable[[], float] = time.perf_counter) -> int:
+    """Turns of a chain that neither the clock's grain nor the cost of a call counts in.
+
+    About 4 ms, or 200 turns where they take at least 1 ms: the smallest units take 50 ns a turn, and 200 of those
+    are lost in what two calls differ by on a busy machine.
+
+    Args:
+        run: runs a chain of as many turns; what it returns is waited for.
+        clock: seconds.
+    """
+
+    def fastest(count: int) -> float:
+        seconds = []
+        for _ in range(3):
+            start = clock()
+            jax.block_until_ready(run(count))
+            seconds.append(clock() - start)
+        return min(seconds)
+
+    jax.block_until_ready(run(1))
+    call, turns = fastest(1), 8
+    while (more := fastest(1 + turns) - call) < 1e-3 and turns < _MOST_TURNS:
+        turns *= 2
+    turn = max(more, 1e-9) / turns
+    return int(min(max(min(4e-3 / turn, 200), 1e-3 / turn, 6), _MOST_TURNS))
