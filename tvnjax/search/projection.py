@@ -233,10 +233,14 @@ class Projection:
         return [self._data.cut(next(self._data.train), plan, None) for _ in range(count)]
 
     def _choices(self, plan: Plan, genes: Any) -> list[Choice]:
-        """The likeliest networks predicted, by what was measured so far, to land in the window."""
+        """The likeliest networks predicted, by what was measured so far, to fill the budget.
+
+        Up to the budget's edge: the margin is a matter of what is measured. A prediction may be too high by as much,
+        and where few networks can learn anything the likeliest one must not be lost to it.
+        """
         ratio = float(np.median(self._ratios)) if self._ratios else 1.0
         # A little below the budget: of networks predicted right at it, half are measured over.
-        limit = min((0.99 - self._config.margin) * self.budget_ms / ratio, 0.99 * self._refused_ms)
+        limit = min(0.99 * self.budget_ms / ratio, 0.99 * self._refused_ms)
         floor = min(self._fill * self.budget_ms / ratio * 1.02, 0.9 * limit) if self._fill else 0.0
         also = self._costs.counted()
         count = self._config.top_k
