@@ -143,7 +143,8 @@ def main() -> None:
     if args.manifest is None and not args.summarise:
         parser.error("give --manifest to run, or --summarise for runs that are there")
     args.out.mkdir(parents=True, exist_ok=True)
-    command = f"python -m experiments.grid_comparison --manifest {args.name}.csv --out DIR --name {args.name} "
+    manifest = args.manifest.name if args.manifest else f"{args.name}.csv"
+    command = f"python -m experiments.grid_comparison --manifest {manifest} --out DIR --name {args.name} "
     command += f"--strategies {' '.join(args.strategies)} --ratio {args.ratio:g} --longer {args.longer:g} "
     command += f"--retrain-longer {args.retrain_longer:g} --image-size {args.image_size} "
     command += f"--filters {' '.join(map(str, args.filters))} --runtime {args.runtime} "
