@@ -353,6 +353,7 @@ def make_task(
         check=runtime.check,
         evaluate=problem.evaluator().evaluate,
         screen=runtime.screen,
+        confirm=None if problem.config.reproducible else runtime.confirm,
     )
 
 

@@ -70,7 +70,10 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A network a strategy proposed, with what was found of it. An infeasible one is never trained."""
+    """A network a strategy proposed, with what was found of it.
+
+    An infeasible one is never trained, unless it was within the budget before the training and is not behind it.
+    """
 
     genotype: Genotype
     verdict: Verdict
@@ -100,7 +103,7 @@ class Candidate:
     @property
     def fitness(self) -> float:
         """Minus infinity for what is infeasible or failed."""
-        if self.evaluation is None or self.evaluation.failed:
+        if self.evaluation is None or self.evaluation.failed or not self.verdict.feasible:
             return float("-inf")
         return self.evaluation.fitness
 
@@ -119,6 +122,8 @@ class SearchTask:
     """The filter without measuring, for proposals scored with inherited weights."""
     inherit: Callable[[Genotype], Evaluation] | None = None
     """Scores a network with a trained supernet's weights."""
+    confirm: Callable[[Genotype], tuple[Verdict, float]] | None = None
+    """The runtime filter once more, measured anew; ``None`` where latencies are looked up."""
     clocked: bool = True
     """Whether this process's clock tells device seconds; otherwise results bring their own."""
 

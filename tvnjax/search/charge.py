@@ -115,8 +115,13 @@ class Charge:
         self._keep("check", known, self._check_costs, verdict=verdict)
         return verdict
 
-    def consider(self, asked: Genotype | Proposal) -> Candidate:
-        """Filters a proposal, evaluates it if it is feasible, and records what came of it."""
+    def consider(self, asked: Genotype | Proposal, *, twice: bool = False) -> Candidate:
+        """Filters a proposal, evaluates it if it is feasible, and records what came of it.
+
+        Args:
+            asked: the network.
+            twice: it is measured once more when it has been trained, and is infeasible if it is over the budget then.
+        """
         proposal = as_proposal(asked)
         if proposal.scoring == "inherited":
             return self._inherit(proposal)
@@ -131,7 +136,28 @@ class Charge:
                 start = time.monotonic()
                 evaluation = self.task.evaluate(proposal.genotype, self.seed, proposal.part)
                 costs |= self.charge_evaluation(proposal, evaluation, time.monotonic() - start)
+            if twice and evaluation.failed is None:
+                verdict = self._confirmed(proposal.genotype, verdict)
         return self.record(proposal, verdict, evaluation, costs)
+
+    def _confirmed(self, genotype: Genotype, first: Verdict) -> Verdict:
+        """The verdict of a second measurement, charged, where it is over the budget; the first one where it is not, or
+        nothing can be measured."""
+        if self.task.confirm is None:
+            return first
+        known = genotype_id(genotype)
+        kept = self.journal.recall("confirm", known)
+        if kept is not None:
+            self._recalled(kept)
+            again = Verdict(**kept["verdict"])
+        else:
+            again, compiling = self.task.confirm(genotype)
+            self.device.charge("compile", compiling)
+            self.device.charge("checking", max((again.seconds or 0.0) - compiling, 0.0))
+            self._keep("confirm", known, {}, verdict=again)
+        if again.feasible or again.latency_ms is None:
+            return first
+        return dataclasses.replace(first, latency_ms=again.latency_ms, feasible=False, reason=again.reason)
 
     def recall_evaluation(self, proposal: Proposal) -> tuple[Evaluation, dict[str, float]]:
         """An evaluation that comes next in the journal, and its costs."""

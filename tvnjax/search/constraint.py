@@ -1,6 +1,7 @@
 """The filter all strategies propose through: counted costs first, then the measured runtime."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 
@@ -64,20 +65,38 @@ class RuntimeFilter:
             return self._decided(predicted, self.frozen.get(identity, predicted)), 0.0
         known = identity in self.measured
         if not known:
-            start = time.monotonic()
-            try:
-                measurement = measure_network(network, self.runtime, self.timer, self.sentinel)
-            except DriftError as error:
-                # A busy minute is no reason to end a search: the proposal is refused, and may be made again.
-                seconds = time.monotonic() - start
-                refused = {"feasible": False, "reason": f"not measured: {error}", "seconds": seconds}
-                return Verdict(predicted_ms=predicted, latency_ms=None, **refused), 0.0
-            self.measured[identity] = (measurement, time.monotonic() - start)
+            measured = self._measure(network)
+            if isinstance(measured, Verdict):
+                return dataclasses.replace(measured, predicted_ms=predicted), 0.0
+            self.measured[identity] = measured
         measurement, seconds = self.measured[identity]
         compiling = measurement.compile_seconds
         verdict = self._decided(predicted, measurement.latency_ms, "measured")
         verdict = dataclasses.replace(verdict, seconds=seconds, compile_seconds=compiling, known=known)
         return verdict, 0.0 if known else compiling
+
+    def confirm(self, genotype: Genotype) -> tuple[Verdict, float]:
+        """The verdict of measuring a network anew, whatever was measured of it before, and the compile seconds."""
+        network = self.lower(genotype)
+        predicted, measured = self.model.predict(network), self._measure(network)
+        if isinstance(measured, Verdict):
+            return dataclasses.replace(measured, predicted_ms=predicted), 0.0
+        measurement, seconds = measured
+        verdict = self._decided(predicted, measurement.latency_ms, "measured again")
+        compiling = measurement.compile_seconds
+        return dataclasses.replace(verdict, seconds=seconds, compile_seconds=compiling), compiling
+
+    def _measure(self, network: Network) -> tuple[Measurement, float] | Verdict:
+        """What was measured and the seconds it took, or a refusal."""
+        start = time.monotonic()
+        try:
+            measurement = measure_network(network, self.runtime, self.timer, self.sentinel)
+        except DriftError as error:
+            # A busy minute is no reason to end a search: the proposal is refused, and may be made again.
+            seconds = time.monotonic() - start
+            refused = {"feasible": False, "reason": f"not measured: {error}", "seconds": seconds}
+            return Verdict(predicted_ms=math.nan, latency_ms=None, **refused)
+        return measurement, time.monotonic() - start
 
     def _decided(self, predicted: float, latency: float, how: str = "by the table") -> Verdict:
         assert self.budget.ms is not None
