@@ -100,6 +100,36 @@ def test_a_machine_too_busy_to_measure_on_refuses_the_proposal_and_ends_nothing(
         timer=Busy(),
         sentinel=Sentinel(call=lambda: None, reference_ms=1.0),
     )
-    verdict, _ = runtime.check(GENOTYPE)
-    assert not verdict.feasible and verdict.latency_ms is None and "not measured" in (verdict.reason or "")
+    for verdict, _ in (runtime.check(GENOTYPE), runtime.confirm(GENOTYPE)):
+        assert not verdict.feasible and verdict.latency_ms is None and "not measured" in (verdict.reason or "")
+        assert verdict.predicted_ms == runtime.model.predict(lower(GENOTYPE, 4))
     assert not runtime.measured, "so that it may be proposed again"
+
+
+def test_a_network_is_measured_once_for_all_who_propose_it_and_anew_where_it_is_confirmed():
+    moments = iter([0.5, 2.0])
+
+    class Slower(Timer):
+        def interleave(self, calls):
+            return {name: Timing(samples_ms=(next(moments),) * 3) for name in calls}
+
+    class Instant:
+        def network(self, network):
+            return Prepared(call=lambda: None, compile_seconds=0.25)
+
+    runtime = RuntimeFilter(
+        budget=Budget(ms=1.0),
+        model=CostModel(coefficients=np.zeros(len(FEATURE_NAMES)), network_ms=0.1),
+        margin=0.1,
+        lower=lambda g: lower(g, 4),
+        runtime=Instant(),
+        timer=Slower(),
+    )
+    first, compiling = runtime.check(GENOTYPE)
+    assert first.feasible and first.latency_ms == 0.5 and not first.known and compiling == 0.25
+    second, compiling = runtime.check(GENOTYPE)
+    assert second == dataclasses.replace(first, known=True) and compiling == 0
+    again, compiling = runtime.confirm(GENOTYPE)
+    assert not again.feasible and again.latency_ms == 2.0 and compiling == 0.25
+    assert again.reason == "measured again 2 ms, over 1"
+    assert runtime.check(GENOTYPE)[0] == second, "what was measured first stands for those who propose it"

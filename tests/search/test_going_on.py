@@ -14,7 +14,7 @@ from tvnjax.core.run_dir import RunDir, jsonable
 from tvnjax.core.stages import Stage
 from tvnjax.report.record import read_events
 from tvnjax.search.base import Evaluation, Verdict
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.charge import Charge, run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.search.results import result_from_json, result_to_json
@@ -109,6 +109,54 @@ def test_a_finished_search_made_again_of_its_journal_has_the_same_seconds(tmp_pa
     first, second = clocked(run_dir), clocked(run_dir)
     assert first.seconds >= 0.05 and len(first.candidates) > 1
     assert json.dumps(jsonable(result_to_json(first))) == json.dumps(jsonable(result_to_json(second)))
+
+
+@pytest.mark.parametrize("kill_at", [0, 1])
+def test_second_measurements_are_charged_and_not_made_again(kill_at, tmp_path):
+    """Of three networks measured twice the second one is over, and the third cannot be measured."""
+    rng = np.random.default_rng(0)
+    sampled = [SPACE.sample(rng) for _ in range(40)]
+    genotypes = [genotype for genotype in sampled if closeness(genotype) > 0.15][:3]
+    assert all(closeness(genotype) <= 0.9 for genotype in genotypes)
+
+    def confirmed(run_dir, kill_at=None):
+        asked = []
+
+        def confirm(genotype):
+            if len(asked) == kill_at:
+                raise Killed
+            number = genotypes.index(genotype)
+            asked.append(genotype)
+            latency_ms = (0.9, 1.1, None)[number]
+            feasible = latency_ms is not None and latency_ms <= 1
+            verdict = Verdict(predicted_ms=1.0, latency_ms=latency_ms, feasible=feasible, seconds=0.7, reason="again")
+            return verdict, 0.2
+
+        task = dataclasses.replace(landscape()[0], confirm=confirm)
+        stage = Stage(Silent(), run_dir, "twice")
+        try:
+            charge = Charge("twice", 0, task, stage)
+            for genotype in genotypes:
+                charge.consider(genotype, twice=True)
+            return charge.finish(), asked
+        finally:
+            stage.close()
+
+    whole, asked = confirmed(None)
+    first, second, third = whole.candidates
+    assert asked == genotypes and whole.evaluations == 3 and whole.infeasible == 1
+    assert first.usable and first.verdict.latency_ms == 1 / 3, "the first measurement stands"
+    assert not second.usable and second.verdict.latency_ms == 1.1 and second.verdict.reason == "again"
+    assert third.usable, "the run's own confirmation decides"
+    assert whole.seconds == pytest.approx(3 * (0.3 + 1 / 7 + 0.7)) and whole.compile_seconds == pytest.approx(0.9)
+    run_dir = RunDir(tmp_path / "run")
+    with pytest.raises(Killed):
+        confirmed(run_dir, kill_at)
+    run_dir.close()
+    run_dir = RunDir(tmp_path / "run", resume=True)
+    result, again = confirmed(run_dir)
+    run_dir.close()
+    assert result_to_json(result) == result_to_json(whole) and again == genotypes[kill_at:]
 
 
 def test_a_torn_or_damaged_journal_goes_on_from_its_good_part(tmp_path):
