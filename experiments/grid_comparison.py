@@ -66,7 +66,11 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
         seed=seed,
         strategies=tuple(args.strategies),
         baseline_ratio=args.ratio,
-        search=longer(config.search, args.longer, projection=PROJECTION),
+        search=longer(
+            config.search,
+            args.longer,
+            projection=dataclasses.replace(PROJECTION, predicted_margin=args.predicted_margin),
+        ),
         proxy=longer(config.proxy, args.longer),
         retrain=longer(config.retrain, args.retrain_longer),
         retrain_seeds=args.retrain_seeds,
@@ -85,6 +89,30 @@ def at_equal_seconds(evidence: Evidence, name: str, reference: str = "differenti
         reached = [float(best) for second, best in zip(*curve) if second <= limit]
         found.append(reached[-1] if reached else None)
     return found
+
+
+def measured_again(folder: Path) -> list[dict[str, Any]]:
+    """Of every network that was measured before its last training: its first latency and this one, as parts of the
+    budget; and that behind its short training, where the gradient search measured it then."""
+    budgets = {row["name"]: row["budget_ms"] for row in json.loads((folder / "results.json").read_text())["strategies"]}
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    kept = [json.loads(line) for line in (folder / "measurements.jsonl").read_text().splitlines()]
+    first = {line["key"]: line["value"]["measured"]["latency_ms"] for line in kept}
+    trained = {}
+    for journal in (folder / "stages").glob("differentiable-*/journal.jsonl"):
+        for line in map(json.loads, journal.read_text().splitlines()):
+            if line["op"] == "confirm":
+                trained[line["key"]] = line["value"]["verdict"]["latency_ms"]
+    rows = []
+    for event in events:
+        if event["event"] == "confirmed":
+            name, identity, budget_ms = event["strategy"], event["id"], budgets[event["strategy"]]
+            row = {"run": folder.name, "strategy": name, "id": identity, "drift": event["drift"]}
+            row |= {"first": first[identity] / budget_ms, "last": event["latency_ms"] / budget_ms}
+            if name == "differentiable" and trained.get(identity) is not None:
+                row["when_trained"] = trained[identity] / budget_ms
+            rows.append(row)
+    return rows
 
 
 def summarise(folders: list[Path], command: str) -> dict[str, Any]:
@@ -113,6 +141,7 @@ def summarise(folders: list[Path], command: str) -> dict[str, Any]:
         "strategies": strategies,
         "pairs": pairs,
         "runs": [{key: row.get(key) for key in KEPT} for run in runs for row in run["strategies"]],
+        "measured_again": [row for folder in folders for row in measured_again(folder)],
         "gates": [run["latency_gate"] for run in runs],
         "reference": [run["reference"] for run in runs],
         "data": {key: runs[0]["data"][key] for key in ("name", "class_names", "splits", "majority_share")},
@@ -138,6 +167,9 @@ def main() -> None:
     parser.add_argument("--runtime", choices=get_args(RuntimeName), default="onnxruntime", help="whose milliseconds")
     parser.add_argument("--retrain-seeds", type=int, default=3, help="last trainings of each network found")
     parser.add_argument("--evaluation", choices=["whole", "layers"], default="whole", help="how candidates compile")
+    parser.add_argument(
+        "--predicted-margin", type=float, default=PROJECTION.predicted_margin, help="see ProjectionConfig"
+    )
     parser.add_argument("--summarise", action="store_true", help="run nothing")
     args = parser.parse_args()
     if args.manifest is None and not args.summarise:
@@ -149,6 +181,8 @@ def main() -> None:
     command += f"--retrain-longer {args.retrain_longer:g} --image-size {args.image_size} "
     command += f"--filters {' '.join(map(str, args.filters))} --runtime {args.runtime} "
     command += f"--evaluation {args.evaluation} --retrain-seeds {args.retrain_seeds}"
+    if args.predicted_margin != PROJECTION.predicted_margin:
+        command += f" --predicted-margin {args.predicted_margin:g}"
     folders = []
     RESULTS.mkdir(exist_ok=True)
     for seed in args.seeds:

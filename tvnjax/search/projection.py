@@ -44,6 +44,11 @@ class ProjectionConfig:
     """Part of the budget a network must leave free, measured, to be taken before those that do not: the measurement
     before the last training must be within the budget as well. It came out 0 to 6 % above the first in seventeen
     searches (experiments/grid_comparison). A finalist that is over when it has been trained gives way to the next."""
+    predicted_margin: float = 0.04
+    """Part of the budget that predictions must leave free, corrected by what was measured so far. With 0 networks are
+    proposed up to the budget's edge: where few within it can learn anything, the likeliest one is not lost to a
+    prediction that is too high (experiments/tabular/compare_quartile_edge.md); but more of what is measured then lies
+    just below ``margin``, and is over when it is measured again."""
     recalibration_batches: int = 8
     """Batches the running statistics are computed on before a network is scored with inherited weights."""
     rank_steps: int = 0
@@ -66,6 +71,11 @@ class ProjectionConfig:
             raise InvalidInputError(
                 f"search.projection.margin is a part of the budget, at least 0 and with fill below 1; got margin "
                 f"{self.margin} and fill {self.fill}: lower one of them"
+            )
+        if not 0 <= self.predicted_margin < 1 - self.fill:
+            raise InvalidInputError(
+                "search.projection.predicted_margin is a part of the budget, at least 0 and with fill below 1; got "
+                f"{self.predicted_margin} and fill {self.fill}: lower one of them"
             )
         for name in ("rank_steps", "fine_tune_steps"):
             if getattr(self, name) < 0:
@@ -235,14 +245,11 @@ class Projection:
         return [self._data.cut(next(self._data.train), plan, None) for _ in range(count)]
 
     def _choices(self, plan: Plan, genes: Any) -> list[Choice]:
-        """The likeliest networks predicted, by what was measured so far, to fill the budget.
-
-        Up to the budget's edge: the margin is a matter of what is measured. A prediction may be too high by as much,
-        and where few networks can learn anything the likeliest one must not be lost to it.
-        """
+        """The likeliest networks predicted, by what was measured so far, to fill the budget."""
         ratio = float(np.median(self._ratios)) if self._ratios else 1.0
         # A little below the budget: of networks predicted right at it, half are measured over.
-        limit = min(0.99 * self.budget_ms / ratio, 0.99 * self._refused_ms)
+        part = 0.99 - self._config.predicted_margin
+        limit = min(part * self.budget_ms / ratio, 0.99 * self._refused_ms)
         floor = min(self._fill * self.budget_ms / ratio * 1.02, 0.9 * limit) if self._fill else 0.0
         also = self._costs.counted()
         count = self._config.top_k
