@@ -72,7 +72,7 @@ class ProjectionConfig:
                 f"search.projection.margin is a part of the budget, at least 0 and with fill below 1; got margin "
                 f"{self.margin} and fill {self.fill}: lower one of them"
             )
-        if not 0 <= self.predicted_margin < 1 - self.fill:
+        if not self.predicted_margin >= 0 or not self.predicted_margin + self.fill < 1:
             raise InvalidInputError(
                 "search.projection.predicted_margin is a part of the budget, at least 0 and with fill below 1; got "
                 f"{self.predicted_margin} and fill {self.fill}: lower one of them"
