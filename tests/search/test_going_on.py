@@ -14,7 +14,7 @@ from tvnjax.core.run_dir import RunDir, jsonable
 from tvnjax.core.stages import Stage
 from tvnjax.report.record import read_events
 from tvnjax.search.base import Evaluation, Verdict
-from tvnjax.search.charge import Charge, run_strategy
+from tvnjax.search.charge import Charge, describe_candidate, run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.search.results import result_from_json, result_to_json
@@ -148,6 +148,8 @@ def test_second_measurements_are_charged_and_not_made_again(kill_at, tmp_path):
     assert first.usable and first.verdict.latency_ms == 1 / 3, "the first measurement stands"
     assert not second.usable and second.verdict.latency_ms == 1.1 and second.verdict.reason == "again"
     assert third.usable, "the run's own confirmation decides"
+    said = describe_candidate(second)
+    assert said["fitness"] is None and said["top1"] is not None and not said["feasible"] and said["reason"] == "again"
     assert whole.seconds == pytest.approx(3 * (0.3 + 1 / 7 + 0.7)) and whole.compile_seconds == pytest.approx(0.9)
     run_dir = RunDir(tmp_path / "run")
     with pytest.raises(Killed):

@@ -260,7 +260,8 @@ def describe_candidate(candidate: Candidate) -> dict[str, Any]:
     measured: dict[str, Any] = {"top1": None, "top5": None, "fitness": None}
     reason = verdict.reason
     if evaluation is not None and evaluation.failed is None:
-        measured = {"top1": evaluation.top1, "top5": evaluation.top5, "fitness": evaluation.fitness}
+        fitness = evaluation.fitness if verdict.feasible else None
+        measured = {"top1": evaluation.top1, "top5": evaluation.top5, "fitness": fitness}
     elif evaluation is not None:
         reason = evaluation.failed
     return {
