@@ -42,9 +42,9 @@ class ProjectionConfig:
     a millisecond is worth."""
     margin: float = 0.04
     """Part of the budget a network must leave free, measured, to be taken before those that do not: the measurement
-    before the last training must be within the budget as well. It came out 1 to 6 % above the first in ten searches, 1 %
-    below to 12 % above in six on a busier machine (experiments/grid_comparison). A finalist that is over when it has
-    been trained gives way to the next."""
+    before the last training must be within the budget as well. It came out 1 to 6 % above the first in ten searches,
+    1 % below to 12 % above in six on a busier machine (experiments/grid_comparison). A finalist that is over when it
+    has been trained gives way to the next."""
     predicted_margin: float = 0.04
     """Part of the budget that predictions must leave free, corrected by what was measured so far. With 0 networks are
     proposed up to the budget's edge: where few within it can learn anything, the likeliest one is not lost to a
