@@ -98,19 +98,15 @@ def measured_again(folder: Path) -> list[dict[str, Any]]:
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     kept = [json.loads(line) for line in (folder / "measurements.jsonl").read_text().splitlines()]
     first = {line["key"]: line["value"]["measured"]["latency_ms"] for line in kept}
-    trained = {}
-    for journal in (folder / "stages").glob("differentiable-*/journal.jsonl"):
-        for line in map(json.loads, journal.read_text().splitlines()):
-            if line["op"] == "confirm":
-                trained[line["key"]] = line["value"]["verdict"]["latency_ms"]
+    again = {(e["strategy"], e["id"]): e["latency_ms"] for e in events if e["event"] == "measured_again"}
     rows = []
     for event in events:
         if event["event"] == "confirmed":
             name, identity, budget_ms = event["strategy"], event["id"], budgets[event["strategy"]]
             row = {"run": folder.name, "strategy": name, "id": identity, "drift": event["drift"]}
             row |= {"first": first[identity] / budget_ms, "last": event["latency_ms"] / budget_ms}
-            if name == "differentiable" and trained.get(identity) is not None:
-                row["when_trained"] = trained[identity] / budget_ms
+            if again.get((name, identity)) is not None:
+                row["when_trained"] = again[name, identity] / budget_ms
             rows.append(row)
     return rows
 

@@ -80,6 +80,24 @@ def test_parts_are_expected_costs_over_budgets():
     assert dataclasses.replace(costs, budget=Budget(ms=1.0)).counted() == []
 
 
+def instant_filter(timer, sentinel=None):
+    """A filter of 1 ms whose networks take no time; what they are said to take is the timer's."""
+
+    class Instant:
+        def network(self, network):
+            return Prepared(call=lambda: None, compile_seconds=0.25)
+
+    return RuntimeFilter(
+        budget=Budget(ms=1.0),
+        model=CostModel(coefficients=np.zeros(len(FEATURE_NAMES)), network_ms=0.1),
+        margin=0.1,
+        lower=lambda g: lower(g, 4),
+        runtime=Instant(),
+        timer=timer,
+        sentinel=sentinel,
+    )
+
+
 def test_a_machine_too_busy_to_measure_on_refuses_the_proposal_and_ends_nothing():
     class Busy(Timer):
         def interleave(self, calls):
@@ -87,19 +105,7 @@ def test_a_machine_too_busy_to_measure_on_refuses_the_proposal_and_ends_nothing(
                 name: Timing(samples_ms=(1.0, 2.0, 4.0) if name == "the sentinel" else (1.0,) * 3) for name in calls
             }
 
-    class Instant:
-        def network(self, network):
-            return Prepared(call=lambda: None)
-
-    runtime = RuntimeFilter(
-        budget=Budget(ms=1.0),
-        model=CostModel(coefficients=np.zeros(len(FEATURE_NAMES)), network_ms=0.1),
-        margin=0.1,
-        lower=lambda g: lower(g, 4),
-        runtime=Instant(),
-        timer=Busy(),
-        sentinel=Sentinel(call=lambda: None, reference_ms=1.0),
-    )
+    runtime = instant_filter(Busy(), Sentinel(call=lambda: None, reference_ms=1.0))
     for verdict, _ in (runtime.check(GENOTYPE), runtime.confirm(GENOTYPE)):
         assert not verdict.feasible and verdict.latency_ms is None and "not measured" in (verdict.reason or "")
         assert verdict.predicted_ms == runtime.model.predict(lower(GENOTYPE, 4))
@@ -113,18 +119,7 @@ def test_a_network_is_measured_once_for_all_who_propose_it_and_anew_where_it_is_
         def interleave(self, calls):
             return {name: Timing(samples_ms=(next(moments),) * 3) for name in calls}
 
-    class Instant:
-        def network(self, network):
-            return Prepared(call=lambda: None, compile_seconds=0.25)
-
-    runtime = RuntimeFilter(
-        budget=Budget(ms=1.0),
-        model=CostModel(coefficients=np.zeros(len(FEATURE_NAMES)), network_ms=0.1),
-        margin=0.1,
-        lower=lambda g: lower(g, 4),
-        runtime=Instant(),
-        timer=Slower(),
-    )
+    runtime = instant_filter(Slower())
     first, compiling = runtime.check(GENOTYPE)
     assert first.feasible and first.latency_ms == 0.5 and not first.known and compiling == 0.25
     second, compiling = runtime.check(GENOTYPE)

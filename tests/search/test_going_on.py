@@ -119,6 +119,13 @@ def test_second_measurements_are_charged_and_not_made_again(kill_at, tmp_path):
     genotypes = [genotype for genotype in sampled if closeness(genotype) > 0.15][:3]
     assert all(closeness(genotype) <= 0.9 for genotype in genotypes)
 
+    heard = []
+
+    class Hearing(Silent):
+        def event(self, kind, **fields):
+            if kind == "measured_again":
+                heard.append((fields["id"], fields["latency_ms"], fields["feasible"]))
+
     def confirmed(run_dir, kill_at=None):
         asked = []
 
@@ -133,7 +140,7 @@ def test_second_measurements_are_charged_and_not_made_again(kill_at, tmp_path):
             return verdict, 0.2
 
         task = dataclasses.replace(landscape()[0], confirm=confirm)
-        stage = Stage(Silent(), run_dir, "twice")
+        stage = Stage(Hearing(), run_dir, "twice")
         try:
             charge = Charge("twice", 0, task, stage)
             for genotype in genotypes:
@@ -144,6 +151,7 @@ def test_second_measurements_are_charged_and_not_made_again(kill_at, tmp_path):
 
     whole, asked = confirmed(None)
     first, second, third = whole.candidates
+    assert heard == [(first.id, 0.9, True), (second.id, 1.1, False), (third.id, None, False)]
     assert asked == genotypes and whole.evaluations == 3 and whole.infeasible == 1
     assert first.usable and first.verdict.latency_ms == 1 / 3, "the first measurement stands"
     assert not second.usable and second.verdict.latency_ms == 1.1 and second.verdict.reason == "again"

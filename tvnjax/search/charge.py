@@ -155,6 +155,8 @@ class Charge:
             self.device.charge("compile", compiling)
             self.device.charge("checking", max((again.seconds or 0.0) - compiling, 0.0))
             self._keep("confirm", known, {}, verdict=again)
+        told = {"id": known, "latency_ms": again.latency_ms, "feasible": again.feasible, "reason": again.reason}
+        self.monitor.event("measured_again", strategy=self.name, seed=self.seed, **told)
         if again.feasible or again.latency_ms is None:
             return first
         return dataclasses.replace(first, latency_ms=again.latency_ms, feasible=False, reason=again.reason)

@@ -1,7 +1,6 @@
 """The filter all strategies propose through: counted costs first, then the measured runtime."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 
@@ -65,9 +64,9 @@ class RuntimeFilter:
             return self._decided(predicted, self.frozen.get(identity, predicted)), 0.0
         known = identity in self.measured
         if not known:
-            measured = self._measure(network)
+            measured = self._measure(network, predicted)
             if isinstance(measured, Verdict):
-                return dataclasses.replace(measured, predicted_ms=predicted), 0.0
+                return measured, 0.0
             self.measured[identity] = measured
         measurement, seconds = self.measured[identity]
         compiling = measurement.compile_seconds
@@ -78,15 +77,16 @@ class RuntimeFilter:
     def confirm(self, genotype: Genotype) -> tuple[Verdict, float]:
         """The verdict of measuring a network anew, whatever was measured of it before, and the compile seconds."""
         network = self.lower(genotype)
-        predicted, measured = self.model.predict(network), self._measure(network)
+        predicted = self.model.predict(network)
+        measured = self._measure(network, predicted)
         if isinstance(measured, Verdict):
-            return dataclasses.replace(measured, predicted_ms=predicted), 0.0
+            return measured, 0.0
         measurement, seconds = measured
         verdict = self._decided(predicted, measurement.latency_ms, "measured again")
         compiling = measurement.compile_seconds
         return dataclasses.replace(verdict, seconds=seconds, compile_seconds=compiling), compiling
 
-    def _measure(self, network: Network) -> tuple[Measurement, float] | Verdict:
+    def _measure(self, network: Network, predicted: float) -> tuple[Measurement, float] | Verdict:
         """What was measured and the seconds it took, or a refusal."""
         start = time.monotonic()
         try:
@@ -95,7 +95,7 @@ class RuntimeFilter:
             # A busy minute is no reason to end a search: the proposal is refused, and may be made again.
             seconds = time.monotonic() - start
             refused = {"feasible": False, "reason": f"not measured: {error}", "seconds": seconds}
-            return Verdict(predicted_ms=math.nan, latency_ms=None, **refused)
+            return Verdict(predicted_ms=predicted, latency_ms=None, **refused)
         return measurement, time.monotonic() - start
 
     def _decided(self, predicted: float, latency: float, how: str = "by the table") -> Verdict:
