@@ -149,7 +149,10 @@ def _retrain(
     }
     if chosen is None:
         spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result.spent.items())
-        return row | {"error": f"no network it proposed was measured within the budget and trained; spent: {spent}"}
+        why = "no network it proposed was measured within the budget and trained"
+        if result.best is not None:
+            why = "of the networks it trained none was within the budget when it was measured before the last training"
+        return row | {"error": f"{why}; spent: {spent}"}
     candidate, latency_ms, iqr_ms = chosen
     genotype, name = candidate.genotype, f"{result.name}-{result.seed}"
     network = problem.lower(genotype)
