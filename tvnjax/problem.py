@@ -15,6 +15,7 @@ from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.loader import TrainLoader, eval_batches
+from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
 from tvnjax.data.view import view
@@ -39,6 +40,8 @@ from tvnjax.space.search_space import SearchSpace, search_space
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
 from tvnjax.train.trainer import Batch, ChildTrainer, Trained
+from tvnjax.zoo.resolve import of_genotype
+from tvnjax.zoo.trained import TrainedNetwork
 
 _EVAL_BATCH = 64
 
@@ -94,18 +97,20 @@ class Problem:
         """The proxy, with nothing compiled yet: a strategy gets one of its own, so that none profits from another."""
         return Evaluator(self)
 
+    def trained(self, name: str, genotype: Genotype) -> TrainedNetwork:
+        """What the weights of a network are that is trained to the end; it is kept with them."""
+        sizes = clip_sizes(self.config)
+        return TrainedNetwork(
+            entry=of_genotype(name, genotype),
+            classes=tuple(self.clips.class_names),
+            head=self.config.head,
+            clips=Preparation.of(self.config.data, self.clips, **sizes).as_json(),
+            trained_on=self.config.retrain_on,
+        )
+
     def describe_data(self) -> dict[str, Any]:
         """For the report."""
-        clips = self.clips
-        return {
-            "name": clips.name,
-            "class_names": clips.class_names,
-            "splits": dict(clips.splits),
-            "skipped": [{"path": clip.path, "reason": clip.reason} for clip in clips.skipped],
-            "widened": clips.widened,
-            "held": clips.held,
-            "majority_share": clips.majority_share,
-        }
+        return self.clips.describe()
 
 
 class Evaluator:
@@ -172,17 +177,13 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
         InvalidInputError: the data or the space break a rule.
     """
     runtime = load_runtime(config.runtime, config.threads, config.device)
-    choices = config.shapes
-    longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
-    clip_frames = config.data.clip_frames or longest
-    shapes = ShapeSpace(choices, clip_frames)
+    sizes = clip_sizes(config)
+    shapes = ShapeSpace(config.shapes, config.data.clip_frames or sizes["num_frames"])
     space = search_space(shapes, config.operators)
     relax_plan(shapes.roomiest(), config.operators)  # refuses a gene no value of which is legal there
     clips = prepare(
         config.data,
-        num_frames=min(longest, clip_frames),
-        frame_stride=1,
-        image_size=max(choices.image_size),
+        **sizes,
         cache_dir=cache_dir() / "datasets",
         progress=lambda done, total: monitor.progress("data", done, total, "clips stored"),
     )
@@ -190,6 +191,17 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
     if told:
         monitor.event("data", **problem.describe_data())
     return problem
+
+
+def clip_sizes(config: RunConfig) -> ClipSizes:
+    """What the clips of a run are prepared for: the longest window and the largest image of its space."""
+    choices = config.shapes
+    longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
+    return {
+        "num_frames": min(longest, config.data.clip_frames or longest),
+        "frame_stride": 1,
+        "image_size": max(choices.image_size),
+    }
 
 
 def profile_problem(problem: Problem, monitor: Monitor) -> Profile:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.checkpoint import save_state
 from tvnjax.core.run_dir import write_json
 from tvnjax.core.stages import Stage, Stages
 from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure, measure_network
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.timer import Timer
+from tvnjax.nn.saved_weights import save_weights
 from tvnjax.problem import Problem, filter_timer
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
@@ -175,7 +175,7 @@ def _retrain(
         state, told = _scored(result, genotype, 0, problem, stage)
     except FloatingPointError as error:
         return row | {"error": str(error)}
-    save_state(out / "checkpoints" / name, {"params": state.params, "stats": state.stats})
+    save_weights(out / "checkpoints" / name, state.params, state.stats, problem.trained(name, genotype))
     stage.event("retrained", strategy=result.name, seed=result.seed, id=candidate.id, latency_ms=latency_ms, **told)
     del told["history"]
     return row | told

@@ -20,7 +20,7 @@ class ExportOptions:
     checkpoint: Path
     """Its weights: the folder of the same name in the run's checkpoints/."""
     frames: int | None = None
-    """Frames of a clip, where the network was trained with other than its own."""
+    """Frames of a clip. Default: as it was trained; others are refused."""
     image_size: int | None = None
     """Pixels of a frame's side, likewise."""
     to: ExportFormat = "onnx"
@@ -28,24 +28,25 @@ class ExportOptions:
     out: Path | None = None
     """The file. Default: the checkpoint's name, here."""
     classes: tuple[str, ...] | None = None
-    """Names in the order of the scores. Default: those of the run the checkpoint lies in."""
+    """Names in the order of the scores, where the checkpoint does not say (version 0.1, outside its run)."""
     head: HeadKind | None = None
-    """How a Tiny Video Network pools its scores. Default: as in the run the checkpoint lies in."""
+    """How a Tiny Video Network pools its scores, likewise."""
 
 
 def export_command(argv: list[str]) -> int:
     options = parse_command(ExportOptions, argv, prog="tvnjax export")
     from tvnjax.export.export_network import export_network
-    from tvnjax.zoo.resolve import find_network
+    from tvnjax.fit.exporting import network_to_export
 
-    exported = export_network(
-        find_network(options.network, num_frames=options.frames, image_size=options.image_size),
+    saved = network_to_export(
+        options.network,
         options.checkpoint,
-        options.to,
-        options.out,
-        options.classes,
-        options.head,
+        classes=options.classes,
+        head=options.head,
+        num_frames=options.frames,
+        image_size=options.image_size,
     )
+    exported = export_network(saved.trained, saved.weights, options.to, options.out)
     print(exported.path)
     print(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
     return 0

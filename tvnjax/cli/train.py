@@ -8,12 +8,13 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.fit.clips import ClipOptions
+from tvnjax.fit.clips import ClipOptions, ScoredClips
 from tvnjax.space.network import HeadKind
 
 
@@ -68,8 +69,8 @@ class TrainOptions(ClipOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluateOptions(ClipOptions, TimingOptions):
-    """Scores a trained network on a split of a set of clips."""
+class EvaluateOptions(ScoredClips, TimingOptions):
+    """Scores a trained network on a split of a set of clips, made as those it was trained on."""
 
     trained: Annotated[Path, tyro.conf.Positional]
     """A run of 'tvnjax train', or a folder of a run's checkpoints/."""
@@ -77,7 +78,7 @@ class EvaluateOptions(ClipOptions, TimingOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EnsembleOptions(ClipOptions, TimingOptions):
+class EnsembleOptions(ScoredClips, TimingOptions):
     """Averages the logits of several trained networks: accuracy together, and with --measure the sum of
     their latencies."""
 
@@ -154,13 +155,12 @@ def ensemble_command(argv: list[str]) -> int:
 def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> int:
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.fit.saved import open_saved
-    from tvnjax.fit.scoring import clips_of, score_together
+    from tvnjax.fit.scoring import score_together
 
     split = options.split
     use_compilation_cache()
     saved = [open_saved(path) for path in trained]
-    clips = clips_of(_clip_options(options), saved)
-    scores = score_together(saved, clips, split)
+    scores = score_together(saved, _options(ScoredClips, options), split)
     latencies: list[float | None] = [None] * len(saved)
     if options.measure:
         latencies = [*networks_ms([one.network for one in saved], options)]
@@ -169,9 +169,9 @@ def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> i
     if len(saved) > 1:
         known = [latency for latency in latencies if latency is not None]
         print(_line("mean of the logits", scores.together, sum(known) if known else None))
-    counts = [sum(clips.counts[part][name] for part in split.split("+")) for name in clips.class_names]
-    named = f"{max(counts) / sum(counts):.1%}"
-    print(f"{clips.name}, split {split}, {sum(counts)} clips; always naming one class scores {named}")
+    labels = scores.labels
+    named = f"{np.bincount(labels).max() / len(labels):.1%}"
+    print(f"{scores.clips.name}, split {split}, {len(labels)} clips; always naming one class scores {named}")
     return 0
 
 
@@ -180,8 +180,9 @@ def _line(name: str, score: Any, latency: float | None) -> str:
     return f"{name}: top-1 {score.top1:.1%}, top-5 {score.top5:.1%}, loss {score.loss:.3f}{timed}"
 
 
-def _clip_options(options: ClipOptions) -> ClipOptions:
-    return ClipOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(ClipOptions)})
+def _options(kind: type[Any], options: Any) -> Any:
+    """The part of a command's options that is of one kind."""
+    return kind(**{field.name: getattr(options, field.name) for field in dataclasses.fields(kind)})
 
 
 def _config(options: TrainOptions) -> Any:
@@ -208,7 +209,7 @@ def _config(options: TrainOptions) -> Any:
             image_size=options.image_size,
             frame_stride=options.frame_stride,
         ),
-        clips=_clip_options(options),
+        clips=_options(ClipOptions, options),
         training=training,
         **{name: getattr(options, name) for name in same},
     )

@@ -10,16 +10,43 @@ import orbax.checkpoint as ocp
 from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outside import read_json
 
+_ABOUT_FILE = "_CHECKPOINT_METADATA"
+"""Where Orbax keeps a checkpoint's own metadata."""
 _ONE_AT_A_TIME = threading.Lock()
 """Orbax's checkpointers share a writer of metadata, which the first to close closes for all."""
 
 
-def save_state(path: Path, state: dict[str, nnx.State]) -> None:
-    """Writes named states, over what was there; a checkpoint that was not finished is not there."""
+def save_state(path: Path, state: dict[str, nnx.State], about: dict[str, Any] | None = None) -> None:
+    """Writes named states, over what was there; a checkpoint that was not finished is not there.
+
+    Args:
+        about: what the states are, as JSON knows it; it is part of the checkpoint, so neither is there without the
+            other (Orbax's custom metadata).
+    """
     with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
         parts = {name: nnx.to_pure_dict(part) for name, part in state.items()}
-        checkpointer.save(path.absolute(), parts, force=True)
+        checkpointer.save(path.absolute(), parts, force=True, custom_metadata=about)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder is one of Orbax's checkpoints that was finished."""
+    return (path / _ABOUT_FILE).is_file()
+
+
+def read_about(path: Path) -> dict[str, Any] | None:
+    """What :func:`save_state` was told of a checkpoint's states; ``None`` where it was told nothing.
+
+    Raises:
+        InvalidInputError: there is no checkpoint, or what it says is damaged or too large.
+    """
+    _check_there(path)
+    # Orbax reads this file without a limit of size or depth.
+    if is_checkpoint(path):
+        read_json(path / _ABOUT_FILE)
+    about = getattr(_metadata(path), "custom_metadata", None)
+    return dict(about) if about else None
 
 
 def save_tree(path: Path, tree: Any) -> None:
@@ -49,11 +76,7 @@ def stored_shapes(path: Path) -> dict[tuple[str, ...], tuple[int, ...]]:
         InvalidInputError: there is no checkpoint.
     """
     _check_there(path)
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
-        try:
-            found: Any = checkpointer.metadata(path.absolute())
-        except (ValueError, KeyError, OSError) as error:
-            raise InvalidInputError(f"a checkpoint is a folder that can be read; {path}: {error}") from None
+    found = _metadata(path)
     tree = getattr(found, "item_metadata", found)
     leaves = jax.tree_util.tree_leaves_with_path(getattr(tree, "tree", tree))
     return {tuple(str(getattr(key, "key", key)) for key in keys): tuple(leaf.shape) for keys, leaf in leaves}
@@ -85,6 +108,15 @@ def _restore(path: Path, wanted: Any) -> Any:
         except (ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InvalidInputError(f"a checkpoint fits the network it was made of; {path}: {reason}") from None
+
+
+def _metadata(path: Path) -> Any:
+    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+        try:
+            return checkpointer.metadata(path.absolute())
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise InvalidInputError(f"a checkpoint is a folder that can be read; {path}: {reason}") from None
 
 
 def _check_there(path: Path) -> None:

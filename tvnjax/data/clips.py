@@ -65,6 +65,22 @@ class ClipSet:
         """Share of the test clips in their commonest class: the accuracy of always naming that class."""
         return max(self.counts["test"].values()) / self.splits["test"]
 
+    def describe(self) -> dict[str, Any]:
+        """For logs, results and reports."""
+        return {
+            "name": self.name,
+            "class_names": self.class_names,
+            "splits": dict(self.splits),
+            "skipped": [{"path": clip.path, "reason": clip.reason} for clip in self.skipped],
+            "widened": self.widened,
+            "held": self.held,
+            "majority_share": self.majority_share,
+        }
+
+    def names(self, split: str) -> list[str]:
+        """Where the clips of a split come from, in order; see :meth:`source`."""
+        return [record["name"].decode() for record in self.source(split)]
+
     def source(self, split: str) -> RandomAccess:
         """Returns random access to a split, or to several joined as in ``train+val``.
 
@@ -91,6 +107,8 @@ def prepare(
     image_size: int,
     cache_dir: Path,
     progress: Callable[[int, int], None] | None = None,
+    classes: tuple[str, ...] | None = None,
+    required: tuple[str, ...] = SPLITS,
 ) -> ClipSet:
     """Returns the clips of ``config``, built below ``cache_dir`` on the first call and found there afterwards.
 

@@ -1,37 +1,108 @@
-"""What a person needs beside an exported network to feed it and to read its scores."""
+"""What a person needs beside an exported network to cut and feed clips to it and to read its scores."""
 
 import dataclasses
 from typing import Any
 
+from tvnjax.core.plain import jsonable
+from tvnjax.data.picture import describe_picture
+from tvnjax.data.preparation import Preparation
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
-from tvnjax.space.canonical import genotype_id
-from tvnjax.zoo.registry import ZooEntry
+from tvnjax.zoo.resolve import Reading, reading
+from tvnjax.zoo.trained import TrainedNetwork
+
+_SHORT = {
+    "hold": "frames from start on, each later than end - 1 replaced by end - 1; the network reads {count} of them, "
+    "{stride} apart, from frame start + max((end - start - {window}) // 2, 0) on",
+    "widen": "as a long one, reaching into the video around it; where the video is shorter than set_window, as hold "
+    "with start 0 and end N",
+    "error": "there were none",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportMetadata:
     """Written beside every export, and into it where the format has room for it."""
 
-    entry: ZooEntry
-    classes: tuple[str, ...]
-    """Names by index of the scores."""
+    trained: TrainedNetwork
 
     def as_json(self) -> dict[str, Any]:
-        entry, genotype = self.entry, self.entry.genotype
-        known = {} if genotype is None else {"genotype_id": genotype_id(genotype), "genotype": genotype.to_json()}
+        """The description; following it gives the accuracy the training reported (tested with ONNX Runtime)."""
+        trained = self.trained
+        entry, read = trained.entry, reading(trained.entry)
+        genotype = {} if entry.genotype is None else {"genotype": entry.genotype.to_json()}
+        clips = Preparation.from_json(trained.clips, entry.name)
         return {
-            "format": 1,
+            "format": 2,
             "network": entry.name,
-            **known,
-            "classes": list(self.classes),
+            **trained.ids,
+            **genotype,
+            "head": trained.network.head.pool,
+            "classes": list(trained.classes),
+            "clips": None if clips is None else describe_clips(clips, read),
             "input": {
                 "layout": "batch, frames, height, width, channels (RGB)",
-                "shape": [1, entry.num_frames, entry.image_size, entry.image_size, 3],
+                "shape": [1, read.num_frames, read.image_size, read.image_size, 3],
                 "dtype": "float32",
-                "frame_stride": entry.frame_stride,
+                "frame_stride": read.frame_stride,
                 "normalisation": "(pixel / 255 - mean) / scale",
                 "mean": PIXEL_MEAN,
                 "scale": PIXEL_SCALE,
             },
-            "output": "scores of the classes before a softmax",
+            "output": "scores of the classes before a softmax; the largest is the class named",
+            "trained_on": trained.trained_on,
         }
+
+
+def describe_clips(clips: Preparation, read: Reading) -> dict[str, Any]:
+    """From a video to the pixels that are normalised, step by step, with all numbers; as in scoring (no augmentation).
+
+    Args:
+        clips: how the set was made that the network was trained on.
+        read: what the network reads of a stored clip.
+    """
+    video = clips.video
+    if video is None:
+        drawn = {"source": jsonable(clips.source), "fingerprint": clips.fingerprint}
+        # Whole clips are stored, so the window stands in the middle of all their frames.
+        frames = _frames(read, clips.source.clip_frames or clips.window, 0)
+        return {"drawn": drawn, "frames": frames, "pixels": _pixels(None, clips.image_size, 0, read)}
+    frames = _frames(read, clips.window, video.temporal_jitter)
+    frames["short"] = _SHORT[video.short_spans].format(
+        count=read.num_frames, stride=read.frame_stride, window=frames["window"]
+    )
+    frames["short_spans"] = video.short_spans
+    pixels = _pixels(describe_picture(video.fit), clips.image_size + 2 * video.shift, video.shift, read)
+    return {"source": jsonable(video), "fingerprint": clips.fingerprint, "frames": frames, "pixels": pixels}
+
+
+def _frames(read: Reading, set_window: int, jitter: int) -> dict[str, Any]:
+    window = (read.num_frames - 1) * read.frame_stride + 1
+    return {
+        "count": read.num_frames,
+        "stride": read.frame_stride,
+        "window": window,
+        "set_window": set_window,
+        "jitter": jitter,
+        "given": "a video of N frames whose labelled frames are start to end - 1 (a whole video: 0 and N); // rounds down",
+        "long": "where end - start >= set_window: first = min(max((start + end - set_window) // 2, 0), N - set_window) - "
+        "jitter; the clip is the frames first to first + set_window + 2 * jitter - 1, of which a = max(start - first, 0) "
+        "to b - 1 with b = min(end - first, set_window + 2 * jitter) are labelled; the network reads count of them, "
+        "stride apart, from frame first + (a + b - window) // 2 on, moved as little as is needed for the window to lie "
+        "inside the video",
+    }
+
+
+def _pixels(picture: dict[str, Any] | None, stored: int, shift: int, read: Reading) -> dict[str, Any]:
+    side = stored - 2 * shift
+    return {
+        "picture": picture,
+        "stored_side": stored,
+        "crop": {"top": shift, "left": shift, "side": side},
+        "resize": {
+            "from": side,
+            "to": read.image_size,
+            "filter": "none"
+            if side == read.image_size
+            else "each new pixel is the mean of the area it covers, rounded to the nearest whole number (halves to even)",
+        },
+    }

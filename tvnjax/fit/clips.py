@@ -1,90 +1,227 @@
-"""Which clips a word or a path on the command line means."""
+"""Which clips a training reads, and which clips a trained network is scored on: made as those it was trained on."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.clips import ClipSet, prepare
+from tvnjax.data.decode import Fit
 from tvnjax.data.planted import PlantedData, PlantedTask
+from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.procedural import ProceduralData, Task
+from tvnjax.data.recipe import ClipSource
 from tvnjax.data.spans import ShortSpans
-from tvnjax.zoo.resolve import Reading
+from tvnjax.data.video_folder import VideoData
+from tvnjax.zoo.resolve import Reading, reading
+from tvnjax.zoo.trained import TrainedNetwork
 
 _DRAWN_SIZE, _DRAWN_FRAMES = 32, 16
 """Least side and frames of drawn clips."""
 
+Progress = Callable[[int, int], None]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """A set of clips, and what of it a training changes at random."""
+    """A set of clips to train on, and what of it a training changes at random."""
 
     data: str
     """A manifest (FILE.csv: path,label[,start_frame,end_frame][,split]), a folder (DIR/class/video), or drawn clips:
     motion, shape, texture, motion_shape, ..., static_shape, fine_texture, ..."""
     drawn_clips: int = 1024
     """Clips to train on where clips are drawn; a quarter as many to validate and half as many to test."""
-    short_spans: ShortSpans = "widen"
-    """Labels shorter than a clip: widen into the video around them, hold their last frame, or call it an error."""
+    short_spans: ShortSpans = "hold"
+    """Labels shorter than a clip: hold their last frame, widen into the video around them, or call it an error."""
+    fit: Fit = "squash"
+    """How a frame of a video becomes square: squash changes its proportions, crop cuts its longer sides off."""
+    val_fraction: float = 0.15
+    """Share of the videos to validate on, where the data name no val split."""
+    test_fraction: float = 0.15
+    """Share of the videos to test on, where the data name no test split."""
+    split_seed: int = 0
+    """Draws another split, where the data name none."""
     temporal_jitter: int = 4
     """Training clips of a video start up to this many frames before or after the centred one."""
     shift: int = 0
-    """Training crops of videos move by up to this many pixels each way."""
+    """Training crops of videos move by up to this many pixels each way; frames are stored with that margin."""
     flip: bool = False
     """Mirror half of the training clips of videos; only for labels that do not tell left from right."""
 
 
-def clip_source(options: ClipOptions, readings: Sequence[Reading]) -> Any:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoredClips:
+    """A set of clips to score a trained network on. What is left out is as in the network's training; what is given
+    and differs is said."""
+
+    data: str | None = None
+    """A manifest, a folder, or drawn clips, as 'tvnjax train' takes them. Default: what the network was trained on,
+    with the same splits."""
+    drawn_clips: int | None = None
+    """Clips to train on where clips are drawn: a quarter as many are to validate and half as many to test."""
+    short_spans: ShortSpans | None = None
+    """Labels shorter than a clip: hold their last frame, widen into the video around them, or call it an error."""
+    fit: Fit | None = None
+    """How a frame of a video becomes square: squash or crop."""
+    val_fraction: float | None = None
+    """Share of the videos that are the val split, where the data name none."""
+    test_fraction: float | None = None
+    """Share of the videos that are the test split, where the data name none."""
+    split_seed: int | None = None
+    """Draws another split, where the data name none."""
+    shift: int | None = None
+    """Pixels of margin with which frames are stored and which are then cut off on each side."""
+    allow_trained: bool = False
+    """Score on a split that has clips the network was trained on, whose accuracy says little."""
+
+
+def clip_source(options: ClipOptions, readings: Sequence[Reading]) -> ClipSource:
     """The source of the clips; drawn ones are made as large and as long as the networks read.
 
     Raises:
         InvalidInputError: there is no such file, folder or drawn set.
     """
-    from tvnjax.data.video_folder import VideoData
-
-    size = max(_DRAWN_SIZE, *(8 * -(-reading.image_size // 8) for reading in readings))
-    frames = max(_DRAWN_FRAMES, *(window(reading) for reading in readings))
-    train = options.drawn_clips
-    drawn: dict[str, Any] = {"train_clips": train, "val_clips": max(train // 4, 24), "test_clips": max(train // 2, 24)}
-    path = Path(options.data)
-    if options.data in get_args(Task):
-        task: Any = options.data
-        return ProceduralData(task=task, num_frames=frames, size=size, **drawn)
-    if options.data in get_args(PlantedTask):
-        planted: Any = options.data
-        return PlantedData(task=planted, num_frames=frames, size=size, **drawn)
-    video: dict[str, Any] = {
-        name: getattr(options, name) for name in ("short_spans", "temporal_jitter", "shift", "flip")
-    }
-    if path.is_dir():
-        return VideoData(folder=path, **video)
-    if path.is_file():
-        return VideoData(manifest=path, **video)
-    names = (*get_args(Task), *get_args(PlantedTask))
-    raise InvalidInputError(
-        f"--data is a manifest, a folder of videos, or one of {', '.join(names)}; got {options.data!r}"
-        f"{did_you_mean(options.data, names)}"
-    )
+    drawn = _drawn(options.data, options.drawn_clips, readings)
+    if drawn is not None:
+        return drawn
+    names = {field.name for field in dataclasses.fields(VideoData)} & {f.name for f in dataclasses.fields(options)}
+    video = VideoData(**{name: getattr(options, name) for name in names})
+    return dataclasses.replace(video, **_place(options.data))
 
 
 def prepare_clips(
-    options: ClipOptions, readings: Sequence[Reading], progress: Callable[[int, int], None] | None = None
-) -> ClipSet:
-    """The clips, stored so that each of the networks can read its own part of them.
+    options: ClipOptions, readings: Sequence[Reading], progress: Progress | None = None
+) -> tuple[ClipSet, Preparation]:
+    """The clips, stored so that each of the networks can read its own part of them, and how they were made.
 
     Raises:
         InvalidInputError: the data break a rule.
     """
+    sizes = _sizes(readings)
+    source = clip_source(options, readings)
+    clips = prepare(source, **sizes, cache_dir=cache_dir() / "datasets", progress=progress)
+    return clips, Preparation.of(source, clips, **sizes)
+
+
+def scored_clips(
+    options: ScoredClips, trained: TrainedNetwork, split: str, progress: Progress | None = None
+) -> ClipSet:
+    """The clips to score a network on, made as those it was trained on unless told otherwise, with its classes.
+
+    Warns of every option that differs from its training, and of weights that do not say how they were trained.
+
+    Raises:
+        InvalidInputError: the data break a rule, have a class the network does not know, or are no longer there.
+    """
+    known = Preparation.from_json(trained.clips, trained.entry.name)
+    sizes = _sizes([reading(trained.entry)])
+    if known is None:
+        warnings.warn(
+            f"the weights of {trained.entry.name} are of version 0.1 and do not say how their clips were made: they "
+            "are made as this command is told; give --shift, --fit, --short-spans and --split-seed as in the training",
+            stacklevel=2,
+        )
+    else:
+        sizes = known.sizes
+    source = _scored_source(options, trained, None if known is None else known.source)
     return prepare(
-        clip_source(options, readings),
-        num_frames=max(map(window, readings)),
-        frame_stride=1,
-        image_size=max(reading.image_size for reading in readings),
+        source,
+        **sizes,
         cache_dir=cache_dir() / "datasets",
         progress=progress,
+        classes=trained.classes,
+        required=tuple(split.split("+")),
     )
+
+
+def _scored_source(options: ScoredClips, trained: TrainedNetwork, known: ClipSource | None) -> ClipSource:
+    given = {
+        name: value
+        for name in ("short_spans", "fit", "val_fraction", "test_fraction", "split_seed", "shift")
+        if (value := getattr(options, name)) is not None
+    }
+    if options.data is None:
+        if known is None:
+            raise InvalidInputError(
+                f"the weights of {trained.entry.name} do not say what they were trained on: name the clips with --data"
+            )
+        source = known
+        missing = next((p for p in (getattr(source, n, None) for n in ("manifest", "folder")) if p), None)
+        if missing is not None and not missing.exists():
+            raise InvalidInputError(
+                f"the clips {trained.entry.name} was trained on were read from {missing}, where nothing is now: name "
+                "the place with --data"
+            )
+    elif options.data in (*get_args(Task), *get_args(PlantedTask)):
+        same = isinstance(known, ProceduralData | PlantedData) and known.task == options.data
+        source = known if same else _drawn(options.data, options.drawn_clips or 1024, [reading(trained.entry)])
+    else:
+        base = known if isinstance(known, VideoData) else VideoData()
+        source = dataclasses.replace(base, **{"manifest": None, "folder": None} | _place(options.data))
+    assert source is not None
+    if isinstance(source, VideoData):
+        _say_changes(trained, {name: getattr(source, name) for name in given}, given)
+        return dataclasses.replace(source, **given)
+    if given:
+        raise InvalidInputError(
+            f"{', '.join('--' + name.replace('_', '-') for name in given)}: only clips of videos are cut and split; "
+            f"those of {source.task} are drawn: leave it out"  # type: ignore[attr-defined]
+        )
+    drawn = {} if options.drawn_clips is None else _drawn_counts(options.drawn_clips)
+    _say_changes(trained, {name: getattr(source, name) for name in drawn}, drawn)
+    return dataclasses.replace(source, **drawn)  # type: ignore[type-var]
+
+
+def _say_changes(trained: TrainedNetwork, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [f"{name} {now[name]} instead of {before[name]}" for name in now if now[name] != before[name]]
+    if changed and trained.clips is not None:
+        warnings.warn(
+            f"{trained.entry.name} is scored on clips made otherwise than those it was trained on: "
+            f"{', '.join(changed)}, as asked",
+            stacklevel=3,
+        )
+
+
+def _drawn(data: str, count: int, readings: Sequence[Reading]) -> ClipSource | None:
+    """The drawn set of that name; None where there is none."""
+    sizes: dict[str, int] = {
+        "size": max(_DRAWN_SIZE, *(8 * -(-reading.image_size // 8) for reading in readings)),
+        "num_frames": max(_DRAWN_FRAMES, *map(window, readings)),
+    }
+    task: Any = data
+    if data in get_args(Task):
+        return ProceduralData(task=task, **sizes, **_drawn_counts(count))
+    if data in get_args(PlantedTask):
+        return PlantedData(task=task, **sizes, **_drawn_counts(count))
+    return None
+
+
+def _drawn_counts(train: int) -> dict[str, int]:
+    return {"train_clips": train, "val_clips": max(train // 4, 24), "test_clips": max(train // 2, 24)}
+
+
+def _place(data: str) -> dict[str, Path]:
+    path = Path(data)
+    if path.is_dir():
+        return {"folder": path}
+    if path.is_file():
+        return {"manifest": path}
+    names = (*get_args(Task), *get_args(PlantedTask))
+    raise InvalidInputError(
+        f"--data is a manifest, a folder of videos, or one of {', '.join(names)}; got {data!r}"
+        f"{did_you_mean(data, names)}: check the path"
+    )
+
+
+def _sizes(readings: Sequence[Reading]) -> ClipSizes:
+    return {
+        "num_frames": max(map(window, readings)),
+        "frame_stride": 1,
+        "image_size": max(reading.image_size for reading in readings),
+    }
 
 
 def window(reading: Reading) -> int:

@@ -4,50 +4,50 @@ import dataclasses
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tvnjax.core.checkpoint import is_checkpoint
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
-from tvnjax.space.genotype import genotype_from_json, read_genotype
+from tvnjax.fit.version_01 import clips_of_search, clips_of_training
+from tvnjax.nn.saved_weights import read_trained
+from tvnjax.space.genotype import read_genotype
 from tvnjax.space.network import HeadKind, Network
-from tvnjax.zoo.registry import ZOO, ZooEntry
-from tvnjax.zoo.resolve import find_network, lower_for, of_genotype
-from tvnjax.zoo.run_facts import check_classes, check_head, classes_and_head, is_file_name, read_object
+from tvnjax.zoo.registry import ZooEntry
+from tvnjax.zoo.resolve import of_genotype
+from tvnjax.zoo.run_facts import classes_and_head, is_file_name, read_object
+from tvnjax.zoo.trained import TrainedNetwork, trained_from_json
 
 NETWORK_FILE = "network.json"
-_SIZES = {"num_frames": 1024, "frame_stride": 1024, "image_size": 1024}
-"""What a network reads at most; beyond it, a number in a file is a damaged one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SavedNetwork:
     """A trained network."""
 
-    entry: ZooEntry
-    classes: tuple[str, ...]
-    head: HeadKind | None
+    trained: TrainedNetwork
     weights: Path
     """The checkpoint."""
 
     @property
+    def entry(self) -> ZooEntry:
+        return self.trained.entry
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.trained.classes
+
+    @property
+    def head(self) -> HeadKind | None:
+        return self.trained.head
+
+    @property
     def network(self) -> Network:
-        return lower_for(self.entry, len(self.classes), self.head)
+        return self.trained.network
 
 
 def write_network(run: Path, saved: SavedNetwork) -> None:
-    """Writes what ``open_saved`` reads, beside the weights."""
+    """Writes what ``open_saved`` reads, beside the weights, which say the same."""
     entry = saved.entry
-    write_json(
-        run / NETWORK_FILE,
-        {
-            "name": entry.name,
-            "genotype": None if entry.genotype is None else entry.genotype.to_json(),
-            "num_frames": entry.num_frames,
-            "frame_stride": entry.frame_stride,
-            "image_size": entry.image_size,
-            "classes": saved.classes,
-            "head": saved.head,
-            "weights": str(saved.weights.relative_to(run)),
-        },
-    )
+    write_json(run / NETWORK_FILE, saved.trained.as_json() | {"weights": saved.weights.relative_to(run).as_posix()})
     if entry.genotype is not None:
         write_json(run / "genotypes" / f"{entry.name}.json", entry.genotype.to_json())
 
@@ -55,20 +55,25 @@ def write_network(run: Path, saved: SavedNetwork) -> None:
 def open_saved(path: Path) -> SavedNetwork:
     """A trained network by its run (of ``tvnjax train``) or by its checkpoint (also of ``tvnjax run``).
 
+    Weights say themselves what they are, wherever the checkpoint lies; those of version 0.1 do not, and are described
+    by the run they lie in.
+
     Raises:
-        InvalidInputError: there is none, the run has several and the checkpoint has to be named, or what the run
-            tells of it is damaged.
+        InvalidInputError: there is none, the run has several and the checkpoint has to be named, what is told of it is
+            damaged, or the run and the checkpoint tell different things.
     """
-    for run in (path, path.absolute().parent.parent):
-        if (run / NETWORK_FILE).is_file():
-            return _of_training(run)
     run = path.absolute().parent.parent
+    if is_checkpoint(path) and (trained := read_trained(path)) is not None:
+        return SavedNetwork(trained=_checked(trained, path, run), weights=path)
+    for place in (path, run):
+        if (place / NETWORK_FILE).is_file():
+            return _of_training(place, path)
     if (run / "genotypes" / f"{path.name}.json").is_file() and (run / "results.json").is_file():
-        return _of_search(run, path.name)
+        return SavedNetwork(trained=_of_search(run, path.name), weights=run / "checkpoints" / path.name)
     if (path / "checkpoints").is_dir():
         names = sorted(folder.name for folder in (path / "genotypes").glob("*.json"))
         raise InvalidInputError(
-            f"a run of a search has several networks; {path} has {', '.join(names)}: "
+            f"a run of a search has several networks; {path} has {', '.join(names) or 'none yet'}: "
             f"name one as {path}/checkpoints/NAME"
         )
     raise InvalidInputError(
@@ -77,52 +82,51 @@ def open_saved(path: Path) -> SavedNetwork:
     )
 
 
-def _of_training(run: Path) -> SavedNetwork:
+def _of_training(run: Path, path: Path) -> SavedNetwork:
     where = run / NETWORK_FILE
     told = read_object(where)
-    for name in ("name", "genotype", "num_frames", "frame_stride", "image_size", "classes", "head", "weights"):
-        if name not in told:
-            raise InvalidInputError(f"{where} tells what a network is; {name!r} is missing in it")
-    sizes = {name: _size(told, name, where) for name in _SIZES}
-    if told["genotype"] is not None:
-        entry = of_genotype(_name(told, where), genotype_from_json(told["genotype"]))
+    weights = run / _weights(told.get("weights"), where)
+    trained = read_trained(weights) if is_checkpoint(weights) else None
+    if trained is None:
+        trained = trained_from_json(told, where)
+        if trained.clips is None:
+            trained = dataclasses.replace(trained, **clips_of_training(run, trained.entry))
+    return SavedNetwork(trained=_checked(trained, weights, run), weights=weights)
+
+
+def _checked(trained: TrainedNetwork, weights: Path, run: Path) -> TrainedNetwork:
+    """The description, where the files of the run the weights lie in say nothing else.
+
+    Raises:
+        InvalidInputError: they do.
+    """
+    told = run / NETWORK_FILE
+    file = run / "genotypes" / f"{weights.name}.json"
+    if told.is_file():
+        beside = trained_from_json(read_object(told), told)
+    elif trained.entry.genotype is not None and file.is_file():
+        told = file
+        beside = dataclasses.replace(trained, entry=of_genotype(trained.entry.name, read_genotype(file)))
     else:
-        entry = find_network(_zoo_name(told, where), num_frames=sizes["num_frames"], image_size=sizes["image_size"])
-    entry = dataclasses.replace(entry, frame_stride=sizes["frame_stride"])
-    return SavedNetwork(
-        entry=entry,
-        classes=check_classes(told["classes"], where),
-        head=check_head(told["head"], where),
-        weights=run / _weights(told["weights"], where),
-    )
+        return trained
+    for what, ours, theirs in (
+        *((name, trained.ids[name], beside.ids[name]) for name in trained.ids),
+        ("classes", trained.classes, beside.classes),
+    ):
+        if ours != theirs:
+            raise InvalidInputError(
+                f"a run's files describe the weights that lie in it; {weights} has {what} {ours!r:.80}, {told} has "
+                f"{theirs!r:.80}: one of them is another network's; name the checkpoint of this one"
+            )
+    return trained
 
 
-def _of_search(run: Path, name: str) -> SavedNetwork:
+def _of_search(run: Path, name: str) -> TrainedNetwork:
     entry = of_genotype(name, read_genotype(run / "genotypes" / f"{name}.json"))
     classes, head = classes_and_head(run)
     if classes is None:
         raise InvalidInputError(f"a finished run names its classes; {run / 'results.json'} does not")
-    return SavedNetwork(entry=entry, classes=classes, head=head, weights=run / "checkpoints" / name)
-
-
-def _size(told: dict[str, Any], name: str, where: Path) -> int:
-    value, most = told[name], _SIZES[name]
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidInputError(f"{name} is a whole number from 1 to {most}; {where} has {value!r:.60}")
-    return value
-
-
-def _name(told: dict[str, Any], where: Path) -> str:
-    if not isinstance(told["name"], str) or not told["name"]:
-        raise InvalidInputError(f"a network has a name; {where} has {told['name']!r:.60}")
-    return told["name"]
-
-
-def _zoo_name(told: dict[str, Any], where: Path) -> str:
-    name = _name(told, where)
-    if name not in ZOO:  # never a file's name: the file would be another's
-        raise InvalidInputError(f"a network without a genotype is one of the zoo; {where} has {name!r:.60}")
-    return name
+    return TrainedNetwork(entry=entry, classes=classes, head=head, **clips_of_search(run))
 
 
 def _weights(told: Any, where: Path) -> PurePosixPath:

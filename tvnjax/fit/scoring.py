@@ -1,21 +1,20 @@
 """Accuracy of trained networks, alone and together."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from tvnjax.core.checkpoint import load_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import eval_batches
-from tvnjax.fit.clips import ClipOptions, prepare_clips
+from tvnjax.fit.clips import Progress, ScoredClips, scored_clips
 from tvnjax.fit.saved import SavedNetwork
-from tvnjax.nn.child import Child
 from tvnjax.nn.layers import normalize
+from tvnjax.nn.saved_weights import load_weights
 from tvnjax.train.objective import count_correct
 from tvnjax.train.trainer import Score, sum_score
 from tvnjax.zoo.resolve import reading
@@ -27,59 +26,65 @@ class Ensemble:
 
     members: tuple[Score, ...]
     together: Score
+    clips: ClipSet
+    """As the first network reads them."""
+    labels: np.ndarray
+    """Of the clips scored on, int ``[clips]``."""
 
 
-def clips_of(options: ClipOptions, saved: Sequence[SavedNetwork]) -> ClipSet:
-    """The clips that all of some networks read, checked to have the classes they name.
-
-    Raises:
-        InvalidInputError: the data break a rule, or have other classes than one of the networks.
-    """
-    clips = prepare_clips(options, [reading(one.entry) for one in saved])
-    for one in saved:
-        if one.classes != tuple(clips.class_names):
-            raise InvalidInputError(
-                f"a network is scored on the classes it was trained for; {one.weights} names {_named(one.classes)}, "
-                f"{options.data} has {_named(clips.class_names)}: train it further on these with 'tvnjax train --init'"
-            )
-    return clips
-
-
-def score_together(saved: Sequence[SavedNetwork], clips: ClipSet, split: str, batch_size: int = 32) -> Ensemble:
+def score_together(
+    saved: Sequence[SavedNetwork],
+    options: ScoredClips,
+    split: str,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+) -> Ensemble:
     """Scores each network on a split, and the mean of their logits (the closing step of MoViNet's and EvaNet's papers).
 
+    Each network reads its own copy of the clips, cut and stored as those it was trained on.
+
     Raises:
-        InvalidInputError: a checkpoint is missing or of another network, or there is no such split.
+        InvalidInputError: the data break a rule, or give the networks other clips than one another (their trainings
+            split them otherwise, say); or a checkpoint is missing or of another network.
     """
-    labels = np.concatenate([batch["label"][: _real(batch)] for batch in _batches(saved[0], clips, split, batch_size)])
-    logits = [_logits(one, clips, split, batch_size) for one in saved]
+    for one in saved[1:]:
+        if one.classes != saved[0].classes:
+            raise InvalidInputError(
+                f"an ensemble's networks name the same classes in the same order; {saved[0].weights} names "
+                f"{_named(saved[0].classes)}, {one.weights} {_named(one.classes)}: train them on the same set"
+            )
+    sets = [scored_clips(options, one.trained, split, progress) for one in saved]
+    read = [_read(one, clips, split, batch_size) for one, clips in zip(saved, sets)]
+    (names, labels, _), *others = read
+    for one, (theirs, their_labels, _) in zip(saved[1:], others):
+        if theirs != names or not np.array_equal(labels, their_labels):
+            differ = len(set(theirs) ^ set(names))
+            raise InvalidInputError(
+                f"an ensemble's networks are scored on the same clips; {split} of {saved[0].weights} and of "
+                f"{one.weights} differ in {differ} clips, as their trainings split them: give both --split-seed, "
+                "--val-fraction and --test-fraction, or a manifest that names the splits"
+            )
     score = _scorer(labels)
-    mean = np.mean(logits, axis=0)
-    return Ensemble(members=tuple(map(score, logits)), together=score(mean))
+    logits = [part for _, _, part in read]
+    return Ensemble(
+        members=tuple(map(score, logits)), together=score(np.mean(logits, axis=0)), clips=sets[0], labels=labels
+    )
 
 
-def _logits(saved: SavedNetwork, clips: ClipSet, split: str, batch_size: int) -> np.ndarray:
-    """``[clips, classes]`` in the order of the split."""
-    graph, params, stats = nnx.split(Child(saved.network), nnx.Param, ...)
-    loaded = load_state(saved.weights, {"params": params, "stats": stats})
+def _read(saved: SavedNetwork, clips: ClipSet, split: str, batch_size: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, labels ``[clips]`` and logits ``[clips, classes]`` in the order of the split."""
+    graph, params, stats = load_weights(saved.weights, saved.trained)
 
     @jax.jit
     def forward(params: nnx.State, stats: nnx.State, clip: jax.Array) -> jax.Array:
         return nnx.merge(graph, params, stats, copy=True)(normalize(clip))
 
-    rows = [
-        np.asarray(forward(loaded["params"], loaded["stats"], batch["clip"]))[: _real(batch)]
-        for batch in _batches(saved, clips, split, batch_size)
-    ]
-    return np.concatenate(rows)
-
-
-def _batches(saved: SavedNetwork, clips: ClipSet, split: str, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    return eval_batches(clips, split, batch_size=batch_size, **dataclasses.asdict(reading(saved.entry)))
-
-
-def _real(batch: dict[str, np.ndarray]) -> int:
-    return int(batch["weight"].sum())
+    labels, logits = [], []
+    for batch in eval_batches(clips, split, batch_size=batch_size, **dataclasses.asdict(reading(saved.entry))):
+        real = int(batch["weight"].sum())
+        labels.append(batch["label"][:real])
+        logits.append(np.asarray(forward(params, stats, batch["clip"]))[:real])
+    return clips.names(split), np.concatenate(labels), np.concatenate(logits)
 
 
 def _scorer(labels: np.ndarray) -> Callable[[np.ndarray], Score]:

@@ -5,29 +5,31 @@ import json
 import math
 import shutil
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from tvnjax.core.checkpoint import save_state
 from tvnjax.core.checkpoints import Checkpoints
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import jsonable, write_json
 from tvnjax.core.stages import Stage
-from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.fit.clips import ClipOptions, prepare_clips
 from tvnjax.fit.event_log import EventLog
 from tvnjax.fit.saved import SavedNetwork, write_network
+from tvnjax.fit.start import differences, read_start
+from tvnjax.nn.saved_weights import save_weights
 from tvnjax.space.network import COUNTING_RULE, HeadKind
 from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Training
-from tvnjax.train.weights import load_weights
+from tvnjax.train.weights import load_start
 from tvnjax.zoo.registry import ZooEntry
 from tvnjax.zoo.resolve import lower_for, reading
 from tvnjax.zoo.run_facts import read_object
+from tvnjax.zoo.trained import TrainedNetwork
 
 _LOG_EVERY = 10
 """Steps between lines of the log."""
@@ -90,7 +92,7 @@ class Fit:
         lower_for(
             config.entry, 2, config.head, config.dropout
         )  # refuses options before clips are made, which takes long
-        self.clips: ClipSet = prepare_clips(
+        self.clips, self.preparation = prepare_clips(
             config.clips, [self.view], lambda done, total: monitor.progress("data", done, total, "clips stored")
         )
         self.network = lower_for(config.entry, len(self.clips.class_names), config.head, config.dropout)
@@ -115,7 +117,8 @@ class Fit:
         steps = self.config.training.steps
         state, first = self._resume() if resume else (self._fresh(), 0)
         if not resume:
-            write_json(self.out / "training.json", self.config.told())
+            self.stage.event("data", **self.clips.describe())
+            write_json(self.out / "training.json", self.config.told() | {"fingerprint": self.clips.fingerprint})
         with EventLog(self.out, self.monitor, tensorboard=self.config.tensorboard) as log:
             try:
                 state = self._steps(state, first, log)
@@ -127,12 +130,27 @@ class Fit:
                 log.scalars(steps, **{f"{split}/top1": score.top1, f"{split}/loss": score.loss})
         return self._finish(state, scores, time.monotonic() - start, steps - first)
 
+    @property
+    def trained(self) -> TrainedNetwork:
+        """What the weights are, which is kept with them."""
+        return TrainedNetwork(
+            entry=self.config.entry,
+            classes=tuple(self.clips.class_names),
+            head=self.config.head,
+            clips=self.preparation.as_json(),
+            trained_on=self.config.split,
+        )
+
     def _fresh(self) -> ChildState:
         if self.config.init is None:
             return self.trainer.init()
-        loaded = load_weights(self.config.init, self.network, self.config.seed)
-        kept = loaded.stored_classes == self.network.head.num_classes
-        self.monitor.event("initialised", checkpoint=self.config.init, scores="loaded" if kept else "fresh")
+        start = read_start(self.config.init)
+        loaded = load_start(start.weights, self.network, self.clips.class_names, start.trained, self.config.seed)
+        said = differences(start, self.trained, loaded.scores_kept)
+        for line in said:
+            warnings.warn(line, stacklevel=2)
+        scores = "loaded" if loaded.scores_kept else "fresh"
+        self.monitor.event("initialised", checkpoint=start.weights, scores=scores, said=said)
         return self.trainer.init(loaded.params, loaded.stats)
 
     def _steps(self, state: ChildState, first: int, log: EventLog) -> ChildState:
@@ -184,6 +202,13 @@ class Fit:
                 "begun; leave --resume out and name another directory"
             )
         before, now = read_object(self.out / "training.json"), _plain(self.config.told())
+        if before.get("fingerprint", self.clips.fingerprint) != self.clips.fingerprint:
+            raise InvalidInputError(
+                f"a training goes on with the clips it began with; what {self.config.clips.data} holds was changed "
+                "since: put it back, or begin anew"
+            )
+        # Where the clips lie may change, by another name or place: what they hold was compared.
+        before, now = ({**told, "clips": _without(told.get("clips"), "data")} for told in (before, now))
         other = sorted(name for name in now if now[name] != before.get(name))
         if other:
             shown = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in other)
@@ -204,12 +229,8 @@ class Fit:
         params, stats = self.trainer.kept(state)
         name = self.config.entry.name
         weights = self.out / "checkpoints" / name
-        save_state(weights, {"params": params, "stats": stats})
-        saved = SavedNetwork(
-            entry=self.config.entry, classes=self.clips.class_names, head=self.config.head, weights=weights
-        )
-        write_network(self.out, saved)
-        write_json(self.out / "config.json", {"config": {"head": self.config.head or "mean"}})
+        save_weights(weights, params, stats, self.trained)
+        write_network(self.out, SavedNetwork(trained=self.trained, weights=weights))
         results = {
             "network": name,
             "params": self.network.params,
@@ -219,17 +240,16 @@ class Fit:
             "steps": steps,
             "seconds": seconds,
             "compile_seconds": self.trainer.compile_seconds,
-            "data": {
-                "name": self.clips.name,
-                "class_names": self.clips.class_names,
-                "splits": dict(self.clips.splits),
-                "majority_share": self.clips.majority_share,
-            },
+            "data": self.clips.describe(),
         }
         write_json(self.out / "results.json", results)
         self.checkpoints.close()
         shutil.rmtree(self.out / "resume", ignore_errors=True)
         return results
+
+
+def _without(told: Any, name: str) -> Any:
+    return {key: value for key, value in told.items() if key != name} if isinstance(told, dict) else told
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,7 @@
+"""Stand-in."""
+
+from typing import Any
+
+
+def describe_picture(fit: str) -> dict[str, Any]:
+    return {"fit": fit}
