@@ -1,5 +1,6 @@
 """Exported networks compute what the network does, in every format whose runtime is installed."""
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -17,11 +18,14 @@ from tvnjax.core.run_dir import write_json
 from tvnjax.export.export_network import export_network
 from tvnjax.export.optional import CONVERTER, optional_package
 from tvnjax.export.run_file import run_file
+from tvnjax.fit.saved import open_saved
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
+from tvnjax.nn.saved_weights import save_weights
 from tvnjax.space.genotype import Block, Genotype, read_genotype
 from tvnjax.space.lowering import lower
 from tvnjax.zoo.resolve import of_genotype
+from tvnjax.zoo.trained import TrainedNetwork
 
 CLASSES = ["blue", "green", "red"]
 NEEDS = {
@@ -59,7 +63,8 @@ def run(tmp_path_factory):
         jax.tree.map(lambda leaf: leaf + 0.01 * np.abs(rng.standard_normal(leaf.shape)).astype(np.float32), part)
         for part in (params, stats)
     )
-    save_state(folder / "checkpoints" / "found", {"params": params, "stats": stats})
+    trained = TrainedNetwork(entry=of_genotype("found", GENOTYPE), classes=tuple(CLASSES), head="mean")
+    save_weights(folder / "checkpoints" / "found", params, stats, trained)
     write_json(folder / "genotypes" / "found.json", GENOTYPE.to_json())
     write_json(folder / "results.json", {"data": {"class_names": CLASSES}})
     write_json(folder / "config.json", {"config": {"head": "mean"}})
@@ -72,7 +77,8 @@ def test_an_exported_network_computes_what_the_network_does(kind, run, tmp_path)
         pytest.skip(f"{' and '.join(NEEDS[kind])} not installed (the extra 'export')")
     folder, model = run
     out = tmp_path / f"net.{kind}"
-    exported = export_network(of_genotype("found", GENOTYPE), folder / "checkpoints" / "found", kind, out)
+    saved = open_saved(folder / "checkpoints" / "found")
+    exported = export_network(saved.trained, saved.weights, kind, out)
     clip = np.random.default_rng(1).standard_normal((1, 4, 13, 13, 3)).astype(np.float32)
     theirs = run_file(out.read_bytes(), kind, clip)
     ours = np.asarray(jax.jit(model)(clip))
@@ -114,9 +120,32 @@ def test_bad_input_is_one_line(run, tmp_path, capsys):
     other = tmp_path / "other.json"
     other.write_text(json.dumps(GENOTYPE.replace_block(0, filters=16).to_json()))
     assert "fits the network" in error_of(capsys, other, "--checkpoint", checkpoint, "--to", "stablehlo")
-    lonely = tmp_path / "lonely"
-    lonely.symlink_to(checkpoint)
+    lonely = tmp_path / "lonely"  # as version 0.1 left it, outside its run
+    graph = nnx.split(Child(lower(GENOTYPE, len(CLASSES))), nnx.Param, ...)
+    save_state(lonely, {"params": graph[1], "stats": graph[2]})
     assert "--classes" in error_of(capsys, genotype, "--checkpoint", lonely, "--to", "stablehlo")
+
+
+def test_a_checkpoint_is_not_exported_as_a_network_that_only_looks_the_same(run, tmp_path, capsys):
+    """Activations leave every shape as it is, and so do sizes; on 0.1 both were exported with 'differ by 0.0e+00'."""
+    folder, _ = run
+    checkpoint, other = folder / "checkpoints" / "found", tmp_path / "other.json"
+    swapped = GENOTYPE.replace_block(1, act="relu")
+    for genotype, rule in (
+        (swapped, "whose layers are not those of other"),
+        (GENOTYPE.replace_block(2, spatial_type="avgpool"), "whose layers are not those of other"),
+        (dataclasses.replace(GENOTYPE, image_size=16), "trained with image_size 13, and 16 was asked for"),
+        (dataclasses.replace(GENOTYPE, frame_stride=1), "trained with frame_stride 2, and 1 was asked for"),
+    ):
+        other.write_text(json.dumps(genotype.to_json()))
+        assert rule in error_of(capsys, other, "--checkpoint", checkpoint, "--to", "stablehlo")
+    same = folder / "genotypes" / "found.json"
+    for options, rule in (
+        (["--classes", "red", "green", "blue"], "has the classes of its weights"),
+        (["--head", "max_time"], "has the head of its weights"),
+        (["--frames", "8"], "trained with num_frames 4, and 8 was asked for"),
+    ):
+        assert rule in error_of(capsys, same, "--checkpoint", checkpoint, "--to", "stablehlo", *options)
 
 
 def test_the_command_writes_the_file_and_says_how_exact_it_is(run, tmp_path, capsys, monkeypatch):

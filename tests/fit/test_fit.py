@@ -15,15 +15,15 @@ from tvnjax.core.checkpoint import load_state, load_tree, save_tree, stored_shap
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import write_json
-from tvnjax.fit.clips import ClipOptions, clip_source
+from tvnjax.fit.clips import ClipOptions, ScoredClips, clip_source
 from tvnjax.fit.saved import open_saved
-from tvnjax.fit.scoring import clips_of, score_together
+from tvnjax.fit.scoring import score_together
 from tvnjax.fit.training import Fit, FitConfig
 from tvnjax.nn.child import Child
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
-from tvnjax.train.weights import load_weights
+from tvnjax.train.weights import load_start
 from tvnjax.zoo.resolve import Reading, find_network, of_genotype
 
 GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))
@@ -124,12 +124,11 @@ def test_a_training_that_diverges_names_the_steps_and_the_last_good_checkpoint(t
 
 def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):
     saved = [open_saved(run) for run in runs]
-    clips = clips_of(CLIPS, saved)
-    together = score_together(saved, clips, "test", batch_size=10)
+    together = score_together(saved, ScoredClips(), "test", batch_size=10)
     for score, result in zip(together.members, runs.values()):
         assert score.top1 == pytest.approx(result["scores"]["test"]["top1"])
         assert score.loss == pytest.approx(result["scores"]["test"]["loss"], rel=1e-4)
-    alone = score_together(saved[:1], clips, "test", batch_size=7)
+    alone = score_together(saved[:1], ScoredClips(data="texture"), "test", batch_size=7)
     assert alone.together.loss == pytest.approx(alone.members[0].loss)
     # The mean of logits loses no more than the mean member, cross-entropy being convex in them.
     assert together.together.loss <= np.mean([score.loss for score in together.members]) + 1e-6
@@ -148,19 +147,47 @@ def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):
 
 def test_weights_of_another_set_keep_all_but_the_scores(runs):
     saved = open_saved(next(iter(runs)))
-    same = load_weights(saved.weights, saved.network)
-    assert same.stored_classes == 3
+    same = load_start(saved.weights, saved.network, saved.classes, saved.trained)
+    assert same.scores_kept
     network = saved.entry.network(5)
-    other = load_weights(saved.weights, network, seed=4)
-    fresh = nnx.state(Child(network, 4), nnx.Param)
-    assert other.stored_classes == 3
+    other = load_start(saved.weights, network, "abcde", saved.trained, seed=4)
+    fresh = nnx.state(Child(network, 4), nnx.Param)["head"]["dense"]["kernel"].get_value()
+    assert not other.scores_kept
     for ours, theirs in zip(jax.tree.leaves(other.params["units"]), jax.tree.leaves(same.params["units"]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    head = other.params["head"]["dense"]["kernel"].get_value()
-    np.testing.assert_array_equal(head, fresh["head"]["dense"]["kernel"].get_value())
+    np.testing.assert_array_equal(other.params["head"]["dense"]["kernel"].get_value(), fresh)
     wider = of_genotype("wide", GENOTYPE.replace_block(0, filters=24)).network(5)
+    with pytest.raises(InvalidInputError, match="weights of the same layers"):
+        load_start(saved.weights, wider, "abcde", saved.trained)
     with pytest.raises(InvalidInputError, match="fits the network"):
-        load_weights(saved.weights, wider)
+        load_start(saved.weights, wider, "abcde", None)
+
+
+def test_as_many_other_classes_get_a_fresh_layer_of_scores(runs):
+    """Names decide, and their order, not their number."""
+    saved = open_saved(next(iter(runs)))
+    fresh = nnx.state(Child(saved.network, 4), nnx.Param)["head"]["dense"]["kernel"].get_value()
+    for classes, stored in (
+        (saved.classes[::-1], saved.trained),
+        (("x", "y", "z"), saved.trained),
+        (saved.classes, None),  # nobody says which classes the weights know
+    ):
+        start = load_start(saved.weights, saved.network, classes, stored, seed=4)
+        assert not start.scores_kept
+        np.testing.assert_array_equal(start.params["head"]["dense"]["kernel"].get_value(), fresh)
+
+
+def test_weights_of_layers_that_only_look_the_same_are_refused(runs, tmp_path, capsys):
+    """Activations, strides and heads leave every shape of the weights as it is."""
+    checkpoint, file = open_saved(next(iter(runs))).weights, tmp_path / "other.json"
+    options = ["--data", "texture", "--drawn-clips", "48", "--steps", "1", "--out", str(tmp_path / "run")]
+    for genes in ({"spatial_act": "hswish"}, {"spatial_stride": 1}):
+        file.write_text(json.dumps(GENOTYPE.replace_block(0, **genes).to_json()))
+        assert main(["train", str(file), *options, "--init", str(checkpoint)]) == 2
+        assert "weights of the same layers" in capsys.readouterr().err
+    file.write_text(json.dumps(GENOTYPE.to_json()))
+    assert main(["train", str(file), *options, "--init", str(checkpoint), "--head", "max_time"]) == 2
+    assert "weights of the same layers" in capsys.readouterr().err
 
 
 def test_fine_tuning_starts_from_the_weights(runs, tmp_path):
@@ -168,17 +195,22 @@ def test_fine_tuning_starts_from_the_weights(runs, tmp_path):
     config = dataclasses.replace(CONFIG, clips=dataclasses.replace(CLIPS, data="shape"), init=checkpoint)
     monitor = Watching()
     fit = Fit(config, tmp_path / "tuned", monitor)
-    state = fit._fresh()
+    with pytest.warns(UserWarning, match="for other classes: the layer of scores is a fresh one"):
+        state = fit._fresh()
     np.testing.assert_array_equal(
         jax.tree.leaves(state.params["units"])[0],
-        jax.tree.leaves(load_weights(checkpoint, fit.network).params["units"])[0],
+        jax.tree.leaves(load_start(checkpoint, fit.network, fit.clips.class_names, None).params["units"])[0],
     )
     assert monitor.events[-1]["event"] == "initialised" and monitor.events[-1]["scores"] == "fresh"
 
 
 def test_networks_of_a_search_are_opened_by_their_checkpoints(runs, tmp_path):
     run, name = tmp_path / "search", "evolution-0"
-    shutil.copytree(open_saved(next(iter(runs))).weights, run / "checkpoints" / name)
+    weights = open_saved(next(iter(runs))).weights
+    shutil.copytree(weights, run / "checkpoints" / name)
+    assert open_saved(run / "checkpoints" / name).classes == open_saved(weights).classes, "it says so itself"
+    about = run / "checkpoints" / name / "_CHECKPOINT_METADATA"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"custom_metadata": {}}))  # as version 0.1 wrote it
     write_json(run / "genotypes" / f"{name}.json", GENOTYPE.to_json())
     with pytest.raises(InvalidInputError, match="neither"):
         open_saved(run / "checkpoints" / name)
@@ -187,7 +219,7 @@ def test_networks_of_a_search_are_opened_by_their_checkpoints(runs, tmp_path):
     saved = open_saved(run / "checkpoints" / name)
     assert saved.entry.genotype == GENOTYPE and saved.classes == ("a", "b", "c")
     assert saved.network.head.pool == "max_time"
-    assert load_weights(saved.weights, saved.network).stored_classes == 3
+    assert load_start(saved.weights, saved.network, saved.classes, saved.trained).scores_kept
     with pytest.raises(InvalidInputError, match="checkpoints/NAME"):
         open_saved(run)
 

@@ -10,6 +10,7 @@ from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.zoo.resolve import Reading, reading
 from tvnjax.zoo.trained import TrainedNetwork
 
+_AREA_MEAN = "each new pixel is the mean of the area it covers, rounded to the nearest whole number (halves to even)"
 _SHORT = {
     "hold": "frames from start on, each later than end - 1 replaced by end - 1; the network reads {count} of them, "
     "{stride} apart, from frame start + max((end - start - {window}) // 2, 0) on",
@@ -83,12 +84,13 @@ def _frames(read: Reading, set_window: int, jitter: int) -> dict[str, Any]:
         "window": window,
         "set_window": set_window,
         "jitter": jitter,
-        "given": "a video of N frames whose labelled frames are start to end - 1 (a whole video: 0 and N); // rounds down",
-        "long": "where end - start >= set_window: first = min(max((start + end - set_window) // 2, 0), N - set_window) - "
-        "jitter; the clip is the frames first to first + set_window + 2 * jitter - 1, of which a = max(start - first, 0) "
-        "to b - 1 with b = min(end - first, set_window + 2 * jitter) are labelled; the network reads count of them, "
-        "stride apart, from frame first + (a + b - window) // 2 on, moved as little as is needed for the window to lie "
-        "inside the video",
+        "given": "a video of N frames whose labelled frames are start to end - 1 (a whole video: 0 and N); a // b is "
+        "rounded down",
+        "long": "where end - start >= set_window: first = min(max((start + end - set_window) // 2, 0), N - set_window) "
+        "- jitter; the clip is the frames first to first + set_window + 2 * jitter - 1, of which those from a = "
+        "max(start - first, 0) to b - 1, b = min(end - first, set_window + 2 * jitter), are labelled; the network "
+        "reads count of them, stride apart, from frame first + (a + b - window) // 2 on, moved as little as is needed "
+        "for the window to lie inside the video",
     }
 
 
@@ -101,8 +103,6 @@ def _pixels(picture: dict[str, Any] | None, stored: int, shift: int, read: Readi
         "resize": {
             "from": side,
             "to": read.image_size,
-            "filter": "none"
-            if side == read.image_size
-            else "each new pixel is the mean of the area it covers, rounded to the nearest whole number (halves to even)",
+            "filter": "none" if side == read.image_size else _AREA_MEAN,
         },
     }

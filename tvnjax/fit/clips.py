@@ -127,7 +127,7 @@ def scored_clips(
     else:
         sizes = known.sizes
     source = _scored_source(options, trained, None if known is None else known.source)
-    return prepare(
+    clips = prepare(
         source,
         **sizes,
         cache_dir=cache_dir() / "datasets",
@@ -135,6 +135,19 @@ def scored_clips(
         classes=trained.classes,
         required=tuple(split.split("+")),
     )
+    if trained.classes != tuple(clips.class_names):
+        raise InvalidInputError(
+            f"a network is scored on the classes it was trained for; {trained.entry.name} names "
+            f"{named(trained.classes)}, {clips.name} has {named(clips.class_names)}: train it further on these with "
+            "'tvnjax train --init'"
+        )
+    return clips
+
+
+def named(classes: Sequence[str]) -> str:
+    """How many classes, and some of them."""
+    shown = ", ".join(classes[:4])
+    return f"{len(classes)} classes ({shown}{', ...' if len(classes) > 4 else ''})"
 
 
 def _scored_source(options: ScoredClips, trained: TrainedNetwork, known: ClipSource | None) -> ClipSource:

@@ -72,8 +72,8 @@ def _check_same(stored: TrainedNetwork, entry: ZooEntry, checkpoint: Path) -> No
     asked = dataclasses.replace(stored, entry=entry) if entry.genotype is not None or stored.head is None else None
     if asked is None or layers_id(asked.network) != layers_id(stored.network):
         raise InvalidInputError(
-            f"a checkpoint fits the network it was made of; {checkpoint} is of {stored.entry.name}, whose layers differ "
-            f"from those of {entry.name}: name the genotype of this checkpoint, or the checkpoint of that genotype"
+            f"a checkpoint fits the network it was made of; {checkpoint} is of {stored.entry.name}, whose layers "
+            f"are not those of {entry.name}: name the genotype of this checkpoint, or the checkpoint of that genotype"
         )
     for name in SIZES:
         ours, theirs = getattr(stored.entry, name), getattr(entry, name)

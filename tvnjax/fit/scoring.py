@@ -11,7 +11,7 @@ from flax import nnx
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import eval_batches
-from tvnjax.fit.clips import Progress, ScoredClips, scored_clips
+from tvnjax.fit.clips import Progress, ScoredClips, named, scored_clips
 from tvnjax.fit.saved import SavedNetwork
 from tvnjax.nn.layers import normalize
 from tvnjax.nn.saved_weights import load_weights
@@ -51,7 +51,7 @@ def score_together(
         if one.classes != saved[0].classes:
             raise InvalidInputError(
                 f"an ensemble's networks name the same classes in the same order; {saved[0].weights} names "
-                f"{_named(saved[0].classes)}, {one.weights} {_named(one.classes)}: train them on the same set"
+                f"{named(saved[0].classes)}, {one.weights} {named(one.classes)}: train them on the same set"
             )
     sets = [scored_clips(options, one.trained, split, progress) for one in saved]
     read = [_read(one, clips, split, batch_size) for one, clips in zip(saved, sets)]
@@ -90,8 +90,3 @@ def _read(saved: SavedNetwork, clips: ClipSet, split: str, batch_size: int) -> t
 def _scorer(labels: np.ndarray) -> Callable[[np.ndarray], Score]:
     ones = jnp.ones(len(labels))
     return lambda logits: sum_score([count_correct(jnp.asarray(logits), jnp.asarray(labels), ones)])
-
-
-def _named(classes: Sequence[str]) -> str:
-    shown = ", ".join(classes[:4])
-    return f"{len(classes)} classes ({shown}{', ...' if len(classes) > 4 else ''})"
