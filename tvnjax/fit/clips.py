@@ -26,8 +26,8 @@ class ClipOptions:
     motion, shape, texture, motion_shape, ..., static_shape, fine_texture, ..."""
     drawn_clips: int = 1024
     """Clips to train on where clips are drawn; a quarter as many to validate and half as many to test."""
-    short_spans: ShortSpans = "widen"
-    """Labels shorter than a clip: widen into the video around them, hold their last frame, or call it an error."""
+    short_spans: ShortSpans = "hold"
+    """Labels shorter than a clip: hold their last frame, widen into the video around them, or call it an error."""
     temporal_jitter: int = 4
     """Training clips of a video start up to this many frames before or after the centred one."""
     shift: int = 0
