@@ -99,7 +99,7 @@ def _plain(name: str) -> str:
 
 
 def _squashed(plain: str) -> str:
-    return plain.replace("_", "").replace(".", "")
+    return re.sub(r"[\W_]", "", plain)
 
 
 def _meant(plain: str) -> str | None:

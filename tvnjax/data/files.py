@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.manifest import LabelledSpan
+from tvnjax.data.naming import note
 from tvnjax.data.pictures import PICTURE, pictures_hint
 
 
@@ -40,9 +41,7 @@ def one_name_each(root: Path, spans: Sequence[LabelledSpan]) -> tuple[list[Label
     notes = _no_videos(root, paths, folders)
     if others:
         path, name = next(iter(others.items()))
-        notes.append(
-            f"{len(others)} paths are other names of a file that is named already (first {path!r} of {name!r})"
-        )
+        notes.append(note("other names of a file that has one already", len(others), f"{path!r} of {name!r}"))
     return [replace(span, path=others[span.path]) if span.path in others else span for span in spans], notes
 
 
@@ -56,7 +55,7 @@ def _no_videos(root: Path, paths: list[str], folders: list[str]) -> list[str]:
         if len(found) == len(paths):
             raise InvalidInputError(
                 f"a path must name a video, but all {len(paths)} are {what}, such as {found[0]!r}"
-                + (hint or "; name the videos in them")
+                f"; {hint or 'name the videos in them'}"
             )
-        notes.append(f"{len(found)} paths are {what}, not videos (first {found[0]!r}){hint}")
+        notes.append(note(f"paths of {what}, not videos", len(found), repr(found[0]), hint))
     return notes

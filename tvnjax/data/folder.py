@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.manifest import LabelledSpan, Listing, check_label, stays_inside
-from tvnjax.data.naming import SPLIT_NAMES, split_named
+from tvnjax.data.naming import SPLIT_NAMES, note, split_named
 from tvnjax.data.pictures import PICTURE, pictures_hint
 
 _LAYOUTS = "DIR/class/video or DIR/{train,val,test}/class/video"
@@ -26,22 +26,24 @@ class _Ignored:
 
     def __init__(self) -> None:
         self.suffixes: Counter[str] = Counter()
-        self.hidden = 0
+        self.hidden: list[str] = []
         self.loose: list[str] = []
         self.empty: list[str] = []
 
     def notes(self) -> tuple[str, ...]:
         notes = []
         if self.suffixes:
-            shown = ", ".join(f"{count} {suffix}" for suffix, count in self.suffixes.most_common(6))
+            common = sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))[:6]
+            shown = ", ".join(f"{count} {suffix}" for suffix, count in common)
             more = ", ..." if len(self.suffixes) > 6 else ""
-            notes.append(f"{self.suffixes.total()} files ignored whose suffix is of no video ({shown}{more})")
-        if self.loose:
-            notes.append(f"{len(self.loose)} files ignored outside of class folders (first {self.loose[0]!r:.100})")
-        if self.hidden:
-            notes.append(f"{self.hidden} hidden files and folders ignored")
-        if self.empty:
-            notes.append(f"{len(self.empty)} class folders without a video ignored (first {self.empty[0]!r:.100})")
+            notes.append(f"files that are no video, by their suffix: {self.suffixes.total():,} ({shown}{more})")
+        for what, names in (
+            ("files outside of class folders", self.loose),
+            ("hidden files and folders", self.hidden),
+            ("class folders without a video", self.empty),
+        ):
+            if names:
+                notes.append(note(what, len(names), repr(names[0])))
         return tuple(notes)
 
 
@@ -68,21 +70,20 @@ def read_folder(folder: Path) -> Listing:
     if not spans:
         raise InvalidInputError(
             f"a data folder must hold videos as {_LAYOUTS}, but {str(folder)!r} has none in such places"
-            + (pictures_hint(folder) or "; put each class's videos in a folder named after the class")
+            f"; {pictures_hint(folder) or 'put the videos of each class in a folder named after the class'}"
         )
     return Listing(spans=spans, notes=ignored.notes())
 
 
 def _read_splits(folder: Path, ignored: _Ignored) -> Iterator[LabelledSpan]:
-    tops, _ = _listed(folder)
+    tops, files = _listed(folder, ignored)
     named = {top: split for top in tops if (split := split_named(top.name))}
     # A class may be called "train" too: only a folder of folders is a split.
     if not any(_listed(top)[0] for top in named):
         _check_classes_named_as_splits(folder, tops, named)
-        yield from _read_classes(folder, folder, ignored, split="")
+        yield from _read_classes(folder, tops, files, ignored, split="")
         return
-    for loose in _videos(folder, ignored):
-        ignored.loose.append(loose.name)
+    ignored.loose += [loose.name for loose in _videos(files, ignored)]
     known: dict[str, Path] = {}
     for top in tops:
         if top not in named:
@@ -95,7 +96,7 @@ def _read_splits(folder: Path, ignored: _Ignored) -> Iterator[LabelledSpan]:
                 f"a split must have one folder, but {str(folder)!r} has {other.name!r} and {top.name!r} for "
                 f"{named[top]}; put their classes into one of them"
             )
-        yield from _read_classes(folder, top, ignored, split=named[top])
+        yield from _read_classes(folder, *_listed(top, ignored), ignored, split=named[top])
 
 
 def _check_classes_named_as_splits(folder: Path, tops: list[Path], named: dict[Path, str]) -> None:
@@ -112,22 +113,25 @@ def _check_classes_named_as_splits(folder: Path, tops: list[Path], named: dict[P
         )
 
 
-def _read_classes(root: Path, folder: Path, ignored: _Ignored, *, split: str) -> Iterator[LabelledSpan]:
-    for loose in _videos(folder, ignored):
+def _read_classes(
+    root: Path, classes: list[Path], files: list[Path], ignored: _Ignored, *, split: str
+) -> Iterator[LabelledSpan]:
+    for loose in _videos(files, ignored):
         if not loose.suffix:  # LICENSE and the like
             ignored.loose.append(loose.relative_to(root).as_posix())
             continue
         raise InvalidInputError(
             f"a video must lie in the folder of its class, as {_LAYOUTS}, but {str(loose)!r} lies in none; move it"
         )
-    for class_folder in _listed(folder, ignored)[0]:
-        for nested in _listed(class_folder, ignored)[0]:
-            hint = pictures_hint(nested) or "; rename or move it"
+    for class_folder in classes:
+        folders, inside = _listed(class_folder, ignored)
+        for nested in folders:
+            hint = pictures_hint(nested) or "rename or move it"
             raise InvalidInputError(
                 f"a class folder may hold no folders (layouts: {_LAYOUTS}), but {str(class_folder)!r} has "
-                f"{nested.name!r}{did_you_mean(class_folder.name, SPLIT_NAMES)}{hint}"
+                f"{nested.name!r}{did_you_mean(class_folder.name, SPLIT_NAMES)}; {hint}"
             )
-        videos = _videos(class_folder, ignored)
+        videos = _videos(inside, ignored)
         if not videos:
             ignored.empty.append(class_folder.relative_to(root).as_posix())
         for video in videos:
@@ -137,7 +141,9 @@ def _read_classes(root: Path, folder: Path, ignored: _Ignored, *, split: str) ->
                     f"a video must lie inside the data folder, but {path!r} is a link that leaves {str(root)!r}; "
                     "copy the video itself"
                 )
-            yield LabelledSpan(path=path, label=check_label(class_folder.name, repr(str(folder))), split=split)
+            yield LabelledSpan(
+                path=path, label=check_label(class_folder.name, repr(str(class_folder.parent))), split=split
+            )
 
 
 def _listed(folder: Path, ignored: _Ignored | None = None) -> tuple[list[Path], list[Path]]:
@@ -146,15 +152,15 @@ def _listed(folder: Path, ignored: _Ignored | None = None) -> tuple[list[Path], 
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == "__MACOSX":
             if ignored is not None:
-                ignored.hidden += 1
+                ignored.hidden.append(path.name)
         else:
             (folders if path.is_dir() else files).append(path)
     return folders, files
 
 
-def _videos(folder: Path, ignored: _Ignored) -> list[Path]:
+def _videos(files: list[Path], ignored: _Ignored) -> list[Path]:
     videos = []
-    for file in _listed(folder)[1]:
+    for file in files:
         if NOT_VIDEO.fullmatch(file.suffix):
             ignored.suffixes[file.suffix.lower()] += 1
         else:

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.manifest import LabelledSpan
+from tvnjax.data.naming import note
 
 _OPEN = 10**10
 """Stands for the end of a video: beyond any frame a manifest can name."""
@@ -43,24 +44,17 @@ def check_rows(spans: Sequence[LabelledSpan]) -> list[str]:
             apart += [] if shared else [path]
     notes = []
     if repeated:
-        notes.append(
-            f"{_count(repeated, 'row')} repeated (first {repeated[0].name!r}): each counts as a clip of its own"
-        )
+        so = "each counts as a clip of its own"
+        notes.append(note("rows that repeat an earlier one", len(repeated), repr(repeated[0].name), so))
     if sharing:
-        notes.append(
-            f"{_count(sharing, 'span')} sharing frames with a span of another split, at most half of the shorter one "
-            f"(first {sharing[0].name!r} in {sharing[0].split})"
-        )
+        what = "spans that share frames with a span of another split, at most half of the shorter one"
+        notes.append(note(what, len(sharing), f"{sharing[0].name!r} in {sharing[0].split}"))
     if apart:
-        notes.append(
-            f"{_count(apart, 'video')} with spans in several splits that share no frame (first {apart[0]!r}): the same "
-            "scene is on both sides"
-        )
+        what = "videos with spans in several splits, which share no frame"
+        notes.append(note(what, len(apart), repr(apart[0]), "the same scene is on both sides"))
     if taken_in:
-        notes.append(
-            f"{_count(taken_in, 'span')} without end_frame going on over spans of another label (first "
-            f"{taken_in[0].name!r}, {taken_in[0].label!r})"
-        )
+        what = "spans without end_frame that go on over spans of another label"
+        notes.append(note(what, len(taken_in), f"{taken_in[0].name!r}, {taken_in[0].label!r}"))
     return notes
 
 
@@ -101,15 +95,10 @@ def check_copies(spans: Sequence[LabelledSpan], digests: Mapping[str, str | None
         ("within one split", [names for digest, names in copies.items() if len(splits[digest]) == 1]),
     ):
         if chosen:
+            count = sum(map(len, chosen))
             first, second = chosen[0][:2]
-            notes.append(
-                f"{sum(map(len, chosen))} files are copies of one another {where} (first {first!r} and {second!r})"
-            )
+            notes.append(note(f"files that are copies of others {where}", count, f"{first!r} and {second!r}"))
     return notes
-
-
-def _count(found: Sequence[object], what: str) -> str:
-    return f"{len(found)} {what} is" if len(found) == 1 else f"{len(found)} {what}s are"
 
 
 def _end(span: LabelledSpan) -> int:

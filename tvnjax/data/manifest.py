@@ -138,7 +138,7 @@ def _unread(manifest: Path, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     shown = ", ".join(f"{name!r:.60}" for name in names[:8]) + (", ..." if len(names) > 8 else "")
-    return (f"{len(names)} column{'s' * (len(names) > 1)} of {manifest.name!r} not read: {shown}",)
+    return (f"columns of {manifest.name!r} that are not read: {len(names)} ({shown})",)
 
 
 def _frame(text: str, column: str, where: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Words the input uses for splits, and labels that look alike."""
+"""Words the input uses for splits, labels that look alike, and the form of what is said of the input."""
 
 import re
 import unicodedata
@@ -19,6 +19,11 @@ _SPLITS = {name: split for split, names in SPLIT_NAMES.items() for name in names
 def split_named(text: str) -> str | None:
     """Returns ``train``, ``val`` or ``test`` for any of its names, in any case and with spaces around it, or None."""
     return _SPLITS.get(text.strip().casefold())
+
+
+def note(what: str, count: int, first: str, so: str = "") -> str:
+    """Returns one line on something that may be meant: ``what: 3 (first x); so``."""
+    return f"{what}: {count:,} (first {first}){'; ' * bool(so)}{so}"
 
 
 def composed(text: str) -> str:
@@ -45,7 +50,5 @@ def check_labels(labels: Iterable[str]) -> list[str]:
     groups = [group for group in alike.values() if len(group) > 1]
     if not groups:
         return []
-    return [
-        f"{sum(map(len, groups))} labels differ only in case, spaces, '_' or '-' and stay different classes "
-        f"(first {', '.join(map(repr, groups[0][:4]))})"
-    ]
+    what = "labels that differ only in case, spaces, '_' or '-', and stay different classes"
+    return [note(what, sum(map(len, groups)), ", ".join(map(repr, groups[0][:4])))]

@@ -14,14 +14,14 @@ _LOOK_AT = 200
 
 
 def pictures_hint(folder: Path, depth: int = 3) -> str:
-    """Returns ``"; folder 'x' holds pictures ...: make a video of each ..."`` where pictures lie in ``folder`` or up to
-    ``depth`` folders inside it, else an empty string."""
+    """Returns what to do about pictures that lie in ``folder`` or up to ``depth`` folders inside it; an empty string
+    where none do."""
     found = next(_pictures(folder, depth), None)
     if found is None:
         return ""
     kind = found.suffix.lower()
     return (
-        f"; a clip is a video file, but folder {str(found.parent)!r} holds pictures ({found.name!r:.60}): make a video "
+        f"a clip is a video file, but folder {str(found.parent)!r} holds pictures ({found.name!r:.60}): make a video "
         f"of each such folder, as with 'ffmpeg -framerate 25 -i FOLDER/%04d{kind} FOLDER.mp4'"
     )
 

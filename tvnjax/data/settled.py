@@ -9,7 +9,7 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.files import one_name_each
 from tvnjax.data.leaks import check_rows
 from tvnjax.data.manifest import LabelledSpan, Listing
-from tvnjax.data.naming import check_labels, composed
+from tvnjax.data.naming import check_labels, composed, note
 from tvnjax.data.recipe import SPLITS
 from tvnjax.data.splits import assign_splits
 
@@ -84,7 +84,6 @@ def _missing(spans: Sequence[LabelledSpan], class_names: tuple[str, ...]) -> lis
     for split in SPLITS:
         missing = [name for name in class_names if (split, name) not in here]
         if 0 < len(missing) < len(class_names):
-            notes.append(
-                f"{len(missing)} of {len(class_names)} classes have no clip in the {split} split (first {missing[0]!r})"
-            )
+            what = f"classes, of {len(class_names):,}, without a clip in the {split} split"
+            notes.append(note(what, len(missing), repr(missing[0])))
     return notes
