@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from experiments.reliability.mutations import damaged_json, mutate_bytes
 from experiments.reliability.reader import Reader, ensure
 from tvnjax.data.annotations.making import make_manifest, write_manifest
-from tvnjax.data.manifest import LabelledSpan, read_manifest
+from tvnjax.data.manifest import LabelledSpan, Listing, read_manifest
 
 _CELLS = (
     *(
@@ -99,7 +99,7 @@ class AnnotatedSet(Reader):
             ensure(span.split in ("train", "val", "test"), "a split")
         ensure({"train"} <= {span.split for span in spans}, "nothing to train on")
         write_manifest(root / "made.csv", spans)
-        ensure(read_manifest(root / "made.csv") == spans, "a manifest that is read otherwise")
+        ensure(read_manifest(root / "made.csv") == Listing(spans=spans), "a manifest that is read otherwise")
 
     def _write_files(self, rng: random.Random) -> None:
         files = self.sound()

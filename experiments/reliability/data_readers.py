@@ -15,8 +15,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.decode import ClipShape, UnreadableVideoError, decode_spans
 from tvnjax.data.folder import read_folder
 from tvnjax.data.manifest import LabelledSpan, read_manifest
+from tvnjax.data.settled import settle
 from tvnjax.data.spans import ShortSpanError, SpanOutsideVideoError
-from tvnjax.data.splits import assign_splits
 
 _CONTAINERS = (
     *(("avi", "mpeg4"), ("mp4", "mpeg4"), ("mp4", "libx264"), ("matroska", "ffv1"), ("webm", "libvpx-vp9")),
@@ -55,10 +55,12 @@ class Manifests(Reader):
         content = buffer.getvalue().encode()
         path = self.folder / "clips.csv"
         path.write_bytes(mutate_bytes(rng, content) if rng.random() < 0.4 else content)
-        spans = read_manifest(path)
-        _check_spans(spans)
-        assigned = assign_splits(spans, val_fraction=0.2, test_fraction=0.2, seed=0)
-        ensure(len(assigned) == len(spans) and {span.split for span in assigned} <= {"train", "val", "test"}, "splits")
+        listing = read_manifest(path)
+        _check_spans(listing.spans)
+        settled = settle(self.folder, listing, val_fraction=0.2, test_fraction=0.2, seed=0)
+        ensure(len(settled.spans) == len(listing.spans), "a row lost")
+        ensure({span.split for span in settled.spans} <= {"train", "val", "test"}, "splits")
+        ensure(all(note.isprintable() and len(note) < 2000 for note in settled.notes), "a note of several lines")
 
 
 class Folders(Reader):
@@ -84,7 +86,9 @@ class Folders(Reader):
                     path.symlink_to(rng.choice(("/etc", "..", "loop", "/dev/zero")))
             except OSError:  # a file stands where a folder was drawn
                 continue
-        _check_spans(read_folder(root))
+        listing = read_folder(root)
+        _check_spans(listing.spans)
+        ensure(all(note.isprintable() for note in listing.notes), "a note of several lines")
 
 
 class Videos(Reader):

@@ -273,13 +273,13 @@ def test_a_manifest_is_written_once(tmp_path, refused):
         LabelledSpan(path="=1+1 ü猫.mp4", label="#1; 猫", split="test"),
     ]
     write_manifest(path, spans)
-    assert read_manifest(path) == spans
+    assert read_manifest(path).spans == spans
     write_manifest(path, spans)
     refused(lambda: write_manifest(path, spans[:1]), "exists and differs", "--overwrite")
     refused(lambda: write_manifest(tmp_path, spans), "exists")
-    assert read_manifest(path) == spans
+    assert read_manifest(path).spans == spans
     write_manifest(path, spans[:1], overwrite=True)
-    assert read_manifest(path) == spans[:1]
+    assert read_manifest(path).spans == spans[:1]
     refused(lambda: write_manifest(tmp_path, spans, overwrite=True), "cannot write")
 
 
@@ -295,11 +295,11 @@ def test_the_command(tmp_path, annotated, capsys):
         f"left out: 1 without a video: '{hmdb51_name('Diving', 1, 0)}'",
         str(videos / "manifest.csv"),
     ]
-    spans = read_manifest(videos / "manifest.csv")
+    spans = read_manifest(videos / "manifest.csv").spans
     tested = {(label, hmdb51_name(label, 2, clip)) for label in CLASSES for clip in range(2)}
     assert {(span.label, Path(span.path).stem) for span in spans if span.split == "test"} == tested
-    planned = VideoData(manifest=videos / "manifest.csv").recipe(num_frames=2, frame_stride=1, image_size=8).planned
-    assert planned == {"train": 16, "val": 3, "test": 4}
+    recipe = VideoData(manifest=videos / "manifest.csv").recipe(num_frames=2, frame_stride=1, image_size=8)
+    assert recipe.planned == {"train": 16, "val": 3, "test": 4} and recipe.notes == ()
     assert main([*call, "--seed", "1", "--out", str(tmp_path / "sub" / "m.csv")]) == 2
     assert "or above it" in capsys.readouterr().err
     assert main([*call, "--seed", "3", "--val-fraction", "0"]) == 2

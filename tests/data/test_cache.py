@@ -132,15 +132,17 @@ def test_changed_videos_are_decoded_anew(prepare_counted, class_folders, write_v
 def test_changed_manifests_and_settings_are_built_anew(prepare_counted, write_video, tmp_path, write_manifest):
     lines = ["path,label,split"]
     for label in ("x", "y"):
-        write_video(tmp_path / f"{label}.mkv", 12)
-        lines += [f"{label}.mkv,{label},{split}" for split in ("train", "val", "test")]
+        for split in ("train", "val", "test"):
+            write_video(tmp_path / f"{label}_{split}.mkv", 12)
+            lines.append(f"{label}_{split}.mkv,{label},{split}")
+    write_video(tmp_path / "more.mkv", 12)
     config = VideoData(manifest=write_manifest(*lines))
     prints = {prepare_counted(config).fingerprint}
     prints.add(prepare_counted(config, num_frames=5).fingerprint)
     prints.add(prepare_counted(config, image_size=24).fingerprint)
-    for field in ({"fit": "crop"}, {"shift": 1}, {"temporal_jitter": 1}, {"short_spans": "hold"}):
+    for field in ({"fit": "crop"}, {"shift": 1}, {"temporal_jitter": 1}, {"short_spans": "widen"}):
         prints.add(prepare_counted(VideoData(manifest=config.manifest, **field)).fingerprint)
-    write_manifest(*lines, "x.mkv,y,train")
+    write_manifest(*lines, "more.mkv,y,train")
     prints.add(prepare_counted(config).fingerprint)
     assert len(prints) == 8 and prepare_counted.made == 7
     # Mirroring happens when clips are drawn: what is stored stays the same.

@@ -27,8 +27,9 @@ def filmed(tmp_path, write_video, write_manifest):
     """Returns clips of 40 frames, of which 10 to 20 are labelled, in pictures that are bright on the left."""
     lines = ["path,label,start_frame,end_frame,split"]
     for label in ("x", "y"):
-        write_video(tmp_path / f"{label}.mkv", 40, bright=24)
-        lines += [f"{label}.mkv,{label},10,20,{split}" for split in ("train", "val", "test")]
+        for split in ("train", "val", "test"):
+            write_video(tmp_path / f"{label}_{split}.mkv", 40, bright=24)
+            lines.append(f"{label}_{split}.mkv,{label},10,20,{split}")
     manifest = write_manifest(*lines)
 
     def make(*, num_frames=4, frame_stride=2, **fields):

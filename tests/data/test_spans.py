@@ -69,6 +69,38 @@ def test_hold_repeats_the_last_frame_of_the_span_and_nothing_before_it():
     assert placement.held and starts(placement, 8) == (20, 20, 20)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "frames", "indices"),
+    [
+        (0, 5, 5, [0, 1, 2, 3, *[4] * 8]),
+        (1, 3, 5, [0, 1, 2, 3, *[4] * 8]),
+        (4, None, 5, [0, 1, 2, 3, *[4] * 8]),
+        (0, 1, 1, [0] * 12),
+        (2, 5, 7, [0, 1, 2, 3, 4, 5, *[6] * 6]),
+    ],
+)
+def test_widen_takes_in_a_short_video_and_holds_its_last_frame(start, end, frames, indices):
+    placement = place(start, end, frames)
+    assert placement.indices.tolist() == indices and placement.held
+    assert placement.widened == (start > 0 or (end or frames) < frames)
+    assert starts(placement, 8) == (0, 0, 0)
+
+
+def test_shorter_windows_of_a_short_video_are_those_of_a_set_made_for_them():
+    """A set is made for the longest window; whether a video is shorter than that must change nothing for the others."""
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        frames = int(rng.integers(1, 16))
+        start = int(rng.integers(0, frames))
+        end = int(rng.integers(start + 1, frames + 1))
+        window = int(rng.integers(1, 9))
+        for short_spans in ("widen", "hold"):
+            long = place(start, end, frames, window=16, jitter=0, short_spans=short_spans)
+            own = place(start, end, frames, window=window, jitter=0, short_spans=short_spans)
+            _, at, _ = (int(b[0]) for b in window_starts(np.array([long.span]), np.array([long.valid]), window))
+            assert long.indices[at : at + window].tolist() == own.indices.tolist()
+
+
 def test_hold_leaves_long_spans_alone():
     assert np.array_equal(place(20, 40, 75, short_spans="hold").indices, place(20, 40, 75).indices)
 
@@ -78,7 +110,6 @@ def test_hold_leaves_long_spans_alone():
     [
         (70, 76, 75, "widen", SpanOutsideVideoError),
         (75, None, 75, "hold", SpanOutsideVideoError),
-        (0, 5, 5, "widen", ShortSpanError),
         (0, 7, 75, "error", ShortSpanError),
     ],
 )

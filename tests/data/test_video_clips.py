@@ -1,5 +1,7 @@
 """Videos to stored clips: the frames are the named ones, and what cannot be used is named and counted."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,22 @@ def build(tmp_path, config, **asked):
     return prepare(config, cache_dir=tmp_path / "cache", **{**ASKED, **asked})
 
 
-def rows(*spans, splits=("train", "val", "test")):
-    """One row per span and split, all of them of class x, and a file of class y beside them."""
-    lines = [f"{path},x,{start},{end},{split}" for split in splits for path, start, end in spans]
-    return ["path,label,start_frame,end_frame,split", *lines, "other.mkv,y,,,train"]
+@pytest.fixture
+def rows(tmp_path, write_video):
+    """Returns a function that gives one row per span and split, all of them of class x, and writes a file of class y
+    beside them. Each split has copies of its own of the videos that are there."""
+
+    def make(*spans, splits=("train", "val", "test")):
+        for path in {path for path, _, _ in spans if (tmp_path / path).exists()}:
+            for split in splits:
+                (tmp_path / split).mkdir(exist_ok=True)
+                copy = shutil.copytree if (tmp_path / path).is_dir() else shutil.copy
+                copy(tmp_path / path, tmp_path / split / path)
+        write_video(tmp_path / "other.mkv", 20)
+        lines = [f"{split}/{path},x,{start},{end},{split}" for split in splits for path, start, end in spans]
+        return ["path,label,start_frame,end_frame,split", *lines, "other.mkv,y,,,train"]
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -29,13 +43,12 @@ def rows(*spans, splits=("train", "val", "test")):
     ],
 )
 def test_clips_hold_exactly_the_named_frames(
-    codec, suffix, options, tmp_path, write_video, write_manifest, frame_numbers
+    codec, suffix, options, tmp_path, write_video, write_manifest, frame_numbers, rows
 ):
     write_video(tmp_path / f"a.{suffix}", 60, codec=codec, **options)
-    write_video(tmp_path / "other.mkv", 20)
     named = [(20, 40), (3, 12), (51, 60), (30, 33)]
     manifest = write_manifest(*rows(*[(f"a.{suffix}", start, end) for start, end in named]))
-    clips = build(tmp_path, VideoData(manifest=manifest, temporal_jitter=2))
+    clips = build(tmp_path, VideoData(manifest=manifest, temporal_jitter=2, short_spans="widen"))
     assert clips.class_names == ("x", "y") and clips.splits == {"train": 5, "val": 4, "test": 4}
     assert (clips.frames_stored, clips.size, clips.widened, clips.skipped) == (12, 16, 3, ())
     stored = [clips.source("train")[i] for i in range(4)]
@@ -47,24 +60,26 @@ def test_clips_hold_exactly_the_named_frames(
     ]
     assert [record["span"].tolist() for record in stored] == [[0, 12], [2, 11], [2, 11], [5, 8]]
     assert stored[2]["valid"].tolist() == [0, 11]
-    assert stored[3]["name"].decode() == f"a.{suffix}[30:33]"
+    assert stored[3]["name"].decode() == f"train/a.{suffix}[30:33]"
     assert stored[0]["clip"].shape == (12, 16, 16, 3) and stored[0]["clip"].dtype == np.uint8
 
 
-def test_hold_repeats_the_last_named_frame(tmp_path, write_video, write_manifest, frame_numbers):
+def test_hold_repeats_the_last_named_frame(tmp_path, write_video, write_manifest, frame_numbers, rows):
+    """And is what is done unless something else is asked for."""
     write_video(tmp_path / "a.mkv", 5)
-    write_video(tmp_path / "other.mkv", 20)
     manifest = write_manifest(*rows(("a.mkv", 1, 4), ("a.mkv", "", "")))
-    clips = build(tmp_path, VideoData(manifest=manifest, temporal_jitter=0, short_spans="hold"))
+    clips = build(tmp_path, VideoData(manifest=manifest, temporal_jitter=0))
     assert (clips.held, clips.widened) == (6, 0)
     source = clips.source("val")
     assert frame_numbers(source[0]["clip"]) == [1, 2, 3, 3, 3, 3, 3, 3]
     assert frame_numbers(source[1]["clip"]) == [0, 1, 2, 3, 4, 4, 4, 4]
 
 
-def test_each_file_is_decoded_once(tmp_path, write_video, write_manifest, monkeypatch):
+def test_each_file_is_decoded_once(tmp_path, write_video, write_manifest, monkeypatch, rows):
     write_video(tmp_path / "a.mkv", 60)
-    write_video(tmp_path / "other.mkv", 20)
+    write_video(tmp_path / "v.mkv", 60)
+    write_video(tmp_path / "t.mkv", 60)
+    lines = rows(*[("a.mkv", i, i + 9) for i in range(0, 50, 5)], splits=["train"])
     opened = []
     really_open = decode.av.open
 
@@ -73,10 +88,9 @@ def test_each_file_is_decoded_once(tmp_path, write_video, write_manifest, monkey
         return really_open(file, *args, **options)
 
     monkeypatch.setattr(decode.av, "open", count)
-    lines = rows(*[("a.mkv", i, i + 9) for i in range(0, 50, 5)], splits=["train"])
-    lines += ["a.mkv,x,,,val", "a.mkv,x,,,test"]
+    lines += ["v.mkv,x,0,9,val", "v.mkv,x,9,20,val", "t.mkv,x,,,test"]
     build(tmp_path, VideoData(manifest=write_manifest(*lines)))
-    assert sorted(opened) == ["a.mkv"] * 3 + ["other.mkv"]  # once per split
+    assert sorted(opened) == ["a.mkv", "other.mkv", "t.mkv", "v.mkv"]
 
 
 @pytest.mark.parametrize(
@@ -91,9 +105,8 @@ def test_each_file_is_decoded_once(tmp_path, write_video, write_manifest, monkey
         ((8, 6), 4, "crop", 8),  # enlarged
     ],
 )
-def test_frames_become_square(size, bright, fit, expected, tmp_path, write_video, write_manifest):
-    for name in ("a", "other"):
-        write_video(tmp_path / f"{name}.mkv", 8, size=size, bright=bright)
+def test_frames_become_square(size, bright, fit, expected, tmp_path, write_video, write_manifest, rows):
+    write_video(tmp_path / "a.mkv", 8, size=size, bright=bright)
     clips = build(tmp_path, VideoData(manifest=write_manifest(*rows(("a.mkv", 0, 8))), fit=fit))
     clip = clips.source("train")[0]["clip"][4]
     assert clip.shape == (16, 16, 3)
@@ -120,18 +133,17 @@ def test_bad_videos_are_skipped_named_and_counted(tmp_path, class_folders, write
     assert clips.majority_share == max(clips.counts["test"].values()) / clips.splits["test"]
 
 
-def test_missing_files_sound_and_spans_outside_are_skipped(tmp_path, write_video, write_manifest):
+def test_missing_files_sound_and_spans_outside_are_skipped(tmp_path, write_video, write_manifest, rows):
     write_video(tmp_path / "a.mkv", 20)
-    write_video(tmp_path / "other.mkv", 20)
     (tmp_path / "folder.mp4").mkdir()
-    spans = [("a.mkv", 0, 9), ("a.mkv", 12, 21), ("a.mkv", 20, ""), ("none.mp4", 0, 9), ("folder.mp4", 0, 9)]
+    spans = [("a.mkv", 0, 9), ("a.mkv", 12, 21), ("a.mkv", 21, ""), ("none.mp4", 0, 9), ("folder.mp4", 0, 9)]
     clips = build(tmp_path, VideoData(manifest=write_manifest(*rows(*spans))))
     reasons = [(clip.path, clip.reason) for clip in clips.skipped if clip.split == "test"]
     assert reasons == [
-        ("a.mkv", "frames 12 to 21 are not all inside its 20 frames (0 to 19)"),
-        ("a.mkv", "frames 20 to 20 are not all inside its 20 frames (0 to 19)"),
-        ("none.mp4", "no such file"),
-        ("folder.mp4", "is no file"),
+        ("test/a.mkv", "frames 12 to 21 are not all inside its 20 frames (0 to 19)"),
+        ("test/a.mkv", "frames 21 to 20 are not all inside its 20 frames (0 to 19)"),
+        ("test/none.mp4", "no such file"),
+        ("test/folder.mp4", "is no file"),
     ]
     assert clips.splits == {"train": 2, "val": 1, "test": 1}
 
@@ -148,20 +160,35 @@ def test_names_in_any_script(tmp_path, write_video, write_manifest):
     assert clips.source("test")[0]["name"].decode().startswith("clips é ")
 
 
-def test_videos_too_short_to_widen_are_an_error(tmp_path, class_folders, refused):
-    config = VideoData(folder=class_folders(frames=5))
-    words = ["8 frames 2 apart span 15 frames", "has 5 frames", ".mkv'", "--data.short-spans hold", "smaller stride"]
-    refused(lambda: build(tmp_path, config, frame_stride=2), *words)
-    assert not list((tmp_path / "cache").rglob("*.array_record*"))
+@pytest.mark.parametrize("short_spans", ["hold", "widen"])
+def test_one_short_video_ends_nothing(short_spans, tmp_path, class_folders, write_video, frame_numbers):
+    folder = class_folders(frames=20)
+    write_video(folder / "cat" / "short.mkv", 5)
+    clips = build(tmp_path, VideoData(folder=folder, temporal_jitter=1, short_spans=short_spans))
+    assert sum(clips.splits.values()) == 9 and not clips.skipped
+    assert (clips.held, clips.widened) == (1, 0), "there is nothing to widen a whole video into"
+    stored = [clip for split in clips.splits for clip in clips.source(split)]
+    short = next(clip for clip in stored if clip["name"] == b"cat/short.mkv")
+    assert frame_numbers(short["clip"]) == [0, 1, 2, 3, 4, 4, 4, 4, 4, 4]
 
 
-def test_short_spans_may_be_refused(tmp_path, write_video, write_manifest, refused):
+def test_a_span_widens_as_far_as_the_video_goes_and_then_holds(
+    tmp_path, write_video, write_manifest, frame_numbers, rows
+):
+    write_video(tmp_path / "a.mkv", 6)
+    manifest = write_manifest(*rows(("a.mkv", 2, 4)))
+    clips = build(tmp_path, VideoData(manifest=manifest, temporal_jitter=0, short_spans="widen"))
+    assert (clips.held, clips.widened) == (3, 3)
+    assert frame_numbers(clips.source("test")[0]["clip"]) == [0, 1, 2, 3, 4, 5, 5, 5]
+
+
+def test_short_spans_may_be_refused(tmp_path, write_video, write_manifest, refused, rows):
     write_video(tmp_path / "a.mkv", 20)
-    write_video(tmp_path / "other.mkv", 20)
     config = VideoData(manifest=write_manifest(*rows(("a.mkv", 3, 6))), short_spans="error")
-    refused(
-        lambda: build(tmp_path, config), "labelled span has 3 frames", "'a.mkv'", "--data.short-spans widen or hold"
-    )
+    words = ["8 frames 1 apart span 8 frames", "labelled span has 3 frames", "a.mkv'", "short spans hold or widen"]
+    message = refused(lambda: build(tmp_path, config), *words)
+    assert "--" not in message, "commands have different options for it"
+    assert not list((tmp_path / "cache").rglob("*.array_record*"))
 
 
 def test_classes_and_splits_that_lose_all_their_clips(tmp_path, class_folders, write_manifest, write_video, refused):
@@ -170,8 +197,9 @@ def test_classes_and_splits_that_lose_all_their_clips(tmp_path, class_folders, w
     (folder / "emu" / "x.mp4").write_text("no video")
     refused(lambda: build(tmp_path, VideoData(folder=folder)), "all 1 of 'emu'", "emu/x.mp4")
     refused(lambda: build(tmp_path, VideoData(folder=folder)), "all 1 of 'emu'")  # and again from the cache
-    write_video(tmp_path / "a.mkv", 20)
-    lines = ["path,label,split", "a.mkv,x,train", "a.mkv,y,train", "a.mkv,x,val", "gone.mp4,x,test"]
+    for name in "abc":
+        write_video(tmp_path / f"{name}.mkv", 20)
+    lines = ["path,label,split", "a.mkv,x,train", "b.mkv,y,train", "c.mkv,x,val", "gone.mp4,x,test"]
     refused(lambda: build(tmp_path, VideoData(manifest=write_manifest(*lines))), "1 of the test split", "gone.mp4")
 
 

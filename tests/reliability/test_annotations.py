@@ -13,6 +13,7 @@ from tvnjax.data.annotations.files import annotation_lines, component, stem
 from tvnjax.data.annotations.layouts import LAYOUTS
 from tvnjax.data.annotations.making import make_manifest, write_manifest
 from tvnjax.data.manifest import read_manifest
+from tvnjax.data.naming import composed
 
 SOUND = {
     "hmdb51": hmdb51(),
@@ -68,7 +69,7 @@ def test_a_component_names_one_entry_of_a_folder(text):
         .filter(bool),
         min_size=2,
         max_size=4,
-        unique=True,
+        unique_by=composed,
     )
 )
 @example(['say "hi", wave', "#NAME?", "=1+1", "猫"])
@@ -86,7 +87,7 @@ def test_labels_come_through_as_they_were(labels):
             assert len(labels) < 2, error
             return
         write_manifest(videos / "manifest.csv", made.spans)
-        read = read_manifest(videos / "manifest.csv")
+        read = read_manifest(videos / "manifest.csv").spans
     assert read == made.spans and [(span.path, span.label) for span in read] == [
         (f"{number}.mp4", label) for number, label in enumerate(labels * 3)
     ]

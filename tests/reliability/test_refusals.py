@@ -245,7 +245,7 @@ def test_labels_are_short_and_plain_and_rows_are_counted(tmp_path, monkeypatch):
             manifest.read_manifest(path)
     monkeypatch.setattr(manifest, "MAX_ROWS", 3)
     path.write_text("path,label\n" + "a.mp4,x\n" * 2)
-    assert len(manifest.read_manifest(path)) == 2
+    assert len(manifest.read_manifest(path).spans) == 2
     path.write_text("path,label\n" + "a.mp4,x\n" * 5)
     with pytest.raises(InvalidInputError, match="at most 3 rows"):
         manifest.read_manifest(path)

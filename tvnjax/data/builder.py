@@ -1,6 +1,7 @@
 """Writes a set of clips once, as a TensorFlow Datasets directory of ArrayRecord files (TensorFlow is not needed)."""
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,7 +53,14 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        return {split: self._generate_examples(split) for split in SPLITS}
+        splits = {split: self._generate_examples(split) for split in SPLITS if self._recipe.planned[split]}
+        for split in [split for split in splits if split not in self._recipe.required]:
+            # TFDS cannot write a split without a clip, and whether a clip can be read is known when one was.
+            if (first := next(splits[split], None)) is None:
+                del splits[split]
+            else:
+                splits[split] = itertools.chain([first], splits[split])
+        return splits
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         recipe = self._recipe
@@ -71,7 +79,7 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self._summary["held"] += clip.held
             example = {"clip": clip.pixels, "label": clip.label, "name": clip.name}
             yield key, example | {"span": np.array(clip.span, np.int32), "valid": np.array(clip.valid, np.int32)}
-        if not any(counts):
+        if not any(counts) and split in recipe.required:
             first = skipped[0]
             raise InvalidInputError(
                 f"each split must keep a clip, but all {len(skipped)} of the {split} split were skipped "
@@ -146,6 +154,10 @@ def _swept(folder: Path) -> Iterator[None]:
 
 
 def _complete(builder: Clips) -> bool:
-    if not Path(builder.data_path).is_dir() or set(builder.info.splits) != set(SPLITS):
+    if not Path(builder.data_path).is_dir():
         return False
-    return all(Path(path).is_file() for split in SPLITS for path in builder.info.splits[split].filepaths)
+    summary: Any = builder.info.metadata
+    splits = [split for split, counts in summary["counts"].items() if any(counts)]
+    if not splits or set(builder.info.splits) != set(splits):
+        return False
+    return all(Path(path).is_file() for split in splits for path in builder.info.splits[split].filepaths)

@@ -1,5 +1,6 @@
 """A built set of clips: what is in it, and random access to it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,9 @@ class ClipSet:
     class_names: tuple[str, ...]
     """In the order of the labels."""
     splits: Mapping[str, int]
-    """Clips in train, val and test; none is empty."""
+    """Clips in train, val and test; a split without a clip is left out."""
     counts: Mapping[str, Mapping[str, int]]
-    """Clips per split and class."""
+    """Clips per split and class, of the same splits."""
     frames_stored: int
     """Frames per stored clip."""
     window: int
@@ -62,8 +63,9 @@ class ClipSet:
 
     @property
     def majority_share(self) -> float:
-        """Share of the test clips in their commonest class: the accuracy of always naming that class."""
-        return max(self.counts["test"].values()) / self.splits["test"]
+        """Share of the test clips in their commonest class: the accuracy of always naming that class; NaN where there
+        are no test clips."""
+        return max(self.counts["test"].values()) / self.splits["test"] if "test" in self.splits else math.nan
 
     def describe(self) -> dict[str, Any]:
         """For logs, results and reports."""
@@ -117,21 +119,26 @@ def prepare(
 
     Args:
       progress: called with the number of clips done and the number of clips named, after each clip of a build.
+      classes: of a trained network, in its order, which labels are counted by; None: those of the clips.
+      required: the splits that must have clips.
 
     Raises:
       InvalidInputError: ``config``, or a file it names, breaks a rule.
     """
     from tvnjax.data.builder import build
 
-    recipe = config.recipe(num_frames=num_frames, frame_stride=frame_stride, image_size=image_size)
+    recipe = config.recipe(
+        num_frames=num_frames, frame_stride=frame_stride, image_size=image_size, classes=classes, required=required
+    )
     directory, metadata = build(recipe, Path(cache_dir), progress)
-    counts = {split: dict(zip(recipe.class_names, metadata["counts"][split])) for split in SPLITS}
+    stored = [split for split in SPLITS if any(metadata["counts"].get(split, ()))]
+    counts = {split: dict(zip(recipe.class_names, metadata["counts"][split])) for split in stored}
     skipped = tuple(SkippedClip(**clip) for clip in metadata["skipped"])
-    _check_trainable(recipe, counts, skipped)
+    _check_kept(recipe, counts, skipped)
     return ClipSet(
         name=recipe.name,
         class_names=recipe.class_names,
-        splits={split: sum(counts[split].values()) for split in SPLITS},
+        splits={split: sum(counts[split].values()) for split in stored},
         counts=counts,
         frames_stored=recipe.frames,
         window=recipe.window,
@@ -146,11 +153,18 @@ def prepare(
     )
 
 
-def _check_trainable(recipe: Recipe, counts: Mapping[str, Mapping[str, int]], skipped: tuple[SkippedClip, ...]) -> None:
-    """Raises InvalidInputError where skipping clips left a class without any to train on."""
-    for label in recipe.class_names:
-        if not counts["train"][label]:
-            lost = [clip for clip in skipped if clip.label == label and clip.split == "train"]
+def _check_kept(recipe: Recipe, counts: Mapping[str, Mapping[str, int]], skipped: tuple[SkippedClip, ...]) -> None:
+    """Raises InvalidInputError where skipping clips left a required split, or a class without any to train on."""
+    for split in recipe.required:
+        if split not in counts:
+            lost = [clip for clip in skipped if clip.split == split]
+            raise InvalidInputError(
+                f"each split must keep a clip, but all {len(lost)} of the {split} split were skipped "
+                f"(first {lost[0].path!r}: {lost[0].reason}); repair or remove those videos"
+            )
+    for label in recipe.class_names if "train" in recipe.required else ():
+        lost = [clip for clip in skipped if clip.label == label and clip.split == "train"]
+        if lost and not counts["train"][label]:
             raise InvalidInputError(
                 f"each class must keep a clip in the train split, but all {len(lost)} of {label!r} were skipped "
                 f"(first {lost[0].path!r}: {lost[0].reason}); repair those videos or remove the class"

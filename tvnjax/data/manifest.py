@@ -1,19 +1,18 @@
 """Reads which videos, spans and labels a manifest (CSV) names."""
 
 import csv
+import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.outside import MIB
+from tvnjax.data.columns import find_columns
+from tvnjax.data.naming import split_named
 from tvnjax.data.recipe import SPLITS
 
-_REQUIRED = ("path", "label")
-_OPTIONAL = ("start_frame", "end_frame", "split")
-_ALIASES = {"valid": "val", "validation": "val"}
 MAX_BYTES = 128 * MIB
 """Of a manifest; one of a million clips has some sixty."""
 MAX_ROWS = 2_000_000
@@ -42,25 +41,35 @@ class LabelledSpan:
         return self.path.encode(errors="backslashreplace").decode() + span
 
 
-def read_manifest(manifest: Path) -> list[LabelledSpan]:
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a manifest or a folder names."""
+
+    spans: list[LabelledSpan] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    """What was passed over, one line each."""
+
+
+def read_manifest(manifest: Path) -> Listing:
     """Reads a CSV file with the columns ``path,label[,start_frame,end_frame][,split]``.
 
-    Other columns are ignored; an empty start or end means the start or end of the video.
+    Other columns are passed over and noted; an empty start or end means the start or end of the video.
 
     Raises:
-      InvalidInputError: there is no such file, or it or one of its rows breaks a rule.
+      InvalidInputError: there is no such file, or it or one of its rows breaks a rule; or a column that is passed over
+        may be one of those above under another name.
     """
-    if not manifest.is_file():
-        what = "is a folder" if manifest.is_dir() else "does not exist"
-        raise InvalidInputError(f"the manifest must be a CSV file, but {str(manifest)!r} {what}; check --data.manifest")
     try:
+        if not manifest.is_file():
+            what = "is a folder" if manifest.is_dir() else "does not exist"
+            raise InvalidInputError(f"the manifest must be a CSV file, but {str(manifest)!r} {what}; check the path")
         size = manifest.stat().st_size
         if size > MAX_BYTES:
             raise InvalidInputError(
                 f"a manifest has at most {MAX_BYTES:,} bytes, but {str(manifest)!r} has {size:,}; split it"
             )
         with manifest.open(encoding="utf-8-sig", newline="") as file:
-            spans = list(_read_rows(manifest, csv.reader(file, strict=True)))
+            listing = _read_rows(manifest, csv.reader(file, strict=True))
     except UnicodeDecodeError as error:
         raise InvalidInputError(
             f"a manifest must be UTF-8 text, but {str(manifest)!r} has the byte 0x{error.object[error.start]:02x} "
@@ -70,16 +79,18 @@ def read_manifest(manifest: Path) -> list[LabelledSpan]:
         raise InvalidInputError(f"{str(manifest)!r} is no well-formed CSV: {error}; save it again as CSV") from None
     except OSError as error:
         raise InvalidInputError(f"cannot read {str(manifest)!r}: {error.strerror}; check its permissions") from None
-    if not spans:
+    if not listing.spans:
         raise InvalidInputError(f"a manifest must name clips, but {str(manifest)!r} has no row; add some")
-    return spans
+    return listing
 
 
-def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Iterator[LabelledSpan]:
+def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Listing:
     header = next(rows, None)
     if header is None:
         raise InvalidInputError(f"a manifest must name clips, but {str(manifest)!r} is empty; add path,label rows")
-    columns = _columns(manifest, [name.strip() for name in header])
+    columns, others = find_columns(header, repr(str(manifest)))
+    spans: list[LabelledSpan] = []
+    of_splits = set(others)  # columns that hold nothing but names of splits
     paths: dict[str, str] = {}  # following links takes a while, and a video may have many rows
     for number, row in enumerate(rows, start=2):
         if not row:
@@ -104,29 +115,30 @@ def _read_rows(manifest: Path, rows: Iterator[list[str]]) -> Iterator[LabelledSp
             )
         if cell["path"] not in paths:
             paths[cell["path"]] = _inside(manifest.parent, cell["path"], where)
-        yield LabelledSpan(
-            path=paths[cell["path"]],
-            label=check_label(cell["label"].strip(), where),
-            start=start or 0,
-            end=end,
-            split=_split(cell["split"], where) if "split" in columns else "",
+        of_splits = {place for place in of_splits if split_named(row[place])}
+        spans.append(
+            LabelledSpan(
+                path=paths[cell["path"]],
+                label=check_label(cell["label"].strip(), where),
+                start=start or 0,
+                end=end,
+                split=_split(cell["split"], where) if "split" in columns else "",
+            )
         )
+    if spans and of_splits and "split" not in columns:
+        name = header[min(of_splits)]
+        raise InvalidInputError(
+            f"a column of splits must be called split, but {str(manifest)!r} has {name!r:.60}, which holds nothing "
+            "but names of splits; rename it to split, or remove it"
+        )
+    return Listing(spans=spans, notes=_unread(manifest, [header[place] for place in others]))
 
 
-def _columns(manifest: Path, header: Sequence[str]) -> dict[str, int]:
-    for name in _REQUIRED:
-        if name not in header:
-            near = next((f" ({other!r} may be it, misspelt)" for other in header if did_you_mean(other, [name])), "")
-            raise InvalidInputError(
-                f"a manifest must have the columns path and label, but {str(manifest)!r} lacks {name!r} and has "
-                f"{', '.join(map(repr, header)):.300}{near}; rename or add the column"
-            )
-    for name, count in Counter(header).items():
-        if count > 1 and name in (*_REQUIRED, *_OPTIONAL):
-            raise InvalidInputError(
-                f"each column may appear once, but {str(manifest)!r} has {name!r} {count} times; remove one"
-            )
-    return {name: header.index(name) for name in (*_REQUIRED, *_OPTIONAL) if name in header}
+def _unread(manifest: Path, names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    shown = ", ".join(f"{name!r:.60}" for name in names[:8]) + (", ..." if len(names) > 8 else "")
+    return (f"columns of {manifest.name!r} that are not read: {len(names)} ({shown})",)
 
 
 def _frame(text: str, column: str, where: str) -> int | None:
@@ -136,17 +148,28 @@ def _frame(text: str, column: str, where: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= _MAX_FRAME):
         raise InvalidInputError(
             f"{column} must be a whole number of at least 0 and at most {_MAX_FRAME}, but {where} has {text!r:.60}; "
-            "count frames from 0, or leave it empty"
+            f"{_frame_advice(text, column)}"
         )
     return int(text)
 
 
+def _frame_advice(text: str, column: str) -> str:
+    if whole := re.fullmatch(r"([0-9]{1,10})\.0*", text):
+        return f"write {int(whole[1])} if it counts frames, or multiply seconds by the frames per second"
+    if re.fullmatch(r"[0-9]*\.[0-9]+|([0-9]+:)+[0-9.]+|[0-9.]+ ?m?s(ec)?", text):
+        return "it looks like a time: multiply seconds by the frames per second"
+    if text.casefold() in ("nan", "none", "null", "na", "n/a", "-", "-1"):
+        return f"leave it empty for the {'start' if column == 'start_frame' else 'end'} of the video"
+    return "count frames from 0, or leave it empty"
+
+
 def _split(text: str, where: str) -> str:
-    split = _ALIASES.get(text.strip(), text.strip())
-    if split not in SPLITS:
+    split = split_named(text)
+    if split is None:
         raise InvalidInputError(
-            f"split must be train, val or test, but {where} has {text!r:.60}{did_you_mean(split, SPLITS)}; "
-            "name one of them, or remove the column to have the videos split here"
+            f"split must be train, val or test, but {where} has {text!r:.60}"
+            f"{did_you_mean(text.strip().casefold(), SPLITS)}; name one of them, or remove the column to have the "
+            "videos split here"
         )
     return split
 

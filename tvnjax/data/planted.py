@@ -34,7 +34,7 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.checks import check_integer
 from tvnjax.data.planted_scenes import SCENES
-from tvnjax.data.procedural import drawn_recipe
+from tvnjax.data.procedural import check_classes, drawn_recipe
 from tvnjax.data.recipe import SPLITS, Recipe
 
 PlantedTask = Literal[
@@ -123,8 +123,17 @@ class PlantedData:
             "small_mark": {"image_size": (self.size,)},
         }[self.task]
 
-    def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
+    def recipe(
+        self,
+        *,
+        num_frames: int,
+        frame_stride: int,
+        image_size: int,
+        classes: tuple[str, ...] | None = None,
+        required: tuple[str, ...] = SPLITS,
+    ) -> Recipe:
         """Returns how to draw the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
+        check_classes(self, classes)
         return drawn_recipe(
             self, "planted", draw_clip, num_frames=num_frames, frame_stride=frame_stride, image_size=image_size
         )

@@ -68,8 +68,17 @@ class ProceduralData:
         """Frames every clip has."""
         return self.num_frames
 
-    def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
+    def recipe(
+        self,
+        *,
+        num_frames: int,
+        frame_stride: int,
+        image_size: int,
+        classes: tuple[str, ...] | None = None,
+        required: tuple[str, ...] = SPLITS,
+    ) -> Recipe:
         """Returns how to draw the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
+        check_classes(self, classes)
         return drawn_recipe(
             self, "procedural", draw_clip, num_frames=num_frames, frame_stride=frame_stride, image_size=image_size
         )
@@ -97,6 +106,18 @@ class DrawnConfig(Protocol):
 
 
 Config = TypeVar("Config", bound=DrawnConfig)
+
+
+def check_classes(config: DrawnConfig, classes: tuple[str, ...] | None) -> None:
+    """Raises InvalidInputError unless ``classes`` is None or those that are drawn, in their order."""
+    if classes is not None and classes != config.class_names:
+        drawn, asked = (
+            f"{len(names)} classes ({', '.join(names[:4]):.200})" for names in (config.class_names, classes)
+        )
+        raise InvalidInputError(
+            f"clips drawn for {config.task} have {drawn}, but {asked} were asked for; name the task the network was "
+            "trained on, or train it on this one first"
+        )
 
 
 def drawn_recipe(

@@ -44,11 +44,13 @@ class PlanView:
           InvalidInputError: the plan's window is longer than the clips.
         """
         span, valid = batch["span"], batch["valid"]
-        usable = int((valid[:, 1] - valid[:, 0]).min())
-        if self.window > usable:
+        usable = valid[:, 1] - valid[:, 0]
+        # A clip of a whole video that is short is filled up with its last frame, which a window may touch.
+        usable = np.where(valid[:, 0] == 0, np.maximum(usable, batch["clip"].shape[1]), usable)
+        if self.window > usable.min():
             raise InvalidInputError(
                 f"a window lies inside its clip, but {self.num_frames} frames {self.frame_stride} apart span "
-                f"{self.window} frames and a clip has {usable}; take fewer frames or a smaller stride"
+                f"{self.window} frames and a clip has {usable.min()}; take fewer frames or a smaller stride"
             )
         first, centre, last = window_starts(span, valid, self.window)
         return (centre if rng is None else rng.integers(first, last, endpoint=True)).astype(np.int32)

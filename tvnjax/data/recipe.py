@@ -65,6 +65,10 @@ class Recipe:
     """Clips named per split, before any is skipped."""
     read: Callable[[str], Iterator[Clip | SkippedClip]]
     """Yields the clips of one split, always the same ones in the same order."""
+    required: tuple[str, ...] = SPLITS
+    """The splits that must keep a clip; others may be empty."""
+    notes: tuple[str, ...] = ()
+    """What was met in the input that may be meant and is therefore counted and said, one line each."""
 
 
 class ClipSource(Protocol):
@@ -75,11 +79,24 @@ class ClipSource(Protocol):
         """Frames every clip is known to have; None where windows are made as long as asked for."""
         ...
 
-    def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
+    def recipe(
+        self,
+        *,
+        num_frames: int,
+        frame_stride: int,
+        image_size: int,
+        classes: tuple[str, ...] | None = None,
+        required: tuple[str, ...] = SPLITS,
+    ) -> Recipe:
         """Returns how to build clips for windows of ``num_frames`` frames, ``frame_stride`` apart.
 
+        Args:
+          classes: of a trained network, in its order, which labels are counted by; a class may then have no clip.
+            None: the classes of the clips.
+          required: the splits that must have clips.
+
         Raises:
-          InvalidInputError: the configuration, or the files it names, break a rule.
+          InvalidInputError: the configuration, or the files it names, break a rule; or a label is none of ``classes``.
         """
         ...
 

@@ -18,7 +18,7 @@ class SpanOutsideVideoError(Exception):
 
 
 class ShortSpanError(Exception):
-    """No window fits: the span (or with ``widen`` the video) is too short."""
+    """The span is shorter than the window, and that was to be an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Placement:
     """int [window + 2 * jitter]: frame numbers in the video; ends are repeated where the video has no frame."""
     span: tuple[int, int]
     valid: tuple[int, int]
+    """The frames that are the video's; all of them where those of a held span are repeated on purpose."""
     widened: bool = False
     held: bool = False
 
@@ -38,12 +39,13 @@ def place_span(
 ) -> Placement:
     """Places frames ``start`` to ``end`` (exclusive; None: the last frame) of a video in a clip of fixed length.
 
-    The clip is the centred window with ``jitter`` frames before and after it.
+    The clip is the centred window with ``jitter`` frames before and after it. Where the span is shorter than the
+    window, ``hold`` repeats its last frame; ``widen`` takes in the video around it, and repeats the last frame of a
+    video that is itself too short.
 
     Raises:
       SpanOutsideVideoError: the span is not wholly inside the video.
-      ShortSpanError: the span is shorter than ``window`` and ``short_spans`` is ``error``, or the video itself is
-        too short to widen into.
+      ShortSpanError: the span is shorter than ``window`` and ``short_spans`` is ``error``.
     """
     end = video_frames if end is None else end
     if not 0 <= start < end <= video_frames:
@@ -58,7 +60,13 @@ def place_span(
         indices = np.minimum(np.arange(start, start + length), end - 1)
         return Placement(indices=indices, span=(0, end - start), valid=(0, length), held=True)
     if video_frames < window:
-        raise ShortSpanError(f"the video has {video_frames} frames")
+        return Placement(
+            indices=np.minimum(np.arange(length), video_frames - 1),
+            span=(start, end),
+            valid=(0, video_frames),
+            widened=end - start < video_frames,
+            held=True,
+        )
     centred = min(max((start + end - window) // 2, 0), video_frames - window)
     first = centred - jitter
     return Placement(
@@ -72,6 +80,8 @@ def place_span(
 def window_starts(span: np.ndarray, valid: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the first, the centred and the last start that the rule above allows, each int [clips].
 
+    A window longer than the usable frames starts with the first of them, and ends on repetitions of the last.
+
     Args:
       span: int [clips, 2], the labelled frames of stored clips.
       valid: int [clips, 2], the frames a window may touch.
@@ -79,5 +89,5 @@ def window_starts(span: np.ndarray, valid: np.ndarray, window: int) -> tuple[np.
     """
     one, other = span[:, 0], span[:, 1] - window
     first = np.maximum(np.minimum(one, other), valid[:, 0])
-    last = np.minimum(np.maximum(one, other), valid[:, 1] - window)
+    last = np.maximum(np.minimum(np.maximum(one, other), valid[:, 1] - window), first)
     return first, np.clip((one + other) // 2, first, last), last

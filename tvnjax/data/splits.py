@@ -9,36 +9,68 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.manifest import LabelledSpan
 from tvnjax.data.recipe import SPLITS
 
 
 def assign_splits(
-    spans: Sequence[LabelledSpan], *, val_fraction: float, test_fraction: float, seed: int
+    spans: Sequence[LabelledSpan],
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    required: Sequence[str] = SPLITS,
+    any_classes: bool = False,
 ) -> list[LabelledSpan]:
     """Returns the spans, in order, each with a split; a missing ``val`` or ``test`` is taken out of ``train``.
 
     Classes are drawn from alike; a video with several labels counts as one of its rarest.
 
+    Args:
+      required: the splits that must have clips; others may stay empty.
+      any_classes: whether there may be one class alone, and classes with no clip to train on: those of a network that
+        is trained already.
+
     Raises:
-      InvalidInputError: splits are named but ``train`` is not, there are too few videos to split, there is only one
-        class, or a class has no clip to train on.
+      InvalidInputError: splits are named but a required one is not and cannot be taken out of ``train``, there are too
+        few videos to split, there is only one class, or a class has no clip to train on.
     """
+    for split in required:
+        if split not in SPLITS:
+            raise InvalidInputError(
+                f"a split is one of {', '.join(SPLITS)}, got {split!r}{did_you_mean(split, SPLITS)}; choose from these"
+            )
     named = {span.split for span in spans} - {""}
     if named and "train" not in named:
-        raise InvalidInputError(
-            f"data must have a train split, but only {', '.join(sorted(named))} is named; add training clips, or name "
-            "no split to have the videos split here"
-        )
+        missing = [split for split in required if split not in named]
+        if missing:
+            raise InvalidInputError(
+                f"data must have a {missing[0]} split, but only {', '.join(sorted(named))} is named; add "
+                f"{'training' if missing[0] == 'train' else missing[0]} clips, or name no split to have the videos "
+                "split here"
+            )
+        return list(spans)
     spans = [span if span.split else replace(span, split="train") for span in spans]
     if "test" not in named:
-        spans = take_split("test", test_fraction, spans, seed)
+        spans = _take(required, "test", test_fraction, spans, seed)
     if "val" not in named:
         left = val_fraction if "test" in named else val_fraction / (1 - test_fraction)
-        spans = take_split("val", left, spans, seed)
-    _check_classes(spans)
+        spans = _take(required, "val", left, spans, seed)
+    if not any_classes and "train" in required:
+        _check_classes(spans)
     return spans
+
+
+def _take(
+    required: Sequence[str], split: str, fraction: float, spans: list[LabelledSpan], seed: int
+) -> list[LabelledSpan]:
+    try:
+        return take_split(split, fraction, spans, seed)
+    except InvalidInputError:
+        if split in required:
+            raise
+        return spans
 
 
 def take_split(split: str, fraction: float, spans: Sequence[LabelledSpan], seed: int) -> list[LabelledSpan]:

@@ -14,8 +14,8 @@ from tvnjax.data.decode import ClipShape, Fit, UnreadableVideoError, decode_span
 from tvnjax.data.folder import read_folder
 from tvnjax.data.manifest import LabelledSpan, read_manifest
 from tvnjax.data.recipe import SPLITS, Clip, Recipe, SkippedClip, fingerprint
+from tvnjax.data.settled import settle
 from tvnjax.data.spans import ShortSpanError, ShortSpans, SpanOutsideVideoError
-from tvnjax.data.splits import assign_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class VideoData:
     """CSV of path,label[,start_frame,end_frame][,split]; paths relative to its folder, end_frame exclusive."""
     folder: Path | None = None
     """A folder of DIR/class/video or DIR/{train,val,test}/class/video; this or a manifest."""
-    short_spans: ShortSpans = "widen"
-    """Labels shorter than a clip: widen into the video around them, hold their last frame, or call it an error."""
+    short_spans: ShortSpans = "hold"
+    """Labels shorter than a clip: hold their last frame, widen into the video around them, or call it an error."""
     fit: Fit = "squash"
     """How a frame becomes square: squash changes its proportions, crop cuts its longer sides off."""
     val_fraction: float = 0.15
@@ -65,7 +65,15 @@ class VideoData:
         """None: a clip is cut as long as it is asked for."""
         return None
 
-    def recipe(self, *, num_frames: int, frame_stride: int, image_size: int) -> Recipe:
+    def recipe(
+        self,
+        *,
+        num_frames: int,
+        frame_stride: int,
+        image_size: int,
+        classes: tuple[str, ...] | None = None,
+        required: tuple[str, ...] = SPLITS,
+    ) -> Recipe:
         """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
         if (self.manifest is None) == (self.folder is None):
             met = "neither" if self.manifest is None else f"both {str(self.manifest)!r} and {str(self.folder)!r}"
@@ -80,20 +88,26 @@ class VideoData:
             short_spans=self.short_spans,
         )
         if self.manifest is not None:
-            root, spans = Path(self.manifest).parent, read_manifest(Path(self.manifest))
+            root, listing = Path(self.manifest).parent, read_manifest(Path(self.manifest))
             name = Path(self.manifest).stem
         else:
             root = Path(self.folder or ".")
-            name, spans = root.resolve().name, read_folder(root)
-        spans = assign_splits(
-            spans, val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.split_seed
+            name, listing = root.resolve().name, read_folder(root)
+        settled = settle(
+            root,
+            listing,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.split_seed,
+            classes=classes,
+            required=required,
         )
-        class_names = tuple(sorted({span.label for span in spans}))
+        spans, class_names = settled.spans, settled.class_names
         asked = f"{num_frames} frames {frame_stride} apart"
         return Recipe(
             name=re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:40] or "videos",
             class_names=class_names,
-            fingerprint=_fingerprint(root, spans, shape),
+            fingerprint=_fingerprint(root, spans, shape, class_names),
             frames=shape.frames,
             window=shape.window,
             size=shape.size,
@@ -101,10 +115,12 @@ class VideoData:
             flip=self.flip,
             planned={split: sum(span.split == split for span in spans) for split in SPLITS},
             read=lambda split: _read(root, [s for s in spans if s.split == split], class_names, shape, asked),
+            required=required,
+            notes=settled.notes,
         )
 
 
-def _fingerprint(root: Path, spans: Sequence[LabelledSpan], shape: ClipShape) -> str:
+def _fingerprint(root: Path, spans: Sequence[LabelledSpan], shape: ClipShape, class_names: tuple[str, ...]) -> str:
     """Covers what the clips are made of: spans with labels and splits, every file's size and time, and the shape.
 
     The spans stand for the manifest: a column that is not read, or the order of the options, changes no clip.
@@ -117,7 +133,10 @@ def _fingerprint(root: Path, spans: Sequence[LabelledSpan], shape: ClipShape) ->
         except OSError:
             files[path] = None
     rows = [(s.path, s.label, s.start, s.end, s.split) for s in spans]
-    return fingerprint({"video": rows, "files": files, "shape": vars(shape)})
+    # The usual order follows from the rows.
+    usual = list(class_names) == sorted({span.label for span in spans})
+    ordered = {} if usual else {"classes": class_names}
+    return fingerprint({"video": rows, "files": files, "shape": vars(shape), **ordered})
 
 
 def _read(
@@ -154,10 +173,9 @@ def _clips_of_file(
     except UnreadableVideoError as error:
         return [skipped(span, str(error)) for span in spans]
     except ShortSpanError as error:
-        remedy = "widen or hold" if shape.short_spans == "error" else "hold"
         raise InvalidInputError(
-            f"{asked} span {shape.window} frames, but {error} in {path!r}; pass --data.short-spans {remedy}, "
-            "or take fewer frames or a smaller stride"
+            f"{asked} span {shape.window} frames, but {error} in {path!r}, and short spans were to be an error; let "
+            "short spans hold or widen, or take fewer frames or a smaller stride"
         ) from None
     for span, result in zip(spans, decoded):
         if isinstance(result, SpanOutsideVideoError):

@@ -9,6 +9,7 @@ from typing import Any
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_lines, read_text
 from tvnjax.data.manifest import MAX_BYTES, check_label
+from tvnjax.data.naming import SPLIT_NAMES
 
 ANNOTATION_JSON_LIMIT = 64 * MIB
 """Bytes; the largest known, the training clips of Something-Something V2, takes some 40 MB."""
@@ -19,9 +20,9 @@ _MAX_NAME = 250
 """Bytes of a file's name without suffix; file systems take 255."""
 _KINDS = {
     "labels": ("labels", "label", "categories", "classind"),
-    "train": ("train", "training", "trainset", "trainingset"),
-    "val": ("val", "valid", "validate", "validation", "valset", "validationset"),
-    "test": ("test", "testing", "testset", "testingset"),
+    "train": (*SPLIT_NAMES["train"], "trainset", "trainingset"),
+    "val": (*SPLIT_NAMES["val"], "validate", "valset", "validationset"),
+    "test": (*SPLIT_NAMES["test"], "testset", "testingset"),
 }
 
 

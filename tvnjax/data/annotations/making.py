@@ -13,8 +13,9 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.annotations.clips import AnnotatedClip
 from tvnjax.data.annotations.layouts import Layout, find_layout
 from tvnjax.data.annotations.videos import VideoFiles, file_of, list_videos
-from tvnjax.data.manifest import LabelledSpan
-from tvnjax.data.splits import assign_splits, take_split
+from tvnjax.data.manifest import LabelledSpan, Listing
+from tvnjax.data.settled import settle
+from tvnjax.data.splits import take_split
 
 _FRACTION = 0.15
 """What a run takes for validation, and for testing, where a manifest names none."""
@@ -119,7 +120,7 @@ def make_manifest(
     here = [(clip, path) for clip, path in here if clip.label not in without]
     spans = _spans(here, _FRACTION if val_fraction is None else val_fraction, seed or 0)
     # What a run would refuse is said now.
-    assign_splits(spans, val_fraction=_FRACTION, test_fraction=_FRACTION, seed=0)
+    settle(root, Listing(spans=spans), val_fraction=_FRACTION, test_fraction=_FRACTION, seed=0)
     return Made(spans=spans, missing=missing, lost_classes=lost, left_out=annotations.left_out)
 
 

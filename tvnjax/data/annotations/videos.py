@@ -10,10 +10,10 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.annotations.clips import AnnotatedClip
 from tvnjax.data.folder import NOT_VIDEO
 from tvnjax.data.manifest import stays_inside
+from tvnjax.data.naming import SPLIT_NAMES
 
 _DEPTH = 4
 """Folders inside one another: DIR/train/CLASS/video has two."""
-_SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
 @dataclass(kw_only=True)
@@ -103,7 +103,7 @@ def file_of(clip: AnnotatedClip, files: VideoFiles, root: Path, *, in_class_fold
     found: Sequence[str] = files.paths.get(clip.name, ())
     if in_class_folder:
         found = [path for path in found if _plain(PurePosixPath(path).parent.name) == _plain(clip.folder)]
-    for folders in ((clip.folder or clip.label,), _SPLIT_FOLDERS[clip.split]):
+    for folders in ((clip.folder or clip.label,), SPLIT_NAMES[clip.split]):
         if len(found) > 1:
             plain = {_plain(folder) for folder in folders}
             found = [path for path in found if plain & {*map(_plain, PurePosixPath(path).parent.parts)}] or found
