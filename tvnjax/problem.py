@@ -185,7 +185,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
         config.data,
         **sizes,
         cache_dir=cache_dir() / "datasets",
-        progress=lambda done, total: monitor.progress("data", done, total, "clips stored"),
+        progress=lambda done, total, what: monitor.progress("data", done, total, what),
     )
     problem = Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
     if told:

@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lock import DirectoryLock
+from tvnjax.core.waiting import taking_turns
+from tvnjax.data.contents import is_whole, write_contents
 from tvnjax.data.recipe import SPLITS, Recipe, SkippedClip
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, str], None]
 
 
 class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -30,7 +31,12 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._progress = progress
         self._done = 0
         self._summary = tfds.core.MetadataDict(widened=0, held=0, skipped=[], counts={})
+        self.origins: dict[str, list[tuple[str, str]]] = {}
         super().__init__(data_dir=data_dir, file_format="array_record")
+
+    @property
+    def fingerprint(self) -> str:
+        return self._recipe.fingerprint
 
     def _info(self) -> tfds.core.DatasetInfo:
         recipe = self._recipe
@@ -69,12 +75,13 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         for clip in recipe.read(split):
             self._done += 1
             if self._progress is not None:
-                self._progress(self._done, sum(recipe.planned.values()))
+                self._progress(self._done, sum(recipe.planned.values()), "clips stored")
             if isinstance(clip, SkippedClip):
                 skipped.append(clip)
                 continue
             key = sum(counts)
             counts[clip.label] += 1
+            self.origins.setdefault(split, []).append((clip.name, clip.origin))
             self._summary["widened"] += clip.widened
             self._summary["held"] += clip.held
             example = {"clip": clip.pixels, "label": clip.label, "name": clip.name}
@@ -109,12 +116,21 @@ def build(recipe: Recipe, cache_dir: Path, progress: Progress | None) -> tuple[P
         data_dir.mkdir(parents=True, exist_ok=True)
         builder = Clips(recipe, data_dir=data_dir, progress=progress)
         if not _complete(builder):
-            with _swept(Path(builder.data_path).parent):
-                _write(builder)
-    except OSError as error:
+            with _alone(data_dir):
+                # Another process may have built them while this one waited.
+                builder = Clips(recipe, data_dir=data_dir, progress=progress)
+                if not _complete(builder):
+                    _write(builder)
+                    write_contents(Path(builder.data_path), recipe.fingerprint, builder.origins)
+    except InvalidInputError:
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) or _no_room(error)):
+            raise
+        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise InvalidInputError(
-            f"clips are kept below {str(cache_dir)!r}, which cannot be written to: {error.strerror or error}; "
-            "choose another folder or free some space"
+            f"clips are kept below {str(cache_dir)!r}, which cannot be written to ({reason:.200}); make room there, or "
+            "set TVNJAX_CACHE to a folder of yours"
         ) from None
     summary: Any = builder.info.metadata  # of this build, or read back from an earlier one
     return Path(builder.data_path), dict(summary)
@@ -127,30 +143,25 @@ def _write(builder: Clips) -> None:
     try:
         config = tfds.download.DownloadConfig(download_mode=mode, try_download_gcs=False)
         builder.download_and_prepare(download_config=config)
-    except OSError:
-        # Another process may have finished the same clips first; its directory is as good, and may be open already.
-        if damaged or not _complete(builder):
-            raise
     finally:
         tfds.enable_progress_bar()
 
 
 @contextlib.contextmanager
-def _swept(folder: Path) -> Iterator[None]:
-    """Removes what killed builds left half written, unless another process is building here."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = DirectoryLock(folder)
-    except InvalidInputError:
-        # It builds the same clips; the first to finish names the directory.
-        yield
-        return
-    try:
-        for left in folder.glob("incomplete.*"):
+def _alone(folder: Path) -> Iterator[None]:
+    """One process builds a set while others wait for it; what killed builds left half written is removed."""
+    with taking_turns(folder):
+        for left in folder.rglob("*incomplete.*"):
             shutil.rmtree(left, ignore_errors=True)
         yield
-    finally:
-        lock.release()
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether ArrayRecord, which has errors of its own for what the system refuses, could not write."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError | ValueError) and any(
+        word in text for word in ("no space left", "file too large", "resource_exhausted", "quota", "errno", "write")
+    )
 
 
 def _complete(builder: Clips) -> bool:
@@ -160,4 +171,4 @@ def _complete(builder: Clips) -> bool:
     splits = [split for split, counts in summary["counts"].items() if any(counts)]
     if not splits or set(builder.info.splits) != set(splits):
         return False
-    return all(Path(path).is_file() for split in splits for path in builder.info.splits[split].filepaths)
+    return is_whole(Path(builder.data_path), builder.fingerprint)

@@ -1,13 +1,18 @@
 """A built set of clips: what is in it, and random access to it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.data.contents import read_origins
 from tvnjax.data.recipe import SPLITS, ClipSource, Recipe, SkippedClip
+
+_REASONS = 5
+"""Reasons for skipping that are named; the others are counted."""
 
 
 class RandomAccess(Protocol):
@@ -51,6 +56,8 @@ class ClipSet:
     """Clips whose labelled span is shorter than the window and was widened into the video."""
     held: int
     """Clips whose labelled span is shorter than the window and whose last frame is repeated."""
+    notes: tuple[str, ...] = ()
+    """What was met in the input that may be meant, one line each."""
     fingerprint: str
     """Changes whenever the stored clips would."""
     directory: Path
@@ -73,15 +80,37 @@ class ClipSet:
             "name": self.name,
             "class_names": self.class_names,
             "splits": dict(self.splits),
-            "skipped": [{"path": clip.path, "reason": clip.reason} for clip in self.skipped],
+            "skipped": [vars(clip) for clip in self.skipped],
             "widened": self.widened,
             "held": self.held,
+            "notes": list(self.notes),
             "majority_share": self.majority_share,
+            "fingerprint": self.fingerprint,
         }
+
+    def said(self) -> list[str]:
+        """What a person has to know of a set before trusting a number made with it, a sentence each."""
+        lines = []
+        total = sum(self.splits.values()) + len(self.skipped)
+        if self.skipped:
+            lines.append(f"{len(self.skipped):,} of {total:,} clips of {self.name} skipped: {_reasons(self.skipped)}")
+        short = [(self.widened, "widened into the video around it"), (self.held, "its last frame is repeated")]
+        lines += [
+            f"{count:,} of {total - len(self.skipped):,} clips of {self.name} have a labelled span shorter than the "
+            f"window: {what}"
+            for count, what in short
+            if count
+        ]
+        return lines + [f"{self.name}: {line}" for line in self.notes]
 
     def names(self, split: str) -> list[str]:
         """Where the clips of a split come from, in order; see :meth:`source`."""
-        return [record["name"].decode() for record in self.source(split)]
+        return [name for name, _ in self.origins(split)]
+
+    def origins(self, split: str) -> list[tuple[str, str]]:
+        """Name and origin of each clip of a split, in order; see :class:`tvnjax.data.recipe.Clip`."""
+        found = read_origins(self.directory)
+        return [clip for part in split.split("+") for clip in found.get(part, [])]
 
     def source(self, split: str) -> RandomAccess:
         """Returns random access to a split, or to several joined as in ``train+val``.
@@ -108,7 +137,7 @@ def prepare(
     frame_stride: int,
     image_size: int,
     cache_dir: Path,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
     classes: tuple[str, ...] | None = None,
     required: tuple[str, ...] = SPLITS,
 ) -> ClipSet:
@@ -118,7 +147,7 @@ def prepare(
     images are no larger than ``image_size`` pixels. A changed input is built anew, beside the old one.
 
     Args:
-      progress: called with the number of clips done and the number of clips named, after each clip of a build.
+      progress: called with how many are done, of how many, and what they are: files looked at, clips stored.
       classes: of a trained network, in its order, which labels are counted by; None: those of the clips.
       required: the splits that must have clips.
 
@@ -128,12 +157,18 @@ def prepare(
     from tvnjax.data.builder import build
 
     recipe = config.recipe(
-        num_frames=num_frames, frame_stride=frame_stride, image_size=image_size, classes=classes, required=required
+        num_frames=num_frames,
+        frame_stride=frame_stride,
+        image_size=image_size,
+        classes=classes,
+        required=required,
+        progress=progress,
     )
     directory, metadata = build(recipe, Path(cache_dir), progress)
     stored = [split for split in SPLITS if any(metadata["counts"].get(split, ()))]
     counts = {split: dict(zip(recipe.class_names, metadata["counts"][split])) for split in stored}
     skipped = tuple(SkippedClip(**clip) for clip in metadata["skipped"])
+    _check_skipped(recipe, skipped)
     _check_kept(recipe, counts, skipped)
     return ClipSet(
         name=recipe.name,
@@ -148,9 +183,31 @@ def prepare(
         skipped=skipped,
         widened=metadata["widened"],
         held=metadata["held"],
+        notes=recipe.notes,
         fingerprint=recipe.fingerprint,
         directory=directory,
     )
+
+
+def _reasons(skipped: Sequence[SkippedClip]) -> str:
+    """Counts of reasons, commonest first, each with the first clip it is said of, and counts of splits."""
+    reasons, splits = Counter(clip.reason for clip in skipped), Counter(clip.split for clip in skipped)
+    first = {reason: next(clip.path for clip in skipped if clip.reason == reason) for reason in reasons}
+    told = [f"{count:,} {reason} (as {first[reason]!r:.100})" for reason, count in reasons.most_common(_REASONS)]
+    rest = len(reasons) - len(told)
+    others = [f"{rest} other reasons"] if rest > 0 else []
+    return "; ".join(told + others) + f"; by split: {', '.join(f'{n:,} {s}' for s, n in splits.items())}"
+
+
+def _check_skipped(recipe: Recipe, skipped: tuple[SkippedClip, ...]) -> None:
+    """Raises InvalidInputError where more was skipped than was allowed."""
+    named = sum(recipe.planned.values())
+    if skipped and len(skipped) > recipe.max_skipped * named:
+        raise InvalidInputError(
+            f"at most {recipe.max_skipped:.0%} of the clips may be skipped, but {len(skipped):,} of {named:,} "
+            f"({len(skipped) / named:.0%}) were: {_reasons(skipped)}; repair or remove those videos, or allow more with "
+            "max-skipped"
+        )
 
 
 def _check_kept(recipe: Recipe, counts: Mapping[str, Mapping[str, int]], skipped: tuple[SkippedClip, ...]) -> None:

@@ -35,7 +35,7 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.checks import check_integer
 from tvnjax.data.planted_scenes import SCENES
 from tvnjax.data.procedural import check_classes, drawn_recipe
-from tvnjax.data.recipe import SPLITS, Recipe
+from tvnjax.data.recipe import SPLITS, Progress, Recipe
 
 PlantedTask = Literal[
     "static_shape",
@@ -131,6 +131,7 @@ class PlantedData:
         image_size: int,
         classes: tuple[str, ...] | None = None,
         required: tuple[str, ...] = SPLITS,
+        progress: Progress | None = None,
     ) -> Recipe:
         """Returns how to draw the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
         check_classes(self, classes)

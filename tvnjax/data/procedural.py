@@ -15,7 +15,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.checks import check_integer, window_length
-from tvnjax.data.recipe import SPLITS, Clip, Recipe, fingerprint
+from tvnjax.data.recipe import SPLITS, Clip, Progress, Recipe, fingerprint
 
 Task = Literal["motion", "shape", "texture", "motion_shape", "motion_shape_texture"]
 
@@ -76,6 +76,7 @@ class ProceduralData:
         image_size: int,
         classes: tuple[str, ...] | None = None,
         required: tuple[str, ...] = SPLITS,
+        progress: Progress | None = None,
     ) -> Recipe:
         """Returns how to draw the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
         check_classes(self, classes)

@@ -10,6 +10,9 @@ import numpy as np
 
 SPLITS = ("train", "val", "test")
 
+Progress = Callable[[int, int, str], None]
+"""Hears how many are done, of how many, and what they are."""
+
 # Part of every fingerprint: raise it whenever the stored pixels or fields of a clip change meaning.
 _FORMAT = 1
 
@@ -23,6 +26,8 @@ class Clip:
     label: int
     name: str
     """Where the clip comes from, for people: ``videos/a.mp4[22:27]``."""
+    origin: str = ""
+    """The content the clip is cut from and the frames of it, ``DIGEST[22:27]``; empty where clips are drawn."""
     span: tuple[int, int]
     """The labelled frames: first and one past the last, counted in ``pixels``."""
     valid: tuple[int, int]
@@ -67,6 +72,8 @@ class Recipe:
     """Yields the clips of one split, always the same ones in the same order."""
     required: tuple[str, ...] = SPLITS
     """The splits that must keep a clip; others may be empty."""
+    max_skipped: float = 0.05
+    """Largest share of the named clips that may be skipped."""
     notes: tuple[str, ...] = ()
     """What was met in the input that may be meant and is therefore counted and said, one line each."""
 
@@ -87,6 +94,7 @@ class ClipSource(Protocol):
         image_size: int,
         classes: tuple[str, ...] | None = None,
         required: tuple[str, ...] = SPLITS,
+        progress: Progress | None = None,
     ) -> Recipe:
         """Returns how to build clips for windows of ``num_frames`` frames, ``frame_stride`` apart.
 
@@ -94,6 +102,7 @@ class ClipSource(Protocol):
           classes: of a trained network, in its order, which labels are counted by; a class may then have no clip.
             None: the classes of the clips.
           required: the splits that must have clips.
+          progress: called after each file that is looked at.
 
         Raises:
           InvalidInputError: the configuration, or the files it names, break a rule; or a label is none of ``classes``.

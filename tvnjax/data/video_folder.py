@@ -3,17 +3,19 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.checks import check_fraction, check_integer, window_length
+from tvnjax.data.content import digest_of, digests_of
 from tvnjax.data.decode import ClipShape, Fit, UnreadableVideoError, decode_spans
 from tvnjax.data.folder import read_folder
+from tvnjax.data.leaks import check_copies
 from tvnjax.data.manifest import LabelledSpan, read_manifest
-from tvnjax.data.recipe import SPLITS, Clip, Recipe, SkippedClip, fingerprint
+from tvnjax.data.recipe import SPLITS, Clip, Progress, Recipe, SkippedClip, fingerprint
 from tvnjax.data.settled import settle
 from tvnjax.data.spans import ShortSpanError, ShortSpans, SpanOutsideVideoError
 
@@ -42,6 +44,8 @@ class VideoData:
     """Training crops move by up to this many pixels each way; frames are stored with that margin."""
     flip: bool = False
     """Mirror half of the training clips; only for labels that do not tell left from right."""
+    max_skipped: float = 0.05
+    """Largest share of the clips that may be skipped, because their videos are missing or damaged; more is an error."""
 
     def __post_init__(self) -> None:
         for name, choices in (("short_spans", get_args(ShortSpans)), ("fit", get_args(Fit))):
@@ -57,6 +61,8 @@ class VideoData:
                 "val_fraction and test_fraction must leave videos to train on, got "
                 f"{self.val_fraction} + {self.test_fraction}; keep their sum below 1"
             )
+        if not isinstance(self.max_skipped, int | float) or not 0 <= self.max_skipped <= 1:
+            raise InvalidInputError(f"max_skipped must lie from 0 to 1, got {self.max_skipped!r}; 0.05 is the default")
         for name in ("split_seed", "temporal_jitter", "shift"):
             check_integer(name, getattr(self, name), 0)
 
@@ -73,6 +79,7 @@ class VideoData:
         image_size: int,
         classes: tuple[str, ...] | None = None,
         required: tuple[str, ...] = SPLITS,
+        progress: Progress | None = None,
     ) -> Recipe:
         """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
         if (self.manifest is None) == (self.folder is None):
@@ -103,44 +110,48 @@ class VideoData:
             required=required,
         )
         spans, class_names = settled.spans, settled.class_names
+        digests = digests_of(root, (span.path for span in spans), progress)
+        notes = (*settled.notes, *check_copies(spans, {p: d for p, d in digests.items() if len(d) == 64}))
         asked = f"{num_frames} frames {frame_stride} apart"
         return Recipe(
             name=re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:40] or "videos",
             class_names=class_names,
-            fingerprint=_fingerprint(root, spans, shape, class_names),
+            fingerprint=_fingerprint(spans, digests, shape, class_names),
             frames=shape.frames,
             window=shape.window,
             size=shape.size,
             shift=self.shift,
             flip=self.flip,
             planned={split: sum(span.split == split for span in spans) for split in SPLITS},
-            read=lambda split: _read(root, [s for s in spans if s.split == split], class_names, shape, asked),
+            read=lambda split: _read(root, [s for s in spans if s.split == split], digests, class_names, shape, asked),
             required=required,
-            notes=settled.notes,
+            notes=notes,
+            max_skipped=self.max_skipped,
         )
 
 
-def _fingerprint(root: Path, spans: Sequence[LabelledSpan], shape: ClipShape, class_names: tuple[str, ...]) -> str:
-    """Covers what the clips are made of: spans with labels and splits, every file's size and time, and the shape.
+def _fingerprint(
+    spans: Sequence[LabelledSpan], digests: Mapping[str, str], shape: ClipShape, class_names: tuple[str, ...]
+) -> str:
+    """Covers what the clips are made of: spans with labels and splits, every file's content, and the shape.
 
-    The spans stand for the manifest: a column that is not read, or the order of the options, changes no clip.
+    The spans stand for the manifest: a column that is not read, or the order of the options, changes no clip. Where
+    the files lie is no part of it either.
     """
-    files: dict[str, tuple[int, int] | None] = {}
-    for path in {span.path for span in spans}:
-        try:
-            stat = (root / path).stat()
-            files[path] = (stat.st_size, stat.st_mtime_ns)
-        except OSError:
-            files[path] = None
     rows = [(s.path, s.label, s.start, s.end, s.split) for s in spans]
     # The usual order follows from the rows.
     usual = list(class_names) == sorted({span.label for span in spans})
     ordered = {} if usual else {"classes": class_names}
-    return fingerprint({"video": rows, "files": files, "shape": vars(shape), **ordered})
+    return fingerprint({"video": rows, "files": digests, "shape": vars(shape), **ordered})
 
 
 def _read(
-    root: Path, spans: Sequence[LabelledSpan], class_names: tuple[str, ...], shape: ClipShape, asked: str
+    root: Path,
+    spans: Sequence[LabelledSpan],
+    digests: Mapping[str, str],
+    class_names: tuple[str, ...],
+    shape: ClipShape,
+    asked: str,
 ) -> Iterator[Clip | SkippedClip]:
     """Decodes each file of a split once, several files at a time, and yields the clips file by file."""
     import grain  # brings jax along, which reading a manifest does not need
@@ -150,7 +161,21 @@ def _read(
         by_file[span.path].append(span)
 
     def decode(file: list[LabelledSpan]) -> list[Clip | SkippedClip]:
-        return _clips_of_file(root, file, class_names, shape, asked)
+        digest = digests[file[0].path]
+        try:
+            clips = _clips_of_file(root, file, digest, class_names, shape, asked)
+        except (OSError, MemoryError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise InvalidInputError(
+                f"clips are made of files that can be read; {file[0].path!r} could not be ({reason}), which says nothing of "
+                "the video: nothing was kept, try again"
+            ) from None
+        if digest_of(root / file[0].path) != digest:
+            raise InvalidInputError(
+                f"files stay as they are while clips are made of them; {file[0].path!r} was changed meanwhile: nothing was "
+                "kept, try again"
+            )
+        return clips
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # PyAV lets go of the interpreter lock while it decodes; two files per thread bound the memory.
@@ -160,7 +185,12 @@ def _read(
 
 
 def _clips_of_file(
-    root: Path, spans: list[LabelledSpan], class_names: tuple[str, ...], shape: ClipShape, asked: str
+    root: Path,
+    spans: list[LabelledSpan],
+    digest: str,
+    class_names: tuple[str, ...],
+    shape: ClipShape,
+    asked: str,
 ) -> list[Clip | SkippedClip]:
     path = spans[0].path
 
@@ -168,6 +198,8 @@ def _clips_of_file(
         return SkippedClip(path=path, label=span.label, split=span.split, reason=" ".join(reason.split()))
 
     clips: list[Clip | SkippedClip] = []
+    if digest.startswith("unreadable"):
+        return [skipped(span, f"cannot be read ({digest.removeprefix('unreadable: ')})") for span in spans]
     try:
         decoded = list(decode_spans(root / path, [(span.start, span.end) for span in spans], shape))
     except UnreadableVideoError as error:
@@ -187,6 +219,7 @@ def _clips_of_file(
                 pixels=pixels,
                 label=class_names.index(span.label),
                 name=span.name,
+                origin=f"{digest[:32]}[{span.start}:{'' if span.end is None else span.end}]",
                 span=placement.span,
                 valid=placement.valid,
                 widened=placement.widened,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from tvnjax.data.decode import Fit
 from tvnjax.data.planted import PlantedData, PlantedTask
 from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.procedural import ProceduralData, Task
-from tvnjax.data.recipe import ClipSource
+from tvnjax.data.recipe import ClipSource, Progress
 from tvnjax.data.spans import ShortSpans
 from tvnjax.data.video_folder import VideoData
 from tvnjax.zoo.resolve import Reading, reading
@@ -21,8 +21,6 @@ from tvnjax.zoo.trained import TrainedNetwork
 
 _DRAWN_SIZE, _DRAWN_FRAMES = 32, 16
 """Least side and frames of drawn clips."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +48,8 @@ class ClipOptions:
     """Training crops of videos move by up to this many pixels each way; frames are stored with that margin."""
     flip: bool = False
     """Mirror half of the training clips of videos; only for labels that do not tell left from right."""
+    max_skipped: float = 0.05
+    """Largest share of the clips that may be skipped, because their videos are missing or damaged; more is an error."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,8 @@ class ScoredClips:
     """Draws another split, where the data name none."""
     shift: int | None = None
     """Pixels of margin with which frames are stored and which are then cut off on each side."""
+    max_skipped: float | None = None
+    """Largest share of the clips that may be skipped, because their videos are missing or damaged."""
     allow_trained: bool = False
     """Score on a split that has clips the network was trained on, whose accuracy says little."""
 
@@ -153,7 +155,7 @@ def named(classes: Sequence[str]) -> str:
 def _scored_source(options: ScoredClips, trained: TrainedNetwork, known: ClipSource | None) -> ClipSource:
     given = {
         name: value
-        for name in ("short_spans", "fit", "val_fraction", "test_fraction", "split_seed", "shift")
+        for name in ("short_spans", "fit", "val_fraction", "test_fraction", "split_seed", "shift", "max_skipped")
         if (value := getattr(options, name)) is not None
     }
     if options.data is None:

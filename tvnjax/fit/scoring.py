@@ -11,7 +11,8 @@ from flax import nnx
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import eval_batches
-from tvnjax.fit.clips import Progress, ScoredClips, named, scored_clips
+from tvnjax.data.recipe import Progress
+from tvnjax.fit.clips import ScoredClips, named, scored_clips
 from tvnjax.fit.saved import SavedNetwork
 from tvnjax.nn.layers import normalize
 from tvnjax.nn.saved_weights import load_weights

@@ -93,7 +93,7 @@ class Fit:
             config.entry, 2, config.head, config.dropout
         )  # refuses options before clips are made, which takes long
         self.clips, self.preparation = prepare_clips(
-            config.clips, [self.view], lambda done, total: monitor.progress("data", done, total, "clips stored")
+            config.clips, [self.view], lambda done, total, what: monitor.progress("data", done, total, what)
         )
         self.network = lower_for(config.entry, len(self.clips.class_names), config.head, config.dropout)
         self.trainer = ChildTrainer(self.network, config.training, config.seed)

@@ -1,0 +1,74 @@
+"""What a built set of clips holds, in a file beside it: the origin of each clip, and the sizes of the set's files.
+
+The file is written last. A set without it, or whose files have other sizes, was not finished or was changed since, and
+is built again.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tvnjax.core.atomic import write_atomic
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outside import parse_json, read_lines
+
+CONTENTS_FILE = "contents.jsonl"
+
+Origins = Mapping[str, Sequence[tuple[str, str]]]
+"""By split, in the order of the clips: the name and the origin of each (see :class:`tvnjax.data.recipe.Clip`)."""
+
+
+def write_contents(directory: Path, fingerprint: str, origins: Origins) -> None:
+    """Says that a set is finished, and what is in it.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    header = {"fingerprint": fingerprint, "files": _sizes(directory)}
+    rows = [[split, *clip] for split, clips in origins.items() for clip in clips]
+    text = "".join(json.dumps(line) + "\n" for line in (header, *rows))
+    write_atomic(directory / CONTENTS_FILE, text.encode())
+    read_origins.cache_clear()
+
+
+def is_whole(directory: Path, fingerprint: str) -> bool:
+    """Whether a set is finished, of this fingerprint, and its files have the sizes they were written with."""
+    try:
+        _, line = next(read_lines(directory / CONTENTS_FILE, "the contents of a set of clips"))
+        header = parse_json(line.decode())
+        return header["fingerprint"] == fingerprint and header["files"] == _sizes(directory)
+    except (InvalidInputError, StopIteration, UnicodeDecodeError, KeyError, TypeError, OSError):
+        return False
+
+
+@functools.lru_cache(maxsize=4)
+def read_origins(directory: Path) -> dict[str, list[tuple[str, str]]]:
+    """Names and origins of the clips of a finished set, by split.
+
+    Raises:
+      InvalidInputError: the file is gone or damaged.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for number, line in read_lines(directory / CONTENTS_FILE, "the contents of a set of clips"):
+        if number == 1:
+            continue
+        row = parse_json(line.decode(errors="replace"))
+        if not isinstance(row, list) or len(row) != 3 or not all(isinstance(part, str) for part in row):
+            raise InvalidInputError(
+                f"the contents of a set of clips name split, clip and origin; {directory / CONTENTS_FILE} line {number} "
+                "does not: remove that folder to have the clips made again"
+            )
+        found.setdefault(row[0], []).append((row[1], row[2]))
+    return found
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    """Bytes of the files that hold clips."""
+    with os.scandir(directory) as files:
+        return {
+            file.name: file.stat().st_size
+            for file in sorted(files, key=lambda f: f.name)
+            if ".array_record" in file.name
+        }
