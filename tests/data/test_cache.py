@@ -1,13 +1,18 @@
 """Clips are built once, and again when anything they are made of changes."""
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
+from tvnjax.data import video_folder
 from tvnjax.data.clips import prepare
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.video_folder import VideoData
@@ -24,8 +29,8 @@ class Counted:
     def __call__(self, config, **asked):
         self.made = 0
 
-        def progress(done, total):
-            self.made = done
+        def progress(done, total, what):
+            self.made = done if what == "clips stored" else self.made
             assert done <= total
 
         asked = {"num_frames": 4, "frame_stride": 1, "image_size": 16} | asked
@@ -47,7 +52,7 @@ def test_the_second_time_nothing_is_made(prepare_counted, capfd):
 
 
 def test_a_build_that_is_interrupted_is_made_anew(tmp_path):
-    def interrupt(done, total):
+    def interrupt(done, total, what):
         if done == 15:
             raise KeyboardInterrupt
 
@@ -65,7 +70,7 @@ from tests.data.test_cache import SMALL
 from tvnjax.data.clips import prepare
 
 
-def kill(done, total):
+def kill(done, total, what):
     if done == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -89,15 +94,26 @@ def test_a_build_killed_anywhere_is_made_anew_and_leaves_nothing(tmp_path):
 
 def test_two_builds_at_once_agree(tmp_path):
     asked = {"num_frames": 4, "frame_stride": 1, "image_size": 16, "cache_dir": tmp_path}
-    overtaken_by = []
+    begun, others = threading.Event(), []
 
-    def overtake(done, total):
-        if done == 15:
-            overtaken_by.append(prepare(SMALL, **asked))
-            overtaken_by.append(overtaken_by[0].source("test"))  # open files must stay good
+    def second():
+        begun.wait()
+        made = []
+        clips = prepare(SMALL, progress=lambda *done: made.append(done), **asked)
+        others.append((clips, made))
 
-    assert prepare(SMALL, progress=overtake, **asked) == overtaken_by[0]
-    assert overtaken_by[1][3]["clip"].shape == (4, 16, 16, 3)
+    waiting = threading.Thread(target=second)
+    waiting.start()
+
+    def slowly(done, total, what):
+        begun.set()
+        time.sleep(0.05)
+
+    clips = prepare(SMALL, progress=slowly, **asked)
+    source = clips.source("test")  # open files must stay good
+    waiting.join()
+    assert others == [(clips, [])], "the second waited, and found the clips made"
+    assert source[3]["clip"].shape == (4, 16, 16, 3)
     assert len(list(tmp_path.rglob("*.array_record*"))) == 3
 
 
@@ -120,13 +136,99 @@ def test_changed_videos_are_decoded_anew(prepare_counted, class_folders, write_v
 
     write_video(folder / "cat" / "0.mkv", 9)
     assert prepare_counted(config).fingerprint != old.fingerprint and prepare_counted.made == 8
+    now = prepare_counted(config)
     os.utime(folder / "cat" / "1.mkv", ns=(0, 0))
-    prepare_counted(config)
-    assert prepare_counted.made == 8
+    assert prepare_counted(config) == now and not prepare_counted.made, "what it holds is the same"
     write_video(folder / "cat" / "new.mkv", 6)
     assert sum(prepare_counted(config).splits.values()) == 9
     prepare_counted(config)
     assert not prepare_counted.made
+
+
+def test_videos_of_the_same_size_and_time_that_change_places_are_decoded_anew(prepare_counted, class_folders):
+    """On 0.1 the clips, and so the labels, stayed the old ones."""
+    folder = class_folders(videos=3, frames=6)
+    cat, dog, aside = folder / "cat" / "0.mkv", folder / "dog" / "0.mkv", folder.parent / "aside.mkv"
+    dog.write_bytes(bytes(reversed(cat.read_bytes())))
+    os.utime(cat, ns=(10**18, 10**18))
+    os.utime(dog, ns=(10**18, 10**18))
+    config = VideoData(folder=folder, max_skipped=0.5)
+    before = prepare_counted(config)
+    for source, target in ((cat, aside), (dog, cat), (aside, dog)):
+        source.rename(target)
+    assert (cat.stat().st_size, cat.stat().st_mtime_ns) == (dog.stat().st_size, dog.stat().st_mtime_ns)
+    after = prepare_counted(config)
+    assert prepare_counted.made == 6 and after.fingerprint != before.fingerprint
+    assert [clip.path for clip in before.skipped] == ["dog/0.mkv"]
+    assert [clip.path for clip in after.skipped] == ["cat/0.mkv"]
+
+
+def test_a_folder_that_moved_or_was_copied_holds_the_same_clips(prepare_counted, class_folders, tmp_path, monkeypatch):
+    folder = class_folders(frames=6)
+    first = prepare_counted(VideoData(folder=folder))
+    copied = tmp_path / "elsewhere" / folder.name
+    shutil.copytree(folder, copied)  # with times of its own
+    monkeypatch.chdir(tmp_path)
+    for other in (copied, Path(folder.name), Path(f"./{folder.name}")):
+        assert prepare_counted(VideoData(folder=other)) == first and not prepare_counted.made
+
+
+def test_an_error_of_the_system_is_not_remembered(prepare_counted, class_folders, monkeypatch, refused):
+    """On 0.1 a video that could not be read once was skipped for good."""
+    folder = class_folders(frames=6, videos=6)
+    config, real = VideoData(folder=folder, max_skipped=0.5), Path.open
+    broken = {"at": "digest"}
+
+    def failing(path, *args, **kwargs):
+        if path.name == "1.mkv" and path.parent.name == "cat" and broken["at"] == "digest":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", failing)
+    during = prepare_counted(config)
+    assert [(clip.path, clip.reason) for clip in during.skipped] == [("cat/1.mkv", "cannot be read (EIO)")]
+    broken["at"] = ""
+    after = prepare_counted(config)
+    assert not after.skipped and prepare_counted.made == 12 and after.fingerprint != during.fingerprint
+
+
+def test_a_read_error_while_clips_are_made_keeps_nothing(prepare_counted, class_folders, monkeypatch, refused):
+    config = VideoData(folder=class_folders(frames=6))
+
+    def fails(path, spans, shape):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(video_folder, "decode_spans", fails)
+        refused(lambda: prepare_counted(config), "Input/output error", "nothing was kept")
+    assert not prepare_counted(config).skipped and prepare_counted.made == 8
+
+
+def test_a_video_that_changes_while_clips_are_made_is_refused(
+    prepare_counted, class_folders, write_video, monkeypatch, refused
+):
+    folder, real = class_folders(frames=6), video_folder.decode_spans
+
+    def meanwhile(path, spans, shape):
+        if path.name == "2.mkv" and path.parent.name == "dog":
+            write_video(path, 7)
+        return real(path, spans, shape)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(video_folder, "decode_spans", meanwhile)
+        refused(lambda: prepare_counted(VideoData(folder=folder)), "'dog/2.mkv' was changed meanwhile")
+    assert prepare_counted(VideoData(folder=folder)).splits and prepare_counted.made == 8
+
+
+def test_files_of_the_set_that_were_cut_short_are_made_anew(prepare_counted):
+    clips = prepare_counted(SMALL)
+    file = next(clips.directory.glob("*val*"))
+    file.write_bytes(file.read_bytes()[:-1])
+    prepare_counted(SMALL)
+    assert prepare_counted.made == 20
+    (clips.directory / "contents.jsonl").write_text("{}")
+    prepare_counted(SMALL)
+    assert prepare_counted.made == 20
 
 
 def test_changed_manifests_and_settings_are_built_anew(prepare_counted, write_video, tmp_path, write_manifest):
@@ -152,7 +254,7 @@ def test_changed_manifests_and_settings_are_built_anew(prepare_counted, write_vi
 
 def test_places_that_cannot_be_written_to(tmp_path, refused):
     (tmp_path / "file").touch()
-    refused(lambda: Counted(tmp_path / "file")(SMALL), "file'", "choose another folder")
+    refused(lambda: Counted(tmp_path / "file")(SMALL), "file'", "set TVNJAX_CACHE to a folder of yours")
 
 
 def test_splits_can_be_joined_and_others_are_refused(prepare_counted, refused):

@@ -86,7 +86,7 @@ def test_what_is_no_video_is_ignored(tmp_path):
     listing = read_folder(tmp_path)
     assert [span.path for span in listing.spans] == ["cat/a.mp4", "dog/b.mp4"]
     assert listing.notes == (
-        "files that are no video, by their suffix: 8 (2 .txt, 2 .jpg, 1 .yaml, 1 .csv, 1 .gz, 1 .ppm)",
+        "files that are no video, by their suffix: 8 (2 .jpg, 2 .txt, 1 .csv, 1 .gz, 1 .ppm, 1 .yaml)",
         "files outside of class folders: 1 (first 'LICENSE')",
         "hidden files and folders: 4 (first '.git')",
         "class folders without a video: 2 (first 'bird')",

@@ -113,14 +113,22 @@ def test_frames_become_square(size, bright, fit, expected, tmp_path, write_video
     assert (clip[8, :, 1] > 70).tolist() == [True] * expected + [False] * (16 - expected)
 
 
-def test_bad_videos_are_skipped_named_and_counted(tmp_path, class_folders, write_video):
+def test_bad_videos_are_skipped_named_and_counted(tmp_path, class_folders, write_video, refused):
     folder = class_folders(videos=12)
     (folder / "cat" / "empty.mp4").touch()
     (folder / "cat" / "text.mp4").write_text("no video\n" * 500)
     good = write_video(tmp_path / "good.mp4", 60, codec="mpeg4").read_bytes()
     (folder / "cat" / "cut.mp4").write_bytes(good[: len(good) // 2])
     (folder / "dog" / "playlist.mp4").write_text(f"#EXTM3U\n#EXTINF:3,\n{tmp_path / 'good.mp4'}\n#EXT-X-ENDLIST\n")
-    clips = build(tmp_path, VideoData(folder=folder))
+    refused(
+        lambda: build(tmp_path, VideoData(folder=folder)),
+        "at most 5% of the clips may be skipped, but 4 of 28 (14%)",
+        "cannot be decoded",
+        "allow more with max-skipped",
+    )
+    clips = build(tmp_path, VideoData(folder=folder, max_skipped=0.15))
+    (said,) = clips.said()
+    assert said.startswith("4 of 28 clips of videos skipped: ") and "cannot be decoded" in said and " train" in said
     assert {(clip.path, clip.label) for clip in clips.skipped} == {
         ("cat/empty.mp4", "cat"),
         ("cat/text.mp4", "cat"),
@@ -137,7 +145,7 @@ def test_missing_files_sound_and_spans_outside_are_skipped(tmp_path, write_video
     write_video(tmp_path / "a.mkv", 20)
     (tmp_path / "folder.mp4").mkdir()
     spans = [("a.mkv", 0, 9), ("a.mkv", 12, 21), ("a.mkv", 21, ""), ("none.mp4", 0, 9), ("folder.mp4", 0, 9)]
-    clips = build(tmp_path, VideoData(manifest=write_manifest(*rows(*spans))))
+    clips = build(tmp_path, VideoData(manifest=write_manifest(*rows(*spans)), max_skipped=1))
     reasons = [(clip.path, clip.reason) for clip in clips.skipped if clip.split == "test"]
     assert reasons == [
         ("test/a.mkv", "frames 12 to 21 are not all inside its 20 frames (0 to 19)"),
@@ -195,12 +203,14 @@ def test_classes_and_splits_that_lose_all_their_clips(tmp_path, class_folders, w
     folder = class_folders(("cat", "dog"))
     (folder / "emu").mkdir()
     (folder / "emu" / "x.mp4").write_text("no video")
-    refused(lambda: build(tmp_path, VideoData(folder=folder)), "all 1 of 'emu'", "emu/x.mp4")
-    refused(lambda: build(tmp_path, VideoData(folder=folder)), "all 1 of 'emu'")  # and again from the cache
+    config = VideoData(folder=folder, max_skipped=1)
+    refused(lambda: build(tmp_path, config), "all 1 of 'emu'", "emu/x.mp4")
+    refused(lambda: build(tmp_path, config), "all 1 of 'emu'")  # and again from the cache
     for name in "abc":
         write_video(tmp_path / f"{name}.mkv", 20)
     lines = ["path,label,split", "a.mkv,x,train", "b.mkv,y,train", "c.mkv,x,val", "gone.mp4,x,test"]
-    refused(lambda: build(tmp_path, VideoData(manifest=write_manifest(*lines))), "1 of the test split", "gone.mp4")
+    config = VideoData(manifest=write_manifest(*lines), max_skipped=1)
+    refused(lambda: build(tmp_path, config), "1 of the test split", "gone.mp4")
 
 
 @pytest.mark.parametrize(

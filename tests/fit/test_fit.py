@@ -142,7 +142,7 @@ def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):
     assert main(["evaluate", str(checkpoint), *data]) == 0
     assert f"top-1 {together.members[0].top1:.1%}" in capsys.readouterr().out
     assert main(["evaluate", str(checkpoint), "--data", "shape", "--drawn-clips", "48"]) == 2
-    assert "--init" in capsys.readouterr().err
+    assert "2 classes (disc, cross), but 3 classes (plain, striped, checked)" in capsys.readouterr().err
 
 
 def test_weights_of_another_set_keep_all_but_the_scores(runs):

@@ -205,8 +205,8 @@ def _check_skipped(recipe: Recipe, skipped: tuple[SkippedClip, ...]) -> None:
     if skipped and len(skipped) > recipe.max_skipped * named:
         raise InvalidInputError(
             f"at most {recipe.max_skipped:.0%} of the clips may be skipped, but {len(skipped):,} of {named:,} "
-            f"({len(skipped) / named:.0%}) were: {_reasons(skipped)}; repair or remove those videos, or allow more with "
-            "max-skipped"
+            f"({len(skipped) / named:.0%}) were: {_reasons(skipped)}; repair or remove those videos, or allow more "
+            "with max-skipped"
         )
 
 

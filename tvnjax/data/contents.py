@@ -6,7 +6,6 @@ is built again.
 
 import functools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -57,8 +56,8 @@ def read_origins(directory: Path) -> dict[str, list[tuple[str, str]]]:
         row = parse_json(line.decode(errors="replace"))
         if not isinstance(row, list) or len(row) != 3 or not all(isinstance(part, str) for part in row):
             raise InvalidInputError(
-                f"the contents of a set of clips name split, clip and origin; {directory / CONTENTS_FILE} line {number} "
-                "does not: remove that folder to have the clips made again"
+                f"the contents of a set of clips name split, clip and origin; line {number} of "
+                f"{directory / CONTENTS_FILE} does not: remove that folder to have the clips made again"
             )
         found.setdefault(row[0], []).append((row[1], row[2]))
     return found
@@ -66,9 +65,4 @@ def read_origins(directory: Path) -> dict[str, list[tuple[str, str]]]:
 
 def _sizes(directory: Path) -> dict[str, int]:
     """Bytes of the files that hold clips."""
-    with os.scandir(directory) as files:
-        return {
-            file.name: file.stat().st_size
-            for file in sorted(files, key=lambda f: f.name)
-            if ".array_record" in file.name
-        }
+    return {path.name: path.stat().st_size for path in sorted(directory.glob("*.array_record*"))}

@@ -64,10 +64,8 @@ def check_copies(spans: Sequence[LabelledSpan], digests: Mapping[str, str | None
     Args:
       digests: of the content of each file, by path; None where it cannot be read.
 
-    Returns notes on copies in several splits, and on copies within one.
-
-    Raises:
-      InvalidInputError: the same span of two copies has two labels.
+    Returns notes on copies in several splits, on copies within one, and on spans of copies that have two labels: large
+    sets have some of each.
     """
     paths: dict[str, set[str]] = defaultdict(set)
     for span in spans:
@@ -78,6 +76,7 @@ def check_copies(spans: Sequence[LabelledSpan], digests: Mapping[str, str | None
         return []
     splits: dict[str, set[str]] = defaultdict(set)
     known: dict[tuple[str, int, int | None], LabelledSpan] = {}
+    two_labels: list[LabelledSpan] = []
     for span in spans:
         digest = digests.get(span.path)
         if digest not in copies:
@@ -85,11 +84,12 @@ def check_copies(spans: Sequence[LabelledSpan], digests: Mapping[str, str | None
         splits[digest].add(span.split)
         other = known.setdefault((digest, span.start, span.end), span)
         if other.label != span.label:
-            raise InvalidInputError(
-                f"a clip has one label, but {other.name!r} is {other.label!r} and {span.name!r}, a copy of the same "
-                f"file, is {span.label!r}; several labels of a clip are not supported: remove one of the rows"
-            )
+            two_labels.append(span)
     notes = []
+    if two_labels:
+        first = two_labels[0]
+        what = "clips that are copies of a clip with another label"
+        notes.append(note(what, len(two_labels), f"{first.name!r}, {first.label!r}"))
     for where, chosen in (
         ("in several splits", [names for digest, names in copies.items() if len(splits[digest]) > 1]),
         ("within one split", [names for digest, names in copies.items() if len(splits[digest]) == 1]),

@@ -167,13 +167,13 @@ def _read(
         except (OSError, MemoryError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise InvalidInputError(
-                f"clips are made of files that can be read; {file[0].path!r} could not be ({reason}), which says nothing of "
-                "the video: nothing was kept, try again"
+                f"clips are made of files that can be read; {file[0].path!r} could not be ({reason}), which says "
+                "nothing of the video: nothing was kept, try again"
             ) from None
         if digest_of(root / file[0].path) != digest:
             raise InvalidInputError(
-                f"files stay as they are while clips are made of them; {file[0].path!r} was changed meanwhile: nothing was "
-                "kept, try again"
+                f"files stay as they are while clips are made of them; {file[0].path!r} was changed meanwhile: nothing "
+                "was kept, try again"
             )
         return clips
 
