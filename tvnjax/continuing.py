@@ -16,8 +16,9 @@ from tvnjax.core.plain import jsonable
 from tvnjax.core.run_dir import read_json, write_json
 
 _CONFIG = "config.json"
-_FREE = ("out", "checkpoint_seconds")
-"""What may differ between two halves of a run: nothing that is found depends on it."""
+_FREE = ("out", "checkpoint_seconds", "data.manifest", "data.folder", "data.max_skipped")
+"""What may differ between two halves of a run: nothing that is found depends on it. Of the data, what the clips hold is
+compared, not the place they are read from."""
 _LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}
 """Options that only some stages depend on, by what the names of these begin with; none, where stages are only added."""
 _OF_BASELINES = (

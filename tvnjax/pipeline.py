@@ -140,8 +140,8 @@ def _data(config: RunConfig, stages: Stages) -> Problem:
         stage.finish(problem.clips.fingerprint)
     elif stage.result != problem.clips.fingerprint:
         raise InvalidInputError(
-            f"a run goes on with the clips it began with; {problem.clips.name} was changed since: put it back, or "
-            "begin anew"
+            f"a run goes on with the clips it began with; what {problem.clips.name} holds was changed "
+            "since, or is not what the run was begun with: put it back, or begin anew"
         )
     return problem
 

@@ -1,8 +1,9 @@
 """What every strategy of a run shares: clips, space, device profile, budget, and how a network is evaluated."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
+from tvnjax.data.contents import is_whole
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
@@ -153,18 +155,41 @@ class Evaluator:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluatorOf:
-    """Makes evaluators where it is called: a worker prepares the same problem (the clips are on disk by then) once."""
+    """Makes evaluators where it is called, on the very clips that the run prepared."""
 
     config: RunConfig
+    clips: ClipSet
 
     def __call__(self, strategy: str) -> Any:
-        return _problem_of(self.config).evaluator().evaluate
+        key = (self.config, self.clips.fingerprint)
+        if key not in _PROBLEMS:
+            _PROBLEMS.clear()
+            _PROBLEMS[key] = self._problem()
+        return _PROBLEMS[key].evaluator().evaluate
+
+    def _problem(self) -> Problem:
+        """The run's problem: its clips are read where the run has put them. On a machine without that folder they are
+        made again, and have to come to the same.
+
+        Raises:
+            InvalidInputError: they do not.
+        """
+        use_compilation_cache()
+        if is_whole(self.clips.directory, self.clips.fingerprint):
+            runtime = load_runtime(self.config.runtime, self.config.threads, self.config.device)
+            return _problem_of(self.config, self.clips, runtime)
+        problem = prepare_problem(self.config, Silent(), told=False)
+        if problem.clips.fingerprint != self.clips.fingerprint:
+            raise InvalidInputError(
+                f"workers train on the clips of their run; those made of {self.clips.name} here are others (digest "
+                f"{problem.clips.fingerprint[:12]}, the run's {self.clips.fingerprint[:12]}): give this machine the "
+                "same videos, or a cache folder it shares with the run (TVNJAX_CACHE)"
+            )
+        return problem
 
 
-@lru_cache(maxsize=1)
-def _problem_of(config: RunConfig) -> Problem:
-    use_compilation_cache()
-    return prepare_problem(config, Silent())
+_PROBLEMS: dict[tuple[RunConfig, str], Problem] = {}
+"""Of a worker, which serves one run at a time."""
 
 
 def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -> Problem:
@@ -176,21 +201,35 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
     Raises:
         InvalidInputError: the data or the space break a rule.
     """
-    runtime = load_runtime(config.runtime, config.threads, config.device)
     sizes = clip_sizes(config)
-    shapes = ShapeSpace(config.shapes, config.data.clip_frames or sizes["num_frames"])
-    space = search_space(shapes, config.operators)
-    relax_plan(shapes.roomiest(), config.operators)  # refuses a gene no value of which is legal there
+    # What cannot be is refused before clips are made, which takes long.
+    runtime = load_runtime(config.runtime, config.threads, config.device)
+    _spaces(config)
     clips = prepare(
         config.data,
         **sizes,
         cache_dir=cache_dir() / "datasets",
         progress=lambda done, total, what: monitor.progress("data", done, total, what),
     )
-    problem = Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
+    problem = _problem_of(config, clips, runtime)
     if told:
         monitor.event("data", **problem.describe_data())
+        for line in clips.said():
+            warnings.warn(line, stacklevel=2)
     return problem
+
+
+def _problem_of(config: RunConfig, clips: ClipSet, runtime: Runtime) -> Problem:
+    shapes, space = _spaces(config)
+    return Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
+
+
+def _spaces(config: RunConfig) -> tuple[ShapeSpace, SearchSpace]:
+    sizes = clip_sizes(config)
+    shapes = ShapeSpace(config.shapes, config.data.clip_frames or sizes["num_frames"])
+    space = search_space(shapes, config.operators)
+    relax_plan(shapes.roomiest(), config.operators)  # refuses a gene no value of which is legal there
+    return shapes, space
 
 
 def clip_sizes(config: RunConfig) -> ClipSizes:

@@ -38,6 +38,9 @@ def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
         profile = profile_device(*about, Silent(), table)
         return dataclasses.replace(profile, **done["cost"]), table.digest
     table = _table(problem)
+    if config.latency_table is not None:
+        # That file is another run's; what has to be measured besides is kept with this one.
+        table.go_on_in(copy)
     last = _Last(stage)
     profile = profile_device(*about, last, table)
     cost = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
@@ -49,7 +52,7 @@ def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
         cost["seconds"] += profile.seconds
     cost_told = {"measured": cost["measured"], "reused": cost["reused"], "took_s": cost["seconds"]}
     stage.event("profile", **{**last.fields, **cost_told})
-    table.move_to(copy)
+    table.copy_to(copy)
     stage.finish({"table": table.digest, "cost": cost})
     return dataclasses.replace(profile, **cost), table.digest
 

@@ -38,7 +38,7 @@ def search_all(
     else:
         assert limit_s is not None, "the configuration asks for seconds where there is no differentiable search"
     asking = [name for name in config.strategies if name not in ("differentiable", "hybrid")]
-    pool = make_pool(config.workers, EvaluatorOf(config)) if asking else None
+    pool = make_pool(config.workers, EvaluatorOf(config, problem.clips)) if asking else None
     try:
         found += _ask_for_evaluations(problem, task, table, limit_s, pool, stages)
     finally:

@@ -143,6 +143,8 @@ def scored_clips(
             f"{named(trained.classes)}, {clips.name} has {named(clips.class_names)}: train it further on these with "
             "'tvnjax train --init'"
         )
+    for line in clips.said():
+        warnings.warn(line, stacklevel=2)
     return clips
 
 

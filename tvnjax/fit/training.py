@@ -118,6 +118,8 @@ class Fit:
         state, first = self._resume() if resume else (self._fresh(), 0)
         if not resume:
             self.stage.event("data", **self.clips.describe())
+            for line in self.clips.said():
+                warnings.warn(line, stacklevel=2)
             write_json(self.out / "training.json", self.config.told() | {"fingerprint": self.clips.fingerprint})
         with EventLog(self.out, self.monitor, tensorboard=self.config.tensorboard) as log:
             try:

@@ -1,17 +1,20 @@
 """Measured latencies of one environment, kept on disk and extended, never mixed with those of another."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
 import os
 import warnings
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from tvnjax.core.environment import environment, fingerprint
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import read_json, write_json
+from tvnjax.core.waiting import taking_turns
 from tvnjax.latency.measure import Measurement
 from tvnjax.latency.runtimes import Runtime
 
@@ -40,6 +43,8 @@ class Entry:
 class LatencyTable:
     """Entries of one environment by kind and key.
 
+    Several processes may add to one file: what is saved is merged, in turns, with what others saved meanwhile.
+
     A file that is damaged (half written, or changed since it was) is moved aside with a warning, and the table is
     empty: what is missing is measured again, nothing doubtful is used.
 
@@ -56,9 +61,11 @@ class LatencyTable:
         self.frozen = frozen
         self.path, self.environment = path, environment() | runtime.description
         self.entries: dict[Key, Entry] = {}
+        self._added: set[Key] = set()
         _check_writable(path)
         if path.exists():
-            self._read()
+            with _in_turn(path):
+                self.entries = self._read()
 
     @classmethod
     def for_this_environment(cls, folder: Path, runtime: Runtime, *, frozen: bool = False) -> "LatencyTable":
@@ -68,9 +75,13 @@ class LatencyTable:
         file = folder / f"{described['runtime']}-{fingerprint(described)}-v{FORMAT}{kind}.json"
         return cls(file, runtime, frozen=frozen)
 
-    def move_to(self, path: Path) -> None:
-        """Goes on as a copy in another file."""
-        self.path = path
+    def copy_to(self, path: Path) -> None:
+        """Writes all entries to a file of one process alone, over what was there."""
+        self._write(path)
+
+    def go_on_in(self, path: Path) -> None:
+        """Leaves the file as it is, and goes on in another, with what is in it already."""
+        self.path, self._added = path, set(self.entries)
         self.save()
 
     @property
@@ -82,6 +93,7 @@ class LatencyTable:
         """Keeps a measurement; ``save`` writes it."""
         values = dataclasses.asdict(measured)
         names = [field.name for field in dataclasses.fields(Entry) if field.name not in ("kind", "key")]
+        self._added.add(key)
         self.entries[key] = Entry(kind=key[0], key=key[1], **{name: values[name] for name in names})
 
     def settle(self) -> None:
@@ -94,20 +106,33 @@ class LatencyTable:
             return
         quietest = min(entry.drift for entry in self.entries.values())
         if quietest < 1:
-            self.entries = {
-                key: dataclasses.replace(entry, latency_ms=entry.latency_ms * quietest, drift=entry.drift / quietest)
-                for key, entry in self.entries.items()
-            }
+            self.entries = _scaled(self.entries, quietest)
 
     def save(self) -> None:
+        """Writes the entries, together with those that other processes wrote since they were read; all are kept here,
+        too.
+
+        Of a frozen table the entry that was written first stays, so that every process decides by the same; otherwise
+        a measurement of this process replaces an older one.
+
+        Raises:
+            InvalidInputError: the file cannot be written.
+        """
+        with _in_turn(self.path):
+            theirs = self._read() if self.path.exists() else {}
+            self.entries = merged(theirs, self.entries, self._added, frozen=self.frozen)
+            self._write(self.path)
+        self._added = set()
+
+    def _write(self, path: Path) -> None:
         entries = [dataclasses.asdict(entry) for entry in self.entries.values()]
         data = {"format": FORMAT, "environment": self.environment, "digest": _digest(entries), "entries": entries}
         try:
-            write_json(self.path, data)
+            write_json(path, data)
         except OSError as error:
-            raise InvalidInputError(_unwritable(self.path, error)) from None
+            raise InvalidInputError(_unwritable(path, error)) from None
 
-    def _read(self) -> None:
+    def _read(self) -> dict[Key, Entry]:
         try:
             data = read_json(self.path)
             theirs, found = data["environment"], data["entries"]
@@ -127,7 +152,7 @@ class LatencyTable:
                 "measured again",
                 stacklevel=3,
             )
-            return
+            return {}
         ours = self.environment
         if fingerprint(theirs) != fingerprint(ours):
             differs = [f"{k}: {theirs.get(k)!s:.100} there, {ours[k]} here" for k in ours if theirs.get(k) != ours[k]]
@@ -135,7 +160,56 @@ class LatencyTable:
                 f"a latency table holds for the environment it was measured in; {self.path} differs in "
                 f"{'; '.join(differs)}: run 'tvnjax profile' here"
             )
-        self.entries = {(entry.kind, entry.key): entry for entry in entries}
+        return {(entry.kind, entry.key): entry for entry in entries}
+
+
+def merged(
+    theirs: Mapping[Key, Entry], ours: Mapping[Key, Entry], added: Set[Key], *, frozen: bool
+) -> dict[Key, Entry]:
+    """Entries of two processes as one table.
+
+    Latencies are given in the conditions in which the sentinel takes as long as its own entry says. Two processes that
+    began without a table have each measured the sentinel, one perhaps in a busier minute: entries of the one are
+    brought to the conditions of the other by the ratio of the two sentinel entries. A frozen table's conditions are
+    those of the file, which never change; otherwise the quieter ones count, as in ``LatencyTable.settle``.
+
+    Args:
+        theirs: in the file.
+        ours: of this process.
+        added: those of ours that this process measured since it read the file.
+        frozen: entries of the file stay.
+    """
+    there, here = _sentinel_ms(theirs), _sentinel_ms(ours)
+    if there is not None and here is not None:
+        conditions = there if frozen else min(there, here)
+        theirs, ours = _scaled(theirs, conditions / there), _scaled(ours, conditions / here)
+    if frozen:
+        return {**theirs, **{key: entry for key, entry in ours.items() if key not in theirs}}
+    return {**theirs, **{key: entry for key, entry in ours.items() if key in added or key not in theirs}}
+
+
+def _sentinel_ms(entries: Mapping[Key, Entry]) -> float | None:
+    return next((entry.latency_ms for entry in entries.values() if entry.kind == "sentinel"), None)
+
+
+def _scaled(entries: Mapping[Key, Entry], factor: float) -> dict[Key, Entry]:
+    if factor == 1:
+        return dict(entries)
+    return {
+        key: dataclasses.replace(entry, latency_ms=entry.latency_ms * factor, drift=entry.drift / factor)
+        for key, entry in entries.items()
+    }
+
+
+@contextlib.contextmanager
+def _in_turn(path: Path) -> Iterator[None]:
+    """One process at a time reads a table and writes it again."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(taking_turns(path.parent))
+        except OSError as error:
+            raise InvalidInputError(_unwritable(path, error)) from None
+        yield
 
 
 def _checked(entry: Entry) -> Entry:

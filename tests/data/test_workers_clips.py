@@ -1,0 +1,52 @@
+"""Workers train on the clips that their run prepared, whatever became of the videos."""
+
+import dataclasses
+import pickle
+import shutil
+
+import pytest
+
+from tvnjax import problem as problem_module
+from tvnjax.config import PRESETS
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.monitor import Silent
+from tvnjax.data.video_folder import VideoData
+from tvnjax.problem import EvaluatorOf, prepare_problem
+from tvnjax.space.shapes import BlockShapes, ShapeChoices
+
+
+@pytest.fixture
+def prepared(class_folders, write_video, tmp_path, monkeypatch):
+    monkeypatch.setenv("TVNJAX_CACHE", str(tmp_path / "cache"))
+    folder = class_folders(frames=9)
+    shapes = ShapeChoices(image_size=(8,), num_frames=(2,), blocks=(BlockShapes(filters=(4,)),))
+    config = dataclasses.replace(PRESETS["clips"][1], data=VideoData(folder=folder), shapes=shapes)
+    return folder, config, prepare_problem(config, Silent())
+
+
+def worker(config, clips):
+    """The problem as another process makes it, of what reaches it."""
+    config, clips = pickle.loads(pickle.dumps((config, clips)))  # noqa: S301
+    problem_module._PROBLEMS.clear()
+    EvaluatorOf(config, clips)("evolution")
+    (made,) = problem_module._PROBLEMS.values()
+    return made
+
+
+def test_videos_that_vanish_or_change_meanwhile_change_nothing(prepared, write_video):
+    folder, config, run = prepared
+    shutil.rmtree(folder / "cat")
+    write_video(folder / "dog" / "0.mkv", 30)
+    made = worker(config, run.clips)
+    assert made.clips == run.clips and made.clips.names("train") == run.clips.names("train")
+    assert len(made.clips.source("train")) == run.clips.splits["train"]
+
+
+def test_a_machine_without_the_clips_makes_the_same_or_refuses(prepared, write_video, tmp_path):
+    folder, config, run = prepared
+    shutil.rmtree(tmp_path / "cache")
+    assert worker(config, run.clips).clips.fingerprint == run.clips.fingerprint
+    shutil.rmtree(tmp_path / "cache")
+    write_video(folder / "dog" / "0.mkv", 30)
+    with pytest.raises(InvalidInputError, match="workers train on the clips of their run"):
+        worker(config, run.clips)
