@@ -31,10 +31,12 @@ class ExportOptions:
     """Names in the order of the scores. Default: those of the run the checkpoint lies in."""
     head: HeadKind | None = None
     """How a Tiny Video Network pools its scores. Default: as in the run the checkpoint lies in."""
+    force: bool = False
+    """Replace files that are there."""
 
 
 def export_command(argv: list[str]) -> int:
-    options = parse_command(ExportOptions, argv, prog="tvnjax export")
+    options = parse_command(ExportOptions, argv, prog="tvnjax export", flags=True)
     from tvnjax.export.export_network import export_network
     from tvnjax.zoo.resolve import find_network
 
@@ -45,6 +47,7 @@ def export_command(argv: list[str]) -> int:
         options.out,
         options.classes,
         options.head,
+        force=options.force,
     )
     print(exported.path)
     print(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")

@@ -40,10 +40,8 @@ class Lines:
         """
         data = b"\n" * self.torn + json_bytes(line) + b"\n"
         self.torn = True
-        # Unbuffered: what a full disk refused must not be written later, as the file is closed.
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            _write(self._descriptor, data)
             self.torn = False
             if sync:
                 os.fsync(self._descriptor)
@@ -55,6 +53,26 @@ class Lines:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def append(path: Path, data: bytes) -> None:
+    """Adds to a file that is never replaced, whatever it holds.
+
+    Raises:
+        InvalidInputError: it is a link, or no file (see ``core.links``).
+        OSError: it cannot be written.
+    """
+    descriptor = open_in_place(path)
+    try:
+        _write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Unbuffered: what a full disk refused must not be written later, as the file is closed."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -37,6 +37,11 @@ def json_bytes(value: Any, *, indent: int | None = None) -> bytes:
     return json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8", errors="backslashreplace")
 
 
+def json_file(value: Any) -> bytes:
+    """What a file of JSON holds: ``jsonable``, a line for each value."""
+    return json_bytes(jsonable(value), indent=1) + b"\n"
+
+
 _LARGEST = 2**53
 """Of whole numbers that a run counts with; every reader of JSON knows them exactly."""
 

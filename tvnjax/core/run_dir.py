@@ -16,7 +16,7 @@ from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.links import refuse_links
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
 from tvnjax.core.outside import read_json
-from tvnjax.core.plain import json_bytes, jsonable, whole_number
+from tvnjax.core.plain import json_file, jsonable, whole_number
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
 
@@ -25,7 +25,7 @@ _CENTURY_S = 100 * 365.25 * 86400
 
 def write_json(path: Path, data: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of one, whatever dies meanwhile."""
-    write_atomic(path, json_bytes(jsonable(data), indent=1) + b"\n")
+    write_atomic(path, json_file(data))
 
 
 class RunDir:

@@ -9,7 +9,8 @@ from flax import nnx
 
 from tvnjax.core.checkpoint import load_state
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.run_dir import write_json
+from tvnjax.core.outputs import write_output
+from tvnjax.core.plain import json_file
 from tvnjax.export import ExportFormat
 from tvnjax.export.formats import convert
 from tvnjax.export.metadata import ExportMetadata
@@ -43,6 +44,8 @@ def export_network(
     out: Path | None = None,
     classes: Sequence[str] | None = None,
     head: HeadKind | None = None,
+    *,
+    force: bool = False,
 ) -> Exported:
     """Writes a trained network as a file of another runtime, runs it there, and compares.
 
@@ -53,10 +56,11 @@ def export_network(
         out: the file; default: the checkpoint's name with the format's ending, in the working directory.
         classes: names in the order of the scores; default: those of the run the checkpoint lies in.
         head: of a Tiny Video Network; default: that of the run, or ``mean``.
+        force: replace files that are there.
 
     Raises:
         InvalidInputError: the checkpoint is of another network, names are missing, a package is not installed, or the
-            file cannot be written or does not compute what the network does.
+            file would replace another, cannot be written, or does not compute what the network does.
     """
     if classes is None or head is None:
         run_classes, run_head = classes_and_head(checkpoint.absolute().parent.parent)
@@ -79,11 +83,6 @@ def export_network(
             "and were not written: choose another format with --to"
         )
     path = out or Path(f"{checkpoint.name}.{to}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise InvalidInputError(f"an export is a file that can be written; {path}: {error.strerror}") from None
-    sidecar = path.with_name(path.name + ".json")
-    write_json(sidecar, description)
+    sidecar = Path(f"{path}.json")
+    write_output({path: content, sidecar: json_file(description)}, "an export", force=force)
     return Exported(path=path, description=sidecar, difference=difference)
