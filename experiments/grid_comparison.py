@@ -201,7 +201,7 @@ def main() -> None:
         folders.append(folder)
         seeds = " ".join(str(seed) for seed in args.seeds[: len(folders)])
         write_json(RESULTS / f"{args.name}.json", summarise(folders, f"{command} --seeds {seeds}"))
-        write_comparison(folders, args.out / "comparison")
+        write_comparison(folders, args.out / "comparison", force=True)
         page = RESULTS / args.name
         page.mkdir(exist_ok=True)
         shutil.copy(args.out / "comparison" / "compare.md", page)

@@ -1,19 +1,23 @@
 """Going on with a run: the configuration it began with, what a given one differs in, and copies that may differ."""
 
+import contextlib
 import importlib.metadata
 import json
+import os
 import shlex
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tvnjax.config import RunConfig
+from tvnjax.core.atomic import copy_into, is_partial, write_atomic, write_folder
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lock import LOCK_FILE
-from tvnjax.core.plain import jsonable
-from tvnjax.core.run_dir import read_json, write_json
+from tvnjax.core.lines import history, read_lines
+from tvnjax.core.links import refuse_links
+from tvnjax.core.lock import LOCK_FILE, unwritten
+from tvnjax.core.plain import json_bytes, jsonable, whole_number
+from tvnjax.core.run_dir import finished_seq, read_json, write_json
 
 _CONFIG = "config.json"
 _FREE = ("out", "checkpoint_seconds", "data.manifest", "data.folder", "data.max_skipped")
@@ -56,7 +60,10 @@ def check_continues(config: RunConfig, out: Path) -> None:
     """
     begun = _begun(out)
     before, now = begun.get("versions"), _versions()
-    other = [f"{name} {before.get(name)}, now {now[name]}" for name in now if before and before.get(name) != now[name]]
+    before = before if isinstance(before, dict) else {}
+    other = [
+        f"{name} {before.get(name)!s:.40}, now {now[name]}" for name in now if before and before.get(name) != now[name]
+    ]
     if other:
         warnings.warn(
             f"the run in {out} began with {'; '.join(other)}: what it comes to may differ from a run in one go",
@@ -76,6 +83,7 @@ def refuse_unfinished(config: RunConfig, out: Path) -> None:
     Raises:
         InvalidInputError: it holds one.
     """
+    refuse_links(out)
     if not (out / _CONFIG).is_file() or (out / "results.json").is_file():
         return
     begun = read_json(out / _CONFIG)
@@ -97,12 +105,35 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
     Stages that do not depend on them are kept: all searches where only the retraining changed, the gradient search
     where only other strategies did, none otherwise.
 
+    The copy is there whole or not at all.
+
     Raises:
-        InvalidInputError: the new directory holds something, or there is no run.
+        InvalidInputError: the new directory holds something, is the run's own or below it, or cannot be written; there
+            is no run, or a process is writing it.
     """
     changed = differences(_begun(out)["config"], config)
-    if new.exists() and (not new.is_dir() or any(new.iterdir())):
-        raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
+    try:
+        # As it is named from here on: what is not there yet must not move with a folder of today.
+        new = Path(os.path.realpath(new))
+        if out.resolve() in (new, *new.parents):
+            raise InvalidInputError(f"a copy of a run lies outside of it; {new} is {out} or below it: name another")
+        if os.path.lexists(new) and (not new.is_dir() or any(new.iterdir())):
+            raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
+        with unwritten(out), write_folder(new) as copy:
+            _fill(out, copy, changed)
+            begin(config, copy, command, argv)
+    except OSError as error:
+        source = isinstance(error.filename, str) and error.filename.startswith(f"{out}{os.sep}")
+        raise InvalidInputError(
+            "a run is copied from a directory that can be read to one that can be written; "
+            f"{error.filename if source else new}: {error.strerror}: make room, give permission, or name another with "
+            "--fork; nothing was copied"
+        ) from None
+    return [path for path, _, _ in changed]
+
+
+def _fill(out: Path, copy: Path, changed: Sequence[tuple[str, Any, Any]]) -> None:
+    """Copies what does not depend on what changed."""
     names = {path.split(".")[0] for path, _, _ in changed}
     stages, keep = out / "stages", {path.name for path in (out / "stages").glob("*")}
     if not names <= set(_LATE) | set(_OF_BASELINES):
@@ -111,19 +142,17 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
         keep = {name for name in keep if name.startswith(_KEPT_BY_BASELINES)}
     elif again := tuple(_LATE[name] for name in names if _LATE[name]):
         keep = {name for name in keep if not name.startswith(again)}
-    new.mkdir(parents=True, exist_ok=True)
     copied = [path for path in out.iterdir() if path.name not in (LOCK_FILE, "stages", _CONFIG)]
     if changed:
         done = ("results.json", "report.html", "report.md", "events.jsonl", "figures")
         copied = [path for path in copied if path.name not in done] if keep else []
         if keep and (out / "events.jsonl").is_file():
-            _copy_events(out, new, keep)
+            _copy_events(out, copy, keep)
     for path in copied:
-        _copy(path, new / path.name)
+        if not is_partial(path.name):
+            copy_into(path, copy / path.name)
     for name in sorted(keep):
-        _copy(stages / name, new / "stages" / name)
-    begin(config, new, command, argv)
-    return [path for path, _, _ in changed]
+        copy_into(stages / name, copy / "stages" / name)
 
 
 def differences(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
@@ -146,20 +175,18 @@ def _versions() -> dict[str, str]:
 
 def _copy_events(out: Path, new: Path, keep: set[str]) -> None:
     """The events up to the last kept stage's end."""
-    from tvnjax.core.lines import history, read_lines
-
-    last = max((read_json(out / "stages" / name).get("seq", 0) for name in keep if name.endswith(".json")), default=0)
-    lines = [line for line in history(read_lines(out / "events.jsonl")[0]) if line.get("seq", 0) <= last]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (new / "events.jsonl").write_text(text, encoding="utf-8")
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+    last = 0
+    for name in keep:
+        if name.endswith(".json"):
+            with contextlib.suppress(InvalidInputError):  # said when the stage goes on
+                last = max(last, finished_seq(out / "stages" / name))
+    lines = history(read_lines(out / "events.jsonl")[0])
+    kept = [line for line in lines if (whole_number(line.get("seq")) or 0) <= last]
+    write_atomic(new / "events.jsonl", b"".join(json_bytes(line) + b"\n" for line in kept))
 
 
 def _begun(out: Path) -> dict[str, Any]:
+    refuse_links(out)
     if not (out / _CONFIG).is_file():
         raise InvalidInputError(
             f"a run goes on in the directory it began in; {out} holds none that had begun: check the path, or begin it"
@@ -180,5 +207,5 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def _shown(changed: Sequence[tuple[str, Any, Any]]) -> str:
-    said = [f"{path} is {before!r}, now {now!r}" for path, before, now in changed[:6]]
+    said = [f"{path:.100} is {before!r:.200}, now {now!r:.200}" for path, before, now in changed[:6]]
     return "; ".join(said) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")

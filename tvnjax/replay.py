@@ -10,14 +10,15 @@ from tvnjax.config import StrategyName
 from tvnjax.core.environment import environment
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
+from tvnjax.core.outputs import write_output
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.report.record import number, read_events, read_run
 from tvnjax.search.base import SearchResult
 from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.successive_halving import HalvingConfig
-from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Recorded, Table, append_entries, write_header
+from tvnjax.search.table_reading import parse_table, read_table
+from tvnjax.search.tabular import Entry, Recorded, Table, table_bytes
 from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
@@ -88,8 +89,29 @@ def replay(
             f"{latencies[0]:.3g} ms: raise --budget-ms to at least that"
         )
     limit_s = config.seconds or 0.1 * sum(e.check_seconds + _mean(e) for e in table.entries.values())
-    run_dir = None if out is None else RunDir(out)
-    listener: Monitor = monitor or Silent()
+    if out is None:
+        return _replay(table, config, budget_ms, limit_s, monitor or Silent(), None)
+    run_dir = RunDir(out)
+    try:
+        found = _replay(table, config, budget_ms, limit_s, monitor or Silent(), run_dir)
+        write_json(out / "config.json", {"command": "tvnjax replay", "config": config})
+        write_json(out / "results.json", _results(table, found, budget_ms))
+    except BaseException as error:
+        # It takes seconds: nothing of it is worth keeping.
+        run_dir.discard()
+        if not isinstance(error, OSError):
+            raise
+        raise InvalidInputError(
+            f"a replay leaves a run in a directory that can be written; {error.filename or out}: {error.strerror}: make "
+            "room, or name another with --out"
+        ) from None
+    run_dir.close()
+    return found
+
+
+def _replay(
+    table: Table, config: ReplayConfig, budget_ms: float, limit_s: float, listener: Monitor, run_dir: RunDir | None
+) -> list[SearchResult]:
     found = []
     for name in config.strategies:
         for seed in config.seeds:
@@ -98,23 +120,23 @@ def replay(
             watch = _Both(listener, run_dir)
             options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "before": _before(table, name)}
             found.append(run_strategy(strategy, task, **options))
-    if run_dir is not None and out is not None:
-        write_json(out / "config.json", {"command": "tvnjax replay", "config": config})
-        write_json(out / "results.json", _results(table, found, budget_ms))
-        run_dir.close()
     return found
 
 
-def record_runs(folders: Sequence[Path], out: Path) -> Table:
+def record_runs(folders: Sequence[Path], out: Path, *, force: bool = False) -> Table:
     """Writes a table of all networks that some runs trained, finished or not.
 
     A network's seed is its run's; of several trainings with one seed the first counts.
 
+    Args:
+        folders: run directories.
+        out: the table's file.
+        force: replace a file that is there.
+
     Raises:
-        InvalidInputError: a directory holds no candidates, or the file exists already.
+        InvalidInputError: a directory holds no candidates, or only damaged ones; or the file would replace another, or
+            cannot be written.
     """
-    if out.exists():
-        raise InvalidInputError(f"a table is written to a new file; {out} exists: name another with --out")
     rows: dict[str, dict[str, Any]] = {}
     curves: dict[tuple[str, int, str], dict[float, dict[str, Any]]] = {}
     for folder in folders:
@@ -130,9 +152,12 @@ def record_runs(folders: Sequence[Path], out: Path) -> Table:
             continue
         by_seed.setdefault(identity, {})[seed] = curve
     entries = [_entry(row, by_seed.get(identity, {})) for identity, row in rows.items()]
-    write_header(out, out.stem, None, runs=[f.name for f in folders], **_built_on(folders), environment=environment())
-    append_entries(out, [entry for entry in entries if entry.runs])
-    return read_table(out)
+    facts: dict[str, Any] = {"runs": [f.name for f in folders], **_built_on(folders), "environment": environment()}
+    content = table_bytes(out.stem, None, [entry for entry in entries if entry.runs], **facts)
+    # Read before it is written: what a replay would refuse replaces nothing.
+    table = parse_table(iter(enumerate(content.splitlines(keepends=True), 1)), out)
+    write_output({out: content}, "a table", force=force)
+    return table
 
 
 def _before(table: Table, name: StrategyName) -> dict[str, float]:

@@ -98,7 +98,7 @@ class Reports(RunFiles):
                 write_report(self.run)
                 page = (self.run / "report.html").read_text(encoding="utf-8")
             else:
-                write_comparison([self.run], self.folder / "comparison")
+                write_comparison([self.run], self.folder / "comparison", force=True)
                 page = (self.folder / "comparison" / "compare.html").read_text(encoding="utf-8")
         ensure("<script" not in page, "a name that was not escaped")
 

@@ -275,12 +275,12 @@ def test_a_manifest_is_written_once(tmp_path, refused):
     write_manifest(path, spans)
     assert read_manifest(path).spans == spans
     write_manifest(path, spans)
-    refused(lambda: write_manifest(path, spans[:1]), "exists and differs", "--overwrite")
-    refused(lambda: write_manifest(tmp_path, spans), "exists")
+    refused(lambda: write_manifest(path, spans[:1]), "holds something else", "--force")
+    refused(lambda: write_manifest(tmp_path, spans), "a manifest is a file", "Is a directory")
     assert read_manifest(path).spans == spans
-    write_manifest(path, spans[:1], overwrite=True)
+    write_manifest(path, spans[:1], force=True)
     assert read_manifest(path).spans == spans[:1]
-    refused(lambda: write_manifest(tmp_path, spans, overwrite=True), "cannot write")
+    refused(lambda: write_manifest(tmp_path, spans, force=True), "Is a directory")
 
 
 def test_the_command(tmp_path, annotated, capsys):
@@ -305,8 +305,8 @@ def test_the_command(tmp_path, annotated, capsys):
     assert main([*call, "--seed", "1", "--out", str(tmp_path / "sub" / "m.csv")]) == 2
     assert "or above it" in capsys.readouterr().err
     assert main([*call, "--seed", "3", "--val-fraction", "0"]) == 2
-    assert "--overwrite" in capsys.readouterr().err
-    assert main([*call, "--val-fraction", "0", "--overwrite"]) == 0
+    assert "--force" in capsys.readouterr().err
+    assert main([*call, "--val-fraction", "0", "--overwrite"]) == 0, "the option's name of before"
     assert "no val clips: a run takes them out of the training clips" in capsys.readouterr().out
 
 

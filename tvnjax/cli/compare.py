@@ -19,12 +19,14 @@ class CompareOptions:
     """Where to write; made if it is not there."""
     reference: str | None = None
     """Strategy the others are held against. Default: evolution, or the first."""
+    force: bool = False
+    """Replace an earlier comparison there. Other files stay in any case."""
 
 
 def compare_command(argv: list[str]) -> int:
-    options = parse_command(CompareOptions, argv, prog="tvnjax compare")
+    options = parse_command(CompareOptions, argv, prog="tvnjax compare", flags=True)
     from tvnjax.report.comparing.page import write_comparison
 
-    write_comparison(options.runs, options.out, options.reference)
+    write_comparison(options.runs, options.out, options.reference, force=options.force)
     print(options.out / "compare.html")
     return 0

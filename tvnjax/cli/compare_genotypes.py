@@ -12,7 +12,8 @@ from rich.table import Table
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.run_dir import write_json
+from tvnjax.core.outputs import write_output
+from tvnjax.core.plain import json_file
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.difference import differences
 from tvnjax.space.genotype import Genotype
@@ -57,6 +58,8 @@ class ScaleOptions(TimingOptions):
     """Instead of width, depth and image size."""
     out: Path | None = None
     """Where the new genotype goes. Default: NAME-scaled.json, here."""
+    force: bool = False
+    """Replace a file that is there."""
     classes: int = CUSTOM_CLASSES
     """Of the counts."""
 
@@ -85,12 +88,7 @@ def scale_command(argv: list[str]) -> int:
     options = parse_command(ScaleOptions, argv, prog="tvnjax scale", flags=True)
     genotype, scaled = _genotype(options.genotype), _scaled(options)
     out = options.out or Path(f"{Path(options.genotype).stem}-scaled.json")
-    if out.exists() and options.out is None:
-        raise InvalidInputError(f"{out} is there already and would be lost: name a file with --out")
-    try:
-        write_json(out, scaled.to_json())
-    except OSError as error:
-        raise InvalidInputError(f"a genotype goes to a file that can be written; {out}: {error.strerror}") from None
+    write_output({out: json_file(scaled.to_json())}, "a genotype", force=options.force)
     networks = {options.genotype: lower(genotype, options.classes), str(out): lower(scaled, options.classes)}
     for name, network in networks.items():
         print(f"{name}: {_counts(network)}{_timed(network, options) if options.measure else ''}")

@@ -31,10 +31,12 @@ class ExportOptions:
     """Names in the order of the scores, where the checkpoint does not say (version 0.1, outside its run)."""
     head: HeadKind | None = None
     """How a Tiny Video Network pools its scores, likewise."""
+    force: bool = False
+    """Replace files that are there."""
 
 
 def export_command(argv: list[str]) -> int:
-    options = parse_command(ExportOptions, argv, prog="tvnjax export")
+    options = parse_command(ExportOptions, argv, prog="tvnjax export", flags=True)
     from tvnjax.export.export_network import export_network
     from tvnjax.fit.exporting import network_to_export
 
@@ -46,7 +48,7 @@ def export_command(argv: list[str]) -> int:
         num_frames=options.frames,
         image_size=options.image_size,
     )
-    exported = export_network(saved.trained, saved.weights, options.to, options.out)
+    exported = export_network(saved.trained, saved.weights, options.to, options.out, force=options.force)
     print(exported.path)
     print(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
     return 0

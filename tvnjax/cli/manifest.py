@@ -26,8 +26,8 @@ class ManifestOptions:
     """Folder of the videos: in it, or up to four folders deep, with any suffix."""
     out: Path | None = None
     """The manifest, in the videos' folder or above it. Default: VIDEOS/manifest.csv."""
-    overwrite: bool = False
-    """Replace a manifest that is there and differs."""
+    force: Annotated[bool, tyro.conf.arg(aliases=["--overwrite"])] = False
+    """Replace a file that is there."""
     fold: int | None = None
     """hmdb51, ucf101: which of the three official divisions into training and test clips. Default: 1."""
     val_fraction: float | None = None
@@ -58,7 +58,7 @@ def manifest_command(argv: list[str]) -> int:
         seed=options.seed,
         drop_lost_classes=options.drop_lost_classes,
     )
-    write_manifest(out, made.spans, overwrite=options.overwrite)
+    write_manifest(out, made.spans, force=options.force)
     _tell(made)
     print(out)
     return 0

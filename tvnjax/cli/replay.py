@@ -20,7 +20,9 @@ class RecordOptions:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Run directories, finished or not."""
     out: Path
-    """The table, a new file."""
+    """The table."""
+    force: bool = False
+    """Replace a file that is there."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,14 +32,15 @@ class ReplayOptions(ReplayConfig):
     table: Annotated[Path, tyro.conf.Positional]
     """A file of 'tvnjax record' or of experiments/tabular."""
     out: Path | None = None
-    """Directory to leave the run in, for 'tvnjax compare'. Default: none is left."""
+    """Directory to leave the run in, for 'tvnjax compare'. Default: none is left. It must be new or
+    empty."""
 
 
 def record_command(argv: list[str]) -> int:
-    options = parse_command(RecordOptions, argv, prog="tvnjax record")
+    options = parse_command(RecordOptions, argv, prog="tvnjax record", flags=True)
     from tvnjax.replay import record_runs
 
-    table = record_runs(options.runs, options.out)
+    table = record_runs(options.runs, options.out, force=options.force)
     print(f"{options.out}: {len(table.entries)} networks, seeds {', '.join(map(str, table.seeds))}")
     return 0
 

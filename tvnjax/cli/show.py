@@ -1,6 +1,7 @@
 """``tvnjax show``."""
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outputs import write_output
 from tvnjax.space.network import COUNTING_RULE, Network
 from tvnjax.space.outline import blocks, frames_text, head_text, size, unit_label
 from tvnjax.zoo.resolve import find_network
@@ -29,6 +31,8 @@ class ShowOptions(TimingOptions):
     """A name ('tvnjax zoo' lists them) or a genotype's JSON file."""
     out: Path | None = None
     """Draw into this file: .svg or .png."""
+    force: bool = False
+    """Replace a file that is there."""
     classes: int | None = None
     """Default: the network's own number."""
     frames: int | None = None
@@ -47,7 +51,7 @@ def show_command(argv: list[str]) -> int:
     if options.out is None:
         _print(entry.name, network, shares, what)
     else:
-        _draw(entry.name, network, shares, what, options.out)
+        _draw(entry.name, network, shares, what, options.out, force=options.force)
         print(options.out)
     return 0
 
@@ -88,16 +92,17 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
     print(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
 
 
-def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path) -> None:
+def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path, *, force: bool) -> None:
+    import matplotlib
+
     from tvnjax.report.figures.canvas import report_style
     from tvnjax.report.overview import draw_overview
 
     title = f"{name}   {network.params / 1e6:,.2f} M parameters, {network.macs / 1e9:,.2f} G multiply-adds"
     with report_style():
         figure = draw_overview(network, title, shares, what)
-        try:
-            figure.savefig(out, dpi=120)
-        except OSError as error:
-            raise InvalidInputError(
-                f"a drawing goes to a file that can be written; {out}: {error.strerror}: name another with --out"
-            ) from None
+        picture, form = io.BytesIO(), out.suffix[1:]
+        with matplotlib.rc_context({"svg.hashsalt": name}):
+            # Without the date, so that the same drawing is the same file.
+            figure.savefig(picture, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
+    write_output({out: picture.getvalue()}, "a drawing", force=force)

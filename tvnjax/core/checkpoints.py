@@ -21,8 +21,8 @@ import numpy as np
 
 from tvnjax.core.atomic import sync_tree, write_atomic
 from tvnjax.core.checkpoint import load_tree, save_tree
-from tvnjax.core.outside import read_text
-from tvnjax.core.plain import jsonable
+from tvnjax.core.outside import parse_json, read_text
+from tvnjax.core.plain import jsonable, whole_number
 
 _SHARE = 0.02
 """Largest part of the time that checkpoints may take: after one that took a second there is none for 50."""
@@ -221,20 +221,30 @@ class Checkpoints:
 def _read(path: Path, *, contents: bool = True) -> tuple[dict[str, Any] | None, str]:
     """What a checkpoint's JSON file says, or ``None`` and what is wrong with the checkpoint."""
     try:
-        told = json.loads(read_text(path.with_suffix(".json"), "a checkpoint's description"))
-        digest = told.pop("digest")
-        if digest != _digest(told):
+        told = parse_json(read_text(path.with_suffix(".json"), "a checkpoint's description"))
+        if not isinstance(told, dict) or told.pop("digest", None) != _digest(told) or not _has_form(told):
             return None, "its description is not the one that was written"
         if contents and _digests(path) != told["files"]:
             return None, "its arrays are not those that were written"
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         return None, _first_line(error)
     return told, ""
 
 
+def _has_form(told: dict[str, Any]) -> bool:
+    """Whether a description has what one has, each of its kind."""
+    score = told.get("score")
+    counts = all(whole_number(told.get(name)) is not None for name in ("step", "seq"))
+    scored = score is None or (isinstance(score, int | float) and not isinstance(score, bool))
+    return counts and scored and isinstance(told.get("files"), dict) and isinstance(told.get("state"), dict)
+
+
 def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _digest(told: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import Lines, read_lines
-from tvnjax.core.plain import jsonable
+from tvnjax.core.plain import jsonable, whole_number
 
 
 class Journal:
@@ -96,10 +96,12 @@ class Journal:
         lines, unread = read_lines(path)
         for line in lines:
             digest = line.pop("digest", None)
-            good = digest == digest_of(line) and line["n"] <= len(self._entries)
-            # After damage a run went on from before it: later lines of the same numbers are those that count.
-            self._entries = [*self._entries[: line["n"]], line] if good else self._entries
-            unread += not good
+            if _has_form(line) and digest == digest_of(line) and line["n"] <= len(self._entries):
+                # After damage a run went on from before it: later lines of the same numbers are those that count.
+                del self._entries[line["n"] :]
+                self._entries.append(line)
+            else:
+                unread += 1
         self._count = len(self._entries)
         if unread:
             warnings.warn(
@@ -107,6 +109,13 @@ class Journal:
                 "good one",
                 stacklevel=2,
             )
+
+
+def _has_form(line: dict[str, Any]) -> bool:
+    """Whether a line that was read has what an entry has, each of its kind."""
+    counts, words = (line.get("n"), line.get("seq")), (line.get("op"), line.get("key"))
+    right = all(whole_number(count) is not None for count in counts) and all(isinstance(word, str) for word in words)
+    return right and "value" in line
 
 
 def digest_of(value: Any) -> str:

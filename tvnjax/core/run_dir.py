@@ -1,28 +1,31 @@
 """What a run leaves on disk: JSON files, an event log, and nothing that has to be unpickled."""
 
 import contextlib
-import json
+import os
 import shutil
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.atomic import sweep_partial, write_atomic
+from tvnjax.core.atomic import make_folders, remove_empty, sweep_partial, write_atomic
 from tvnjax.core.environment import sweep_torn_programs
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
+from tvnjax.core.links import refuse_links
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
 from tvnjax.core.outside import read_json
-from tvnjax.core.plain import jsonable
+from tvnjax.core.plain import json_file, jsonable, whole_number
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
+
+_CENTURY_S = 100 * 365.25 * 86400
 
 
 def write_json(path: Path, data: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of one, whatever dies meanwhile."""
-    write_atomic(path, (json.dumps(jsonable(data), indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(path, json_file(data))
 
 
 class RunDir:
@@ -37,47 +40,64 @@ class RunDir:
         resume: goes on in a directory of an earlier run.
 
     Raises:
-        InvalidInputError: the directory holds something already and is not to be gone on with, cannot be made, or is
-            written by another process.
+        InvalidInputError: the directory holds something already and is not to be gone on with, cannot be made, is
+            written by another process, or holds a link (see ``core.links``). Nothing is left of it then that was not
+            there before.
     """
 
     def __init__(self, path: Path, *, resume: bool = False):
         self.path = path
-        self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
-        try:
-            if path.exists() and (not path.is_dir() or (not resume and _holds_something(path))):
+        self._made: list[Path] = []
+        with contextlib.ExitStack() as undone:
+            try:
+                self._take(path, resume, undone)
+                before, unread = read_lines(path / "events.jsonl")
+                self._events = Lines(path / "events.jsonl")
+            except InvalidInputError:
+                raise
+            except (OSError, ValueError) as error:
+                # Of a path with a null character, which no system has, Python raises a ValueError.
+                reason = error.strerror if isinstance(error, OSError) else error
                 raise InvalidInputError(
-                    f"a run needs an empty directory; {path} already holds another run or other files: "
-                    f"name another with --out"
-                )
-            path.mkdir(parents=True, exist_ok=True)
-            self.lock = DirectoryLock(path)
-            sweep_partial(path)
-            if self.lock.broken:
-                sweep_torn_programs(self.lock.last_alive)
-            before, unread = read_lines(path / "events.jsonl")
-            self._events = Lines(path / "events.jsonl")
-        except OSError as error:
-            raise InvalidInputError(
-                f"a run needs a directory it can write; {path}: {error.strerror}: name another with --out"
-            ) from None
+                    f"a run needs a directory it can write; {path}: {reason}: name another with --out"
+                ) from None
+            undone.pop_all()
         if unread:
             warnings.warn(
                 f"{path / 'events.jsonl'} has {unread} line{'s' if unread > 1 else ''} torn or damaged, passed over",
                 stacklevel=2,
             )
-        self.seq = max((_whole(line.get("seq")) for line in before), default=0)
+        self.seq = max((whole_number(line.get("seq")) or 0 for line in before), default=0)
         """Number of the last event."""
         self._start = time.monotonic() - max((_seconds(line.get("elapsed")) for line in before), default=0.0)
         self._silent = bool(before)
         self._finished_seq = -1
         for file in (path / "stages").glob("*.json"):
-            with contextlib.suppress(InvalidInputError, AttributeError):  # said when the stage goes on
-                self._finished_seq = max(self._finished_seq, _whole(read_json(file).get("seq")))
+            with contextlib.suppress(InvalidInputError):  # said when the stage goes on
+                self._finished_seq = max(self._finished_seq, finished_seq(file))
         for file in (path / "stages").glob("*/journal.jsonl"):
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), contextlib.suppress(InvalidInputError):
                 warnings.simplefilter("ignore")  # said when the stage goes on
                 self._finished_seq = max(self._finished_seq, Journal(file).last_seq)
+
+    def _take(self, path: Path, resume: bool, undone: contextlib.ExitStack) -> None:
+        """The directory, this process's alone; what is undone if anything fails."""
+        if os.path.lexists(path):
+            refuse_links(path)
+            if not path.is_dir() or (not resume and _holds_something(path)):
+                raise InvalidInputError(
+                    f"a run needs an empty directory; {path} already holds another run or other files: "
+                    f"name another with --out"
+                )
+        self._made = make_folders(path)
+        undone.callback(remove_empty, self._made)
+        self.lock = DirectoryLock(path)
+        undone.callback(self.lock.release)
+        if self._made:
+            undone.callback(self.lock.path.unlink, missing_ok=True)
+        sweep_partial(path)
+        if self.lock.broken:
+            sweep_torn_programs(self.lock.last_alive)
 
     @property
     def elapsed(self) -> float:
@@ -108,10 +128,11 @@ class RunDir:
         """Removes what the run left, and the folders made for it."""
         self.close()
         for item in self.path.iterdir():
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
-        for folder in self._made:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item, ignore_errors=True)
+            else:
+                item.unlink(missing_ok=True)
+        remove_empty(self._made)
 
     def _write(self, kind: str, fields: dict[str, Any]) -> None:
         self.seq += 1
@@ -126,9 +147,18 @@ def _holds_something(path: Path) -> bool:
     return any(item.name not in begun or (item.name != LOCK_FILE and item.stat().st_size) for item in path.iterdir())
 
 
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else -1
+def finished_seq(result: Path) -> int:
+    """The number of the run's last event before a stage finished; -1 where its file does not say.
+
+    Raises:
+        InvalidInputError: the file cannot be read.
+    """
+    told = read_json(result)
+    found = whole_number(told.get("seq")) if isinstance(told, dict) else None
+    return -1 if found is None else found
 
 
 def _seconds(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    """Of a run that took less than a century; anything else is damage."""
+    right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _CENTURY_S
+    return float(value) if right else 0.0

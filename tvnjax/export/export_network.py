@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.run_dir import write_json
+from tvnjax.core.outputs import write_output
+from tvnjax.core.plain import json_file
 from tvnjax.export import ExportFormat
 from tvnjax.export.formats import convert
 from tvnjax.export.metadata import ExportMetadata
@@ -31,7 +32,9 @@ class Exported:
     """Largest difference of a score from JAX's, for one clip of noise; a part of the largest score or of 1."""
 
 
-def export_network(trained: TrainedNetwork, checkpoint: Path, to: ExportFormat, out: Path | None = None) -> Exported:
+def export_network(
+    trained: TrainedNetwork, checkpoint: Path, to: ExportFormat, out: Path | None = None, *, force: bool = False
+) -> Exported:
     """Writes a trained network as a file of another runtime, runs it there, and compares.
 
     Args:
@@ -39,10 +42,11 @@ def export_network(trained: TrainedNetwork, checkpoint: Path, to: ExportFormat, 
         checkpoint: its weights, a folder of a run's ``checkpoints/``.
         to: the format.
         out: the file; default: the checkpoint's name with the format's ending, in the working directory.
+        force: replace files that are there.
 
     Raises:
-        InvalidInputError: the checkpoint is of another network, a package is not installed, or the file cannot be
-            written or does not compute what the network does.
+        InvalidInputError: the checkpoint is of another network, a package is not installed, or the file would replace
+            another, cannot be written, or does not compute what the network does.
     """
     _, params, stats = load_weights(checkpoint, trained)
     program = export_program(trained.network, params, stats)
@@ -56,11 +60,6 @@ def export_network(trained: TrainedNetwork, checkpoint: Path, to: ExportFormat, 
             "and were not written: choose another format with --to"
         )
     path = out or Path(f"{checkpoint.name}.{to}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise InvalidInputError(f"an export is a file that can be written; {path}: {error.strerror}") from None
-    sidecar = path.with_name(path.name + ".json")
-    write_json(sidecar, description)
+    sidecar = Path(f"{path}.json")
+    write_output({path: content, sidecar: json_file(description)}, "an export", force=force)
     return Exported(path=path, description=sidecar, difference=difference)

@@ -1,10 +1,13 @@
 """Writes the report of a run directory: one self-contained HTML page and one Markdown file."""
 
+import shlex
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from tvnjax.core.atomic import write_together
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.report.document import Document
 from tvnjax.report.figures.canvas import report_style
 from tvnjax.report.markdown import FIGURES, render_markdown
@@ -88,27 +91,33 @@ _TEMPLATE = """\
 def write_report(run_dir: Path) -> None:
     """Writes ``report.html``, ``report.md`` and ``figures/*.png`` into a run directory, from its files alone.
 
-    Parts the run has nothing for are left out with a line that says so.
+    Parts the run has nothing for are left out with a line that says so. An older report is replaced, all of it or nothing
+    where that cannot be written.
 
     Raises:
-        InvalidInputError: ``results.json`` is missing or breaks its schema, or ``config.json`` is no JSON object.
+        InvalidInputError: ``results.json`` is missing or breaks its schema, ``config.json`` is no JSON object, the
+            directory holds links, or cannot be written.
     """
     run_dir = Path(run_dir)
     record = read_run(run_dir)
     with report_style():
         document = build_document(record)
-    write_document(document, run_dir, "report")
+    try:
+        write_together(document_files(document, run_dir, "report"))
+    except OSError as error:
+        raise InvalidInputError(
+            f"a report goes into its run's directory; {error.filename or run_dir}: {error.strerror}: make room or give "
+            f"permission, then write it with 'tvnjax report {shlex.quote(str(run_dir))}'"
+        ) from None
 
 
-def write_document(document: Document, folder: Path, stem: str) -> None:
-    """Writes a document as ``stem.html`` and ``stem.md`` with ``figures/*.png``."""
-    figures = folder / FIGURES
-    figures.mkdir(exist_ok=True)
-    for picture in document.pictures():
-        (figures / f"{picture.name}.png").write_bytes(picture.png)
+def document_files(document: Document, folder: Path, stem: str) -> dict[Path, bytes]:
+    """A document as files: ``figures/*.png``, ``stem.md`` and ``stem.html``, by path."""
+    files = {folder / FIGURES / f"{picture.name}.png": picture.png for picture in document.pictures()}
     for name, text in ((f"{stem}.md", render_markdown(document)), (f"{stem}.html", render_html(document))):
         # A file name that is no UTF-8 reaches Python with characters that UTF-8 cannot write.
-        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        files[folder / name] = text.encode("utf-8", errors="backslashreplace")
+    return files
 
 
 def render_html(document: Document) -> str:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import history
+from tvnjax.core.links import refuse_links
 from tvnjax.core.outside import NotJsonError, parse_json, read_lines, read_text
 from tvnjax.space.genotype import Genotype, genotype_from_json
 from tvnjax.space.network import HeadKind
@@ -160,9 +161,10 @@ def read_run(run_dir: Path) -> RunRecord:
     """Reads a run directory.
 
     Raises:
-        InvalidInputError: ``results.json`` is missing or breaks its schema, ``config.json`` is no JSON object, or
-            a file is too large (see ``core.outside``).
+        InvalidInputError: ``results.json`` is missing or breaks its schema, ``config.json`` is no JSON object,
+            a file is too large (see ``core.outside``), or the directory holds links (see ``core.links``).
     """
+    refuse_links(run_dir)
     path = run_dir / "results.json"
     if not path.is_file():
         raise InvalidInputError(f"a report is made from results.json; {run_dir} has none: finish the run first")
@@ -187,8 +189,9 @@ def read_events(run_dir: Path) -> tuple[dict[str, Any], ...]:
     """The events of a run, finished or not.
 
     Raises:
-        InvalidInputError: the log is too large to be one (see ``core.outside``).
+        InvalidInputError: the log is too large to be one (see ``core.outside``), or the directory holds links.
     """
+    refuse_links(run_dir)
     return _read_events(run_dir / "events.jsonl")[0]
 
 

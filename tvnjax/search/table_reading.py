@@ -1,7 +1,7 @@
 """Reading a recorded table (``tvnjax.search.tabular``): every value checked, since a replay believes all of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,15 @@ def read_table(path: Path) -> Table:
     Raises:
         InvalidInputError: the file is missing or too large (see ``core.outside``), or a line is no entry of a table.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InvalidInputError(f"a table is a file written by 'tvnjax record'; there is no {path}: check the path")
-    lines = read_lines(path, "a table")
+    return parse_table(read_lines(Path(path), "a table"), Path(path))
+
+
+def parse_table(lines: Iterator[tuple[int, bytes]], path: Path) -> Table:
+    """A table of its lines, each with its number.
+
+    Raises:
+        InvalidInputError: as ``read_table``.
+    """
     number, line = next(lines, (1, b""))
     header = _parsed(line, f"{path}, line {number}")
     if header.get("format") != FORMAT:

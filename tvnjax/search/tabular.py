@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.lines import append
 from tvnjax.core.plain import jsonable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.space.canonical import genotype_id
@@ -215,19 +217,19 @@ class _Lookup:
         return Evaluation(top1=top1, top5=top5, compile_seconds=0.0, seconds=seconds)
 
 
+def table_bytes(name: str, space: SearchSpace | None, entries: Iterable[Entry], **facts: Any) -> bytes:
+    """A whole table as its file holds it."""
+    return _line({"format": FORMAT, "table": name, **facts, "space": space}) + b"".join(map(_entry_line, entries))
+
+
 def write_header(path: Path, name: str, space: SearchSpace | None, **facts: Any) -> None:
-    """Begins a table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_line({"format": FORMAT, "table": name, **facts, "space": space}), encoding="utf-8")
+    """Begins a table that is added to."""
+    write_atomic(path, table_bytes(name, space, (), **facts))
 
 
 def append_entries(path: Path, entries: Iterable[Entry]) -> None:
     """Adds networks to a table."""
-    with path.open("a", encoding="utf-8") as file:
-        for entry in entries:
-            row = {**jsonable(entry), "genotype": compact(entry.genotype), "id": entry.id}
-            row["runs"] = [{k: v for k, v in run.items() if k != "type" and v is not None} for run in row["runs"]]
-            file.write(_line({key: value for key, value in row.items() if key != "type" and value is not None}))
+    append(path, b"".join(map(_entry_line, entries)))
 
 
 def enumerate_space(space: SearchSpace) -> list[Genotype]:
@@ -266,8 +268,15 @@ def _genes(genotype: Genotype) -> dict[Any, Any]:
     return genes
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(_rounded(jsonable(dict(row))), separators=(",", ":"), ensure_ascii=False) + "\n"
+def _entry_line(entry: Entry) -> bytes:
+    row = {**jsonable(entry), "genotype": compact(entry.genotype), "id": entry.id}
+    row["runs"] = [{k: v for k, v in run.items() if k != "type" and v is not None} for run in row["runs"]]
+    return _line({key: value for key, value in row.items() if key != "type" and value is not None})
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    text = json.dumps(_rounded(jsonable(dict(row))), separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", errors="backslashreplace") + b"\n"
 
 
 def _rounded(value: Any) -> Any:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outputs import write_output
 from tvnjax.data.annotations.clips import AnnotatedClip
 from tvnjax.data.annotations.layouts import Layout, find_layout
 from tvnjax.data.annotations.videos import VideoFiles, file_of, list_videos
@@ -158,25 +158,14 @@ def _spans(here: Sequence[tuple[AnnotatedClip, str]], val_fraction: float, seed:
     return [LabelledSpan(path=path, label=clip.label, split=split) for (clip, path), split in zip(here, splits)]
 
 
-def write_manifest(path: Path, spans: Sequence[LabelledSpan], *, overwrite: bool = False) -> None:
+def write_manifest(path: Path, spans: Sequence[LabelledSpan], *, force: bool = False) -> None:
     """Writes ``path,label,split`` rows; a file that holds just that already is left as it is.
 
     Raises:
-      InvalidInputError: there is another file of this name, or it cannot be written.
+      InvalidInputError: there is another file of this name and ``force`` is not given, or it cannot be written.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["path", "label", "split"])
     rows.writerows((span.path, span.label, span.split) for span in spans)
-    content = text.getvalue().encode()
-    try:
-        if path.exists() and not overwrite:
-            if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
-                return
-            raise InvalidInputError(
-                f"a manifest must not replace what is there, but {str(path)!r} exists and differs; name another with "
-                "--out, or pass --overwrite"
-            )
-        write_atomic(path, content)
-    except OSError as error:
-        raise InvalidInputError(f"cannot write {str(path)!r}: {error.strerror}; name another with --out") from None
+    write_output({path: text.getvalue().encode()}, "a manifest", force=force)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outputs import write_output
 from tvnjax.report.comparing import figures
 from tvnjax.report.comparing.evidence import Evidence, Pair, Search
 from tvnjax.report.comparing.statistics import RankCorrelation
@@ -13,7 +14,7 @@ from tvnjax.report.document import Callout, Cell, Details, Document, Paragraph, 
 from tvnjax.report.figure_parts import drawn
 from tvnjax.report.figures.canvas import report_style
 from tvnjax.report.headline import SEEDS_ASKED
-from tvnjax.report.page import write_document
+from tvnjax.report.page import document_files
 from tvnjax.report.quantities import MISSING, count, decimal, mean_sd, milliseconds, optional, percent, seconds, signed
 from tvnjax.report.record import number, read_run
 
@@ -21,16 +22,18 @@ _MARGIN = 0.05
 """How far budgets of runs may differ before the comparison says so."""
 
 
-def write_comparison(folders: Sequence[Path], out: Path, reference: str | None = None) -> None:
+def write_comparison(folders: Sequence[Path], out: Path, reference: str | None = None, *, force: bool = False) -> None:
     """Writes ``compare.html``, ``compare.md`` and ``figures/*.png`` from run directories alone.
 
     Args:
         folders: finished runs, each of one seed or of several.
         out: where to; made if it is not there.
         reference: the strategy the others are held against; default: evolution, or the first.
+        force: replace the files of an earlier comparison; other files there stay in any case.
 
     Raises:
-        InvalidInputError: a directory holds no finished run, two are the same, or no run has the reference.
+        InvalidInputError: a directory holds no finished run, two are the same, no run has the reference, or a file
+            would be replaced or cannot be written.
     """
     paths = [folder.resolve() for folder in folders]
     if len(set(paths)) < len(paths):
@@ -42,8 +45,7 @@ def write_comparison(folders: Sequence[Path], out: Path, reference: str | None =
     reference = reference or ("evolution" if "evolution" in names else names[0])
     with report_style():
         document = build_comparison(evidence, reference)
-    out.mkdir(parents=True, exist_ok=True)
-    write_document(document, out, "compare")
+    write_output(document_files(document, out, "compare"), "a comparison", force=force)
 
 
 def build_comparison(evidence: Evidence, reference: str) -> Document:
