@@ -102,8 +102,8 @@ def replay(
         if not isinstance(error, OSError):
             raise
         raise InvalidInputError(
-            f"a replay leaves a run in a directory that can be written; {error.filename or out}: {error.strerror}: make "
-            "room, or name another with --out"
+            f"a replay leaves a run in a directory that can be written; {error.filename or out}: {error.strerror}: "
+            "make room, or name another with --out"
         ) from None
     run_dir.close()
     return found

@@ -5,17 +5,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from tvnjax.data.picture import Fit, square
 from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, place_span
 
-Fit = Literal["squash", "crop"]
 Span = tuple[int, int | None]
 
 MAX_PIXELS = 8192 * 4320
@@ -26,6 +25,8 @@ MAX_KEPT = 2 * 1024**3
 # Before version 19, PyAV refuses a video whose title is no UTF-8 unless told not to.
 # No protocols: what claims to be a video must not make FFmpeg open other files or addresses.
 _OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
+_ATTACHED_PIC = 1024
+"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC."""
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
@@ -61,8 +62,12 @@ def decode_spans(
     depend on them) but neither scaled nor kept; a span without an end keeps every frame of the video until the file
     is done.
 
+    Frames are those that a player shows (see :mod:`tvnjax.data.picture`), of the stream that ffmpeg takes where there
+    are several; a picture of the cover is no video. A frame whose damage the decoder conceals counts as any other.
+
     Raises:
-      UnreadableVideoError: the file cannot be decoded as far as the spans reach, or has no frame.
+      UnreadableVideoError: the file is not there, cannot be decoded as far as the spans reach, or has no frame.
+      OSError: the system could not read it, which says nothing of the video. So does MemoryError.
       ShortSpanError: see :func:`tvnjax.data.spans.place_span`.
     """
     reach = shape.window + shape.jitter
@@ -87,19 +92,20 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
     ranges = iter(_merge(needed))
     first, last = next(ranges)
     scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
+    # An open file, not its name: the name could be an address, or a pattern.
+    file = _Bytes(path.open("rb"))
     try:
-        # An open file, not its name: the name could be an address, or a pattern.
-        with path.open("rb") as file, av.open(_Bytes(file), mode="r", options=_OPTIONS, **_METADATA) as container:
-            if not container.streams.video:
+        with file, av.open(file, mode="r", options=_OPTIONS, **_METADATA) as container:
+            stream: Any = container.streams.best("video")
+            if stream is None or _is_cover(stream):
                 raise UnreadableVideoError("has no video stream")
-            stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise UnreadableVideoError("has a codec this build of FFmpeg cannot decode")
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
             for frame in container.decode(stream):
                 if decoded >= first:
-                    kept[decoded] = _to_square(frame, scale, shape)
+                    kept[decoded] = square(frame, scale, shape.size, shape.fit, stream.sample_aspect_ratio)
                     if len(kept) * kept[decoded].nbytes > MAX_KEPT:
                         raise UnreadableVideoError(
                             f"has more than the {len(kept) - 1} frames of {shape.size} pixels that are kept of one file"
@@ -110,23 +116,50 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
                     if first == math.inf:
                         break
     except (FFmpegError, OSError, ValueError) as error:
+        if file.failed is not None:
+            raise file.failed from None
+        if getattr(error, "errno", None) == errno.ENOMEM:
+            raise MemoryError(f"while decoding {path}") from None
         raise UnreadableVideoError(f"cannot be decoded after frame {decoded}: {_one_line(error)}") from None
+    if file.failed is not None:  # FFmpeg took it for the end
+        raise file.failed
     if not decoded:
         raise UnreadableVideoError("has no frame")
     return kept, decoded
 
 
+def _is_cover(stream: Any) -> bool:
+    """Whether a stream is the picture of a cover, which players show beside sound."""
+    # Before version 15, PyAV does not tell; a cover is then a video of one frame.
+    return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PIC)
+
+
 class _Bytes:
     """A file as FFmpeg reads it. A damaged one makes it seek to where nothing is; that is an answer to FFmpeg, while an
-    exception would be printed by PyAV."""
+    exception would be printed by PyAV. What the system refuses to read is an answer too, and kept: FFmpeg's own errors
+    are about what a file holds, this one is not."""
 
     def __init__(self, file: BinaryIO):
         self.name = file.name  # whose ending tells FFmpeg of the format
-        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+        self.failed: OSError | None = None
+        self.tell, self._file = file.tell, file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.failed = error
+            return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
-            return self._seek(offset, whence)
+            return self._file.seek(offset, whence)
         except (OSError, ValueError):
             return -errno.EINVAL
 
@@ -140,19 +173,6 @@ def _merge(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             merged.append((first, last))
     return merged
-
-
-def _to_square(frame: VideoFrame, scale: VideoReformatter, shape: ClipShape) -> np.ndarray:
-    """Returns the frame as uint8 [size, size, 3], averaging the pixels each new one covers."""
-    size, width, height = shape.size, shape.size, shape.size
-    if shape.fit == "crop":
-        short = min(frame.width, frame.height)
-        width, height = (max(round(side * size / short), size) for side in (frame.width, frame.height))
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"a frame of {frame.width} by {frame.height} pixels is too long to be cropped")
-    pixels = scale.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
-    top, left = (height - size) // 2, (width - size) // 2
-    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
 
 def _one_line(error: Exception) -> str:

@@ -13,8 +13,9 @@ SPLITS = ("train", "val", "test")
 Progress = Callable[[int, int, str], None]
 """Hears how many are done, of how many, and what they are."""
 
-# Part of every fingerprint: raise it whenever the stored pixels or fields of a clip change meaning.
-_FORMAT = 1
+# Part of every fingerprint: raise it whenever the stored pixels or fields of a clip change meaning. 2: frames are
+# upright, and their colour is averaged at its full resolution.
+_FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
