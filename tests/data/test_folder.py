@@ -76,7 +76,9 @@ def test_pictures_are_no_clips_and_the_hint_says_what_to_do(paths, folder, tmp_p
 
 def test_a_class_may_be_called_train(tmp_path):
     touch(tmp_path, "train/a.mp4", "bus/b.mp4", "ship/c.mp4")
-    assert {span.label for span in read_folder(tmp_path).spans} == {"bus", "ship", "train"}
+    listing = read_folder(tmp_path)
+    assert {span.label for span in listing.spans} == {"bus", "ship", "train"}
+    assert listing.notes == ("class folders with the name of a split: 1 (first 'train')",)
 
 
 def test_what_is_no_video_is_ignored(tmp_path):
@@ -112,6 +114,7 @@ def test_nothing_is_said_of_a_plain_folder(tmp_path):
         (["training/a.mp4"], ["'training'", "holds videos"]),
         (["dev/a.mp4", "Testing/b.mp4"], ["'Testing' and 'dev'"]),
         (["train/cat/a.mp4", "test/b.mp4"], ["test/b.mp4'", "lies in none"]),
+        (["train/cat/a.mp4", "b.mp4"], ["b.mp4'", "lies in none"]),
         (["Train/cat/a.mp4", "bus/b.mp4"], ["'bus'", "only val and test"]),
         (["train/cat/a.mp4", "Training/cat/b.mp4"], ["'Training' and 'train'", "one folder"]),
         (["train/cat/a.mp4", "val/cat/b.mp4", "valid/cat/c.mp4"], ["'val' and 'valid'", "one folder"]),

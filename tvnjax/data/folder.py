@@ -22,13 +22,14 @@ NOT_VIDEO = re.compile(
 
 
 class _Ignored:
-    """Counts what is passed over."""
+    """Counts what is passed over, or taken for what it may not be."""
 
     def __init__(self) -> None:
         self.suffixes: Counter[str] = Counter()
         self.hidden: list[str] = []
         self.loose: list[str] = []
         self.empty: list[str] = []
+        self.named: list[str] = []
 
     def notes(self) -> tuple[str, ...]:
         notes = []
@@ -41,6 +42,7 @@ class _Ignored:
             ("files outside of class folders", self.loose),
             ("hidden files and folders", self.hidden),
             ("class folders without a video", self.empty),
+            ("class folders with the name of a split", self.named),
         ):
             if names:
                 notes.append(note(what, len(names), repr(names[0])))
@@ -80,10 +82,10 @@ def _read_splits(folder: Path, ignored: _Ignored) -> Iterator[LabelledSpan]:
     named = {top: split for top in tops if (split := split_named(top.name))}
     # A class may be called "train" too: only a folder of folders is a split.
     if not any(_listed(top)[0] for top in named):
-        _check_classes_named_as_splits(folder, tops, named)
+        ignored.named = _classes_named_as_splits(folder, tops, named)
         yield from _read_classes(folder, tops, files, ignored, split="")
         return
-    ignored.loose += [loose.name for loose in _videos(files, ignored)]
+    _check_loose(folder, files, ignored)
     known: dict[str, Path] = {}
     for top in tops:
         if top not in named:
@@ -99,7 +101,7 @@ def _read_splits(folder: Path, ignored: _Ignored) -> Iterator[LabelledSpan]:
         yield from _read_classes(folder, *_listed(top, ignored), ignored, split=named[top])
 
 
-def _check_classes_named_as_splits(folder: Path, tops: list[Path], named: dict[Path, str]) -> None:
+def _classes_named_as_splits(folder: Path, tops: list[Path], named: dict[Path, str]) -> list[str]:
     """Raises InvalidInputError where videos lie in folders of splits without folders of classes between."""
     filled = [top for top in tops if any(not NOT_VIDEO.fullmatch(file.suffix) for file in _listed(top)[1])]
     splits = [top for top in filled if top in named]
@@ -111,18 +113,13 @@ def _check_classes_named_as_splits(folder: Path, tops: list[Path], named: dict[P
             f"{'hold' if len(splits) > 1 else 'holds'} videos without one; put them into folders of their classes, as "
             f"{splits[0].name}/CLASS/video, or name them with their labels in a manifest"
         )
+    return [top.name for top in splits]
 
 
 def _read_classes(
     root: Path, classes: list[Path], files: list[Path], ignored: _Ignored, *, split: str
 ) -> Iterator[LabelledSpan]:
-    for loose in _videos(files, ignored):
-        if not loose.suffix:  # LICENSE and the like
-            ignored.loose.append(loose.relative_to(root).as_posix())
-            continue
-        raise InvalidInputError(
-            f"a video must lie in the folder of its class, as {_LAYOUTS}, but {str(loose)!r} lies in none; move it"
-        )
+    _check_loose(root, files, ignored)
     for class_folder in classes:
         folders, inside = _listed(class_folder, ignored)
         for nested in folders:
@@ -131,7 +128,7 @@ def _read_classes(
                 f"a class folder may hold no folders (layouts: {_LAYOUTS}), but {str(class_folder)!r} has "
                 f"{nested.name!r}{did_you_mean(class_folder.name, SPLIT_NAMES)}; {hint}"
             )
-        videos = _videos(inside, ignored)
+        label, videos = check_label(class_folder.name, repr(str(class_folder.parent))), _videos(inside, ignored)
         if not videos:
             ignored.empty.append(class_folder.relative_to(root).as_posix())
         for video in videos:
@@ -141,9 +138,16 @@ def _read_classes(
                     f"a video must lie inside the data folder, but {path!r} is a link that leaves {str(root)!r}; "
                     "copy the video itself"
                 )
-            yield LabelledSpan(
-                path=path, label=check_label(class_folder.name, repr(str(class_folder.parent))), split=split
+            yield LabelledSpan(path=path, label=label, split=split)
+
+
+def _check_loose(root: Path, files: list[Path], ignored: _Ignored) -> None:
+    for loose in _videos(files, ignored):
+        if loose.suffix:
+            raise InvalidInputError(
+                f"a video must lie in the folder of its class, as {_LAYOUTS}, but {str(loose)!r} lies in none; move it"
             )
+        ignored.loose.append(loose.relative_to(root).as_posix())  # LICENSE and the like
 
 
 def _listed(folder: Path, ignored: _Ignored | None = None) -> tuple[list[Path], list[Path]]:
