@@ -6,12 +6,13 @@ from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms
+from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import say
 from tvnjax.space.network import COUNTING_RULE, Network
 from tvnjax.space.outline import blocks, frames_text, head_text, size, unit_label
 from tvnjax.zoo.resolve import find_network
@@ -48,7 +49,7 @@ def show_command(argv: list[str]) -> int:
         _print(entry.name, network, shares, what)
     else:
         _draw(entry.name, network, shares, what, options.out)
-        print(options.out)
+        say(options.out)
     return 0
 
 
@@ -66,7 +67,7 @@ def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], s
 
 def _print(name: str, network: Network, shares: dict[int, float], what: str) -> None:
     _, h, w, _ = network.input_shape
-    print(f"{name}: {h} × {w} px × {frames_text(network)}")
+    say(f"{name}: {h} × {w} px × {frames_text(network)}")
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for column, side in (("block", "right"), ("receives", "left"), ("", "right"), ("layers", "left")):
         table.add_column(column, justify=side, no_wrap=column == "receives")  # type: ignore[arg-type]
@@ -84,8 +85,8 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
                 f"{shares[block]:.1%}" if not index else "",
             )
     table.add_row("head", size(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
-    Console(highlight=False).print(table)
-    print(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
+    PlainConsole().print(table)
+    say(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
 
 
 def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path) -> None:
