@@ -13,6 +13,7 @@ from tvnjax.config import RunConfig
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lock import LOCK_FILE
 from tvnjax.core.plain import jsonable
+from tvnjax.core.printable import json_text
 from tvnjax.core.run_dir import read_json, write_json
 
 _CONFIG = "config.json"
@@ -149,7 +150,7 @@ def _copy_events(out: Path, new: Path, keep: set[str]) -> None:
 
     last = max((read_json(out / "stages" / name).get("seq", 0) for name in keep if name.endswith(".json")), default=0)
     lines = [line for line in history(read_lines(out / "events.jsonl")[0]) if line.get("seq", 0) <= last]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    text = "".join(json_text(line) + "\n" for line in lines)
     (new / "events.jsonl").write_text(text, encoding="utf-8")
 
 

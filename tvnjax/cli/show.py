@@ -90,14 +90,14 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
 
 
 def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path) -> None:
-    from tvnjax.report.figures.canvas import report_style
+    from tvnjax.report.figures.canvas import report_style, save
     from tvnjax.report.overview import draw_overview
 
     title = f"{name}   {network.params / 1e6:,.2f} M parameters, {network.macs / 1e9:,.2f} G multiply-adds"
     with report_style():
         figure = draw_overview(network, title, shares, what)
         try:
-            figure.savefig(out, dpi=120)
+            save(figure, out, dpi=120)
         except OSError as error:
             raise InvalidInputError(
                 f"a drawing goes to a file that can be written; {out}: {error.strerror}: name another with --out"

@@ -1,9 +1,11 @@
 """Append-only files of JSON lines, whose end may be torn."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
+
+from tvnjax.core import outside
+from tvnjax.core.printable import json_text
 
 
 class Lines:
@@ -32,7 +34,7 @@ class Lines:
 
     def add(self, line: dict[str, Any], *, sync: bool = False) -> None:
         """Hands one line to the system, which keeps it if the process dies; with ``sync``, if the machine does too."""
-        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        self._file.write(json_text(line).encode() + b"\n")
         self._file.flush()
         if sync:
             os.fsync(self._file.fileno())
@@ -42,17 +44,19 @@ class Lines:
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The JSON objects of a file, in order, and the number of lines that are none."""
+    """The JSON objects of a file, in order, and the number of lines that are none.
+
+    Raises:
+        InvalidInputError: the file or one of its lines is too large, or cannot be read (``core.outside``).
+    """
     if not path.is_file():
         return [], 0
     found, unread = [], 0
-    # Half a line may end within a character.
-    for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        if not text.strip():
-            continue
+    for _, text in outside.read_lines(path, "a log"):
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
+            # Half a line may end within a character.
+            line = outside.parse_json(text.decode("utf-8", errors="replace"))
+        except outside.NotJsonError:
             line = None
         if isinstance(line, dict):
             found.append(line)

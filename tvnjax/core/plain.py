@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from tvnjax.core.outside import in_range
+
 
 def jsonable(value: Any) -> Any:
-    """Tuples, paths, dataclasses and NumPy scalars as what JSON knows; a number that is not finite becomes null."""
+    """Tuples, paths, dataclasses and NumPy scalars as what JSON knows; a number that is not finite, or larger than any
+    measurement (``core.outside``), becomes null, and one that is smaller than any becomes 0."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -22,6 +25,6 @@ def jsonable(value: Any) -> Any:
         return jsonable(value.tolist())
     if isinstance(value, np.generic):
         return jsonable(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
+    if isinstance(value, float) and not in_range(value):
+        return 0.0 if abs(value) < 1 else None
     return value

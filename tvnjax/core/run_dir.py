@@ -1,7 +1,6 @@
 """What a run leaves on disk: JSON files, an event log, and nothing that has to be unpickled."""
 
 import contextlib
-import json
 import shutil
 import time
 import warnings
@@ -16,13 +15,14 @@ from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
 from tvnjax.core.outside import read_json
 from tvnjax.core.plain import jsonable
+from tvnjax.core.printable import json_text
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
 
 
 def write_json(path: Path, data: Any) -> None:
     """Writes JSON so that a reader sees the old file or the new one, never half of one, whatever dies meanwhile."""
-    write_atomic(path, (json.dumps(jsonable(data), indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(path, (json_text(jsonable(data), indent=1) + "\n").encode())
 
 
 class RunDir:

@@ -6,7 +6,6 @@ is written when its network is done, so that making a table can be stopped and r
 """
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
+from tvnjax.core.printable import json_text
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Block, Genotype
@@ -267,7 +267,7 @@ def _genes(genotype: Genotype) -> dict[Any, Any]:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(_rounded(jsonable(dict(row))), separators=(",", ":"), ensure_ascii=False) + "\n"
+    return json_text(_rounded(jsonable(dict(row))), separators=(",", ":")) + "\n"
 
 
 def _rounded(value: Any) -> Any:
