@@ -1,13 +1,39 @@
 """What a person sees while a run goes on."""
 
+import contextlib
 import sys
 import time
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from tvnjax.core.printable import NAME, printable, say, standard_output
 from tvnjax.core.run_dir import RunDir
+
+
+class PlainConsole(Console):
+    """A console that shows text as it is: no markup, no emoji codes, and what is hidden in it escaped.
+
+    Everything printed as ``str`` passes here: what ``print`` is given, and the cells, headers and titles of tables.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        # A message may have line ends of its own; a name with them in it is shortened and escaped where it is made.
+        options |= {"markup": False, "emoji": False}
+        return super().render_str(printable(text, keep="\n"), **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with standard_output() if self.file is sys.stdout else contextlib.nullcontext():
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        raise  # the command line ends quietly; rich would end the process itself, with status 1
+
 
 _PLAIN_EVERY_S = 10.0
 """Seconds between lines of one stage where there is no terminal to draw a bar on."""
@@ -21,7 +47,7 @@ class ConsoleMonitor:
 
     def __init__(self, run_dir: RunDir | None = None, console: Console | None = None):
         self._run_dir = run_dir
-        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._console = console or PlainConsole(file=sys.stderr)
         self._stage: str | None = None
         self._task: TaskID | None = None
         self._progress: Progress | None = None
@@ -38,6 +64,7 @@ class ConsoleMonitor:
             self._run_dir.event(kind, **fields)
 
     def progress(self, stage: str, done: float, total: float, text: str = "") -> None:
+        stage, text = printable(stage, NAME), printable(text)
         if stage != self._stage:
             self._begin(stage)
         if self._console.is_terminal:
@@ -60,7 +87,7 @@ class ConsoleMonitor:
         if self._progress is None:
             columns = (
                 SpinnerColumn(finished_text="✓"),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=12),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TimeRemainingColumn(),
@@ -80,4 +107,4 @@ class ConsoleMonitor:
         self._last_line = now
         elapsed = now - self._stage_start
         left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < done < total and elapsed >= 1 else ""
-        print(f"{stage}: {done / max(total, 1e-9):.0%}, {elapsed:.0f} s{left}  {text}", file=sys.stderr, flush=True)
+        say(f"{stage}: {done / max(total, 1e-9):.0%}, {elapsed:.0f} s{left}  {text}", error=True)

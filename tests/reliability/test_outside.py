@@ -10,7 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import JSON_LIMIT, LINE_LIMIT, MAX_DEPTH, NotJsonError, parse_json, read_lines, read_text
+from tvnjax.core.outside import (
+    JSON_LIMIT,
+    LARGEST,
+    LINE_LIMIT,
+    MAX_DEPTH,
+    NotJsonError,
+    in_range,
+    parse_json,
+    read_lines,
+    read_text,
+)
 from tvnjax.core.run_dir import read_json
 from tvnjax.data.manifest import read_manifest
 from tvnjax.latency.table import LatencyTable
@@ -18,7 +28,7 @@ from tvnjax.report.record import read_run
 from tvnjax.search.table_reading import read_table
 from tvnjax.space.genotype import Genotype, genotype_from_json, genotype_from_text, read_genotype
 
-NUMBERS = st.integers(-(10**299), 10**299) | st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.integers(1 - 10**100, 10**100 - 1) | st.floats(-LARGEST, LARGEST).filter(in_range)
 TEXT = st.text(max_size=8)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
@@ -56,7 +66,9 @@ def test_any_text_is_json_or_refused(text):
         ("NaN", "'NaN|NaN is not finite"),
         ("[-Infinity]", "not finite"),
         ("1e999", "1e999 is not finite"),
-        ("9" * 5000, "5000 digits, more than 300"),
+        ("[1e308]", r"1e308 is not within 1e-100 and 1e\+100"),
+        ("-1e-320", "-1e-320 is not within"),
+        ("9" * 5000, "5000 digits, more than 100"),
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), f"nested more than {MAX_DEPTH} deep"),
         ('{"a":' * 10**6 + "1" + "}" * 10**6, f"nested more than {MAX_DEPTH} deep"),
         ('[1,\n"a', "line 2"),
@@ -150,7 +162,7 @@ def _genes():
     }
     genes |= {
         "expand": st.integers(0, 8),
-        "squeeze": st.floats(0, 0.99),
+        "squeeze": st.floats(0, 0.99).filter(in_range),
         "non_local": st.just(0) | st.integers(4, 1024),
     }
     return st.fixed_dictionaries({}, optional=genes)

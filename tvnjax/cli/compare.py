@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.core.printable import say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,5 +29,5 @@ def compare_command(argv: list[str]) -> int:
     from tvnjax.report.comparing.page import write_comparison
 
     write_comparison(options.runs, options.out, options.reference, force=options.force)
-    print(options.out / "compare.html")
+    say(options.out / "compare.html")
     return 0

@@ -6,14 +6,15 @@ from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
+from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.plain import json_file
+from tvnjax.core.printable import NAME, printable, say
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.difference import differences
 from tvnjax.space.genotype import Genotype
@@ -69,18 +70,19 @@ def diff_command(argv: list[str]) -> int:
     first, second = _genotype(options.first), _genotype(options.second)
     found = differences(first, second)
     if not found:
-        print("the same genes")
+        say("the same genes")
     elif genotype_id(first) == genotype_id(second):
-        print("different genes, the same network: what differs does nothing there")
-    table = Table("where", "gene", options.first, options.second, "", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+        say("different genes, the same network: what differs does nothing there")
+    names = printable(options.first, NAME), printable(options.second, NAME)
+    table = Table("where", "gene", *names, "", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for row in found:
         table.add_row(row.where, row.gene, row.first, row.second, "" if row.active else "does nothing")
     if found:
-        Console(highlight=False).print(table)
+        PlainConsole().print(table)
     for name, genotype in ((options.first, first), (options.second, second)):
         network = lower(genotype, options.classes)
-        print(f"{name}: {genotype_id(genotype)}, {_counts(network)}")
-    print(COUNTING_RULE)
+        say(f"{name}: {genotype_id(genotype)}, {_counts(network)}")
+    say(COUNTING_RULE)
     return 0
 
 
@@ -91,8 +93,8 @@ def scale_command(argv: list[str]) -> int:
     write_output({out: json_file(scaled.to_json())}, "a genotype", force=options.force)
     networks = {options.genotype: lower(genotype, options.classes), str(out): lower(scaled, options.classes)}
     for name, network in networks.items():
-        print(f"{name}: {_counts(network)}{_timed(network, options) if options.measure else ''}")
-    print(COUNTING_RULE)
+        say(f"{name}: {_counts(network)}{_timed(network, options) if options.measure else ''}")
+    say(COUNTING_RULE)
     return 0
 
 

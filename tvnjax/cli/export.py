@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.core.printable import say
 from tvnjax.export import ExportFormat
 from tvnjax.space.network import HeadKind
 
@@ -49,6 +50,6 @@ def export_command(argv: list[str]) -> int:
         image_size=options.image_size,
     )
     exported = export_network(saved.trained, saved.weights, options.to, options.out, force=options.force)
-    print(exported.path)
-    print(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
+    say(exported.path)
+    say(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
     return 0

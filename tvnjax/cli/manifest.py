@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.core.printable import say
 from tvnjax.data.annotations.layouts import LAYOUTS, MULTI_LABEL, find_layout
 from tvnjax.data.annotations.making import Made, make_manifest, write_manifest
 
@@ -60,7 +61,7 @@ def manifest_command(argv: list[str]) -> int:
     )
     write_manifest(out, made.spans, force=options.force)
     _tell(made)
-    print(out)
+    say(out)
     return 0
 
 
@@ -77,17 +78,17 @@ def _description() -> str:
 def _tell(made: Made) -> None:
     splits = Counter(span.split for span in made.spans)
     counts = ", ".join(f"{splits[split]:,} {split}" for split in ("train", "val", "test") if splits[split])
-    print(f"{len(made.spans):,} clips of {len({span.label for span in made.spans}):,} classes: {counts}")
+    say(f"{len(made.spans):,} clips of {len({span.label for span in made.spans}):,} classes: {counts}")
     for split in ("val", "test"):
         if not splits[split]:
-            print(f"no {split} clips: a run takes them out of the training clips")
+            say(f"no {split} clips: a run takes them out of the training clips")
     told = [f"{count:,} {reason}" for reason, count in made.left_out.items()]
     if made.missing:
         told.append(f"{len(made.missing):,} without a video: {_some(made.missing)}")
     if made.lost_classes:
         told.append(f"the classes without a training video: {_some(made.lost_classes)}")
     for reason in told:
-        print(f"left out: {reason}")
+        say(f"left out: {reason}")
 
 
 def _some(names: Sequence[str]) -> str:

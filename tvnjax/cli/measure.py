@@ -1,18 +1,17 @@
 """``tvnjax measure``."""
 
-import csv
 import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
+from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import NAME, printable
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.space.network import HeadKind
 
@@ -65,12 +64,9 @@ def measure_command(argv: list[str]) -> int:
     rules = {"latency": LATENCY_RULE, "counting": COUNTING_RULE}
     where = environment() | runtime.description
     if options.format == "json":
-        print(json.dumps({"networks": rows, "rules": rules, "environment": where}, indent=1))
+        print_json({"networks": rows, "rules": rules, "environment": where})
     elif options.format == "csv":
-        writer = csv.DictWriter(sys.stdout, fieldnames=[*rows[0], "runtime", "device", "threads"])
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(row | {key: where[key] for key in ("runtime", "device", "threads")})
+        print_csv([row | {key: where[key] for key in ("runtime", "device", "threads")} for row in rows])
     else:
         _print_table(rows, where, rules)
     return 0
@@ -82,7 +78,7 @@ def _print_table(rows: list[dict[str, Any]], where: dict[str, Any], rules: dict[
     table = Table("genotype", "ms", "median", "IQR", "calls", "MiB", "params", "multiply-adds", title=title)
     for row in rows:
         table.add_row(
-            row["name"],
+            printable(row["name"], NAME),
             f"{row['latency_ms']:.3g}",
             f"{row['median_ms']:.3g}",
             f"{row['iqr_ms']:.2g}",
@@ -91,7 +87,7 @@ def _print_table(rows: list[dict[str, Any]], where: dict[str, Any], rules: dict[
             f"{row['params']:,}",
             f"{row['macs']:,}",
         )
-    console = Console()
+    console = PlainConsole()
     console.print(table)
     allocated = rows[0]["allocated_mb"] is not None
     memory = "MiB: what the compiled program allocates" if allocated else "MiB: counted, weights and largest layer"

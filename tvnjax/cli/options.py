@@ -2,13 +2,21 @@
 
 import contextlib
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.core.printable import printable, standard_output
+
+MOST_WHOLE = 2**31 - 1
+"""JAX counts and draws in 32 bits: the seed 2^32 would be the seed 0 again, without a word."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of a fraction's size, if it is not 0. JAX computes in float32, which has nothing above 3.4e38 or below 1.2e-38."""
 
 
 def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str, Any]:
@@ -22,10 +30,11 @@ def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str
     names = ", ".join(PRESETS)
     if not argv or argv[0] in ("-h", "--help"):
         lines = "\n".join(f"  {name:<8} {line}" for name, (line, _) in PRESETS.items())
-        print(
-            f"usage: tvnjax {command} PRESET [options]\n{_more(command)}\n{lines}\n\n"
-            f"'tvnjax {command} PRESET --help' lists the options."
-        )
+        with standard_output():
+            print(
+                f"usage: tvnjax {command} PRESET [options]\n{_more(command)}\n{lines}\n\n"
+                f"'tvnjax {command} PRESET --help' lists the options."
+            )
         raise SystemExit(0 if argv else 2)
     preset = argv[0]
     if preset not in PRESETS:
@@ -70,26 +79,89 @@ def parse_command(kind: Any, argv: Sequence[str], *, prog: str, flags: bool = Fa
         InvalidInputError: an option is unknown, missing or of the wrong kind.
     """
     messages = io.StringIO()
+    refused: list[str] = []
     try:
-        with contextlib.redirect_stderr(messages):
+        with contextlib.redirect_stderr(messages), standard_output():
             switches = tyro.conf.FlagCreatePairsOff if flags else tyro.conf.FlagConversionOff
             config = (tyro.conf.AvoidSubcommands, switches)
-            return tyro.cli(kind, args=list(argv), prog=prog, config=config, **options)
+            return tyro.cli(kind, args=list(argv), prog=prog, config=config, registry=_registry(refused), **options)
     except SystemExit as exit:
         if not exit.code:
             raise
-        raise InvalidInputError(_one_line(messages.getvalue(), prog)) from None
+        raise InvalidInputError(_one_line(messages.getvalue(), prog, refused)) from None
 
 
-def _one_line(message: str, prog: str) -> str:
-    """tyro's boxed message as one sentence."""
+def whole_number(text: str) -> int:
+    """A whole number that 32 bits hold.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    if not re.fullmatch(r"\s*[+-]?[0-9]+(?:_[0-9]+)*\s*", text):
+        raise ValueError(f"{printable(text, 60)!r} is no whole number")
+    # Python itself reads no more than 4,300 digits.
+    if len(text.strip()) > 40 or abs(int(text)) > MOST_WHOLE:
+        raise ValueError(f"a whole number is at most {MOST_WHOLE:,} in size; got {printable(text.strip(), 60)}")
+    return int(text)
+
+
+def fraction(text: str) -> float:
+    """A number that float32 holds; -0 is 0.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{printable(text, 60)!r} is no number") from None
+    written_as_zero = not re.search(r"[1-9]", re.split("[eE]", text)[0])
+    if not math.isfinite(value) or not (SMALLEST <= abs(value) <= LARGEST or (value == 0 and written_as_zero)):
+        raise ValueError(f"a number is 0, or from {SMALLEST:g} to {LARGEST:g} in size; got {printable(text, 60)}")
+    return value or 0.0
+
+
+def _registry(refused: list[str]) -> ConstructorRegistry:
+    """tyro's rules, with ours for numbers, which tell ``refused`` why: of a number that may be absent tyro lists all it
+    tried."""
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        if info.type not in (int, float):
+            return None
+        rule = whole_number if info.type is int else fraction
+
+        def read(words: list[str]) -> Any:
+            try:
+                return rule(words[0])
+            except ValueError as error:
+                refused.append(str(error))
+                raise
+
+        kinds = (int,) if info.type is int else (int, float)
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=info.type.__name__.upper(),
+            instance_from_str=read,
+            is_instance=lambda value: isinstance(value, kinds) and not isinstance(value, bool),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry
+
+
+def _one_line(message: str, prog: str, refused: Sequence[str]) -> str:
+    """tyro's boxed message as one sentence; of a number that was ``refused``, why."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", message)
     # Boxes are drawn with dashes and bars where the terminal has no other lines.
     text = " ".join(re.sub(r"[│╭╮╰╯─┃━]+|-{4,}|(?m:^\| | \|$)", " ", text).split())
     text = re.split(r" For full helptext| Argument helptext:", text)[0]
     text = re.sub(r"^(Unrecognized options|Value error|Parsing error) (?=Unrecognized|Error|Missing)", "", text)
+    if refused and (option := re.match(r"Error parsing (\S+):", text)):
+        text = f"{option[1]}: {refused[0]}"
     text = re.sub(r"^Error parsing \w+: ", "", text)
-    text = re.sub(r"^Invalid choice (?=invalid choice)", "", text)
+    text = re.sub(r"^(Invalid choice (?=invalid choice)|Missing argument (?=Missing value))", "", text)
     if missing := re.match(r"(?:Required options )?Missing from [\w -]+: (.*)", text):
         text = f"{prog} needs {'; and '.join(map(_needed, missing[1].split('(required)')[:-1]))}"
     text = re.sub(r" Perhaps you meant: (--[\w.-]+).*", r" (did you mean \1?)", text)

@@ -1,13 +1,12 @@
 """``tvnjax profile``."""
 
 import dataclasses
-import json
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from tvnjax.cli.machine import print_json
 from tvnjax.cli.options import parse_preset
 from tvnjax.config import RunConfig
 from tvnjax.core.errors import InvalidInputError
@@ -37,7 +36,7 @@ class ProfileOptions:
 def profile_command(argv: list[str]) -> int:
     named = bool(argv) and (not argv[0].startswith("-") or argv[0] in ("-h", "--help"))
     _, options = parse_preset("profile", argv if named else [DEFAULT_PRESET, *argv], ProfileOptions)
-    from tvnjax.console import ConsoleMonitor
+    from tvnjax.console import ConsoleMonitor, PlainConsole
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.latency.gate import Gate
     from tvnjax.latency.profile import DEFAULT_CLASSES
@@ -56,7 +55,7 @@ def profile_command(argv: list[str]) -> int:
         facts = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
         facts |= {"cheapest_ms": profile.cheapest_ms, "dearest_ms": profile.dearest_ms}
         facts |= {"uncertainty": profile.uncertainty, "environment": profile.environment}
-        print(json.dumps({"gate": gate.as_json(), **facts}, indent=1))
+        print_json({"gate": gate.as_json(), **facts})
         return 0
     where = profile.environment
     title = f"Latency of one clip: {where['runtime']} {where['runtime_version']}, {where['device']}, "
@@ -75,5 +74,5 @@ def profile_command(argv: list[str]) -> int:
     table.add_row("Kendall's tau", f"{random['kendall_tau']:.2f}  (at least 0.90)")
     table.add_row("Kendall's tau of multiply-adds alone", f"{gate.flops_kendall_tau:.2f}")
     table.add_row("gate", "passed" if gate.passes else f"FAILED: {'; '.join(gate.failures)}")
-    Console().print(table)
+    PlainConsole().print(table)
     return 0

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
+from tvnjax.console import PlainConsole
+from tvnjax.core.printable import say
 from tvnjax.replay import ReplayConfig
 
 
@@ -41,7 +42,7 @@ def record_command(argv: list[str]) -> int:
     from tvnjax.replay import record_runs
 
     table = record_runs(options.runs, options.out, force=options.force)
-    print(f"{options.out}: {len(table.entries)} networks, seeds {', '.join(map(str, table.seeds))}")
+    say(f"{options.out}: {len(table.entries)} networks, seeds {', '.join(map(str, table.seeds))}")
     return 0
 
 
@@ -61,8 +62,8 @@ def replay_command(argv: list[str]) -> int:
             shown.add_row(result.name, str(result.seed), "none", "none", *numbers)
         else:
             shown.add_row(result.name, str(result.seed), f"{top1:.1%}", f"{best.latency_ms:.3g}", *numbers)
-    Console().print(shown)
-    print(f"{table.name}: {len(table.entries)} networks; top-1 on the validation split, mean of the recorded seeds")
+    PlainConsole().print(shown)
+    say(f"{table.name}: {len(table.entries)} networks; top-1 on the validation split, mean of the recorded seeds")
     if options.out is not None:
-        print(f"run: {options.out}")
+        say(f"run: {options.out}")
     return 0

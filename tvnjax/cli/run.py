@@ -2,18 +2,17 @@
 
 import contextlib
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_preset
 from tvnjax.continuing import begun_argv, check_continues, fork, refuse_unfinished
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import say
 
 _BOOLEANS = ("True", "False")
 
@@ -34,7 +33,7 @@ def run_command(argv: list[str]) -> int:
         try:
             results = run(config, out, command, listen, argv=argv, resume=resume)
         except Stopped as stopped:
-            print(f"stopped; go on with: tvnjax run --resume {shlex.quote(str(out))}", file=sys.stderr)
+            say(f"stopped; go on with: tvnjax run --resume {shlex.quote(str(out))}", error=True)
             end_soon(stopped.status)
             return stopped.status
     _print_results(results, out)
@@ -60,7 +59,7 @@ def _asked(argv: list[str]) -> tuple[Any, Path, list[str], bool]:
         check_continues(config, out)
         return config, out, argv, True
     changed = fork(config, out, Path(new), shlex.join(["tvnjax", "run", *argv]), argv)
-    print(f"{new} is a copy of {out}" + (f" with other {', '.join(changed)}" if changed else ""), file=sys.stderr)
+    say(f"{new} is a copy of {out}" + (f" with other {', '.join(changed)}" if changed else ""), error=True)
     return config, Path(new), argv, True
 
 
@@ -90,11 +89,13 @@ def report_command(argv: list[str]) -> int:
     from tvnjax.report.page import write_report
 
     write_report(Path(argv[0]))
-    print(Path(argv[0]) / "report.html")
+    say(Path(argv[0]) / "report.html")
     return 0
 
 
 def _print_results(results: dict[str, Any], out: Path) -> None:
+    from tvnjax.console import PlainConsole
+
     columns = ("strategy", "top-1", "top-5", "ms", "params", "seconds", "trained", "refused")
     table = Table(*columns, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for row in results["strategies"]:
@@ -110,12 +111,11 @@ def _print_results(results: dict[str, Any], out: Path) -> None:
             str(row["evaluations"]),
             str(row["infeasible"]),
         )
-    console = Console()
     if table.row_count:
-        console.print(table)
+        PlainConsole().print(table)
     for row in results["strategies"]:
         if row["top1"] is None:
-            print(f"{row['name']}: {row['error']}")
+            say(f"{row['name']}: {row['error']}")
     budget, rule = results["strategies"][0]["budget_ms"], results["reference"]["budget_rule"]
-    print(f"budget {budget:.3g} ms ({rule}); top-1 and top-5 on the test split, latency measured")
-    print(f"report: {out / 'report.html'}")
+    say(f"budget {budget:.3g} ms ({rule}); top-1 and top-5 on the test split, latency measured")
+    say(f"report: {out / 'report.html'}")

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms
+from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
+from tvnjax.core.printable import say
 from tvnjax.space.network import COUNTING_RULE, Network
 from tvnjax.space.outline import blocks, frames_text, head_text, size, unit_label
 from tvnjax.zoo.resolve import find_network
@@ -52,7 +53,7 @@ def show_command(argv: list[str]) -> int:
         _print(entry.name, network, shares, what)
     else:
         _draw(entry.name, network, shares, what, options.out, force=options.force)
-        print(options.out)
+        say(options.out)
     return 0
 
 
@@ -70,7 +71,7 @@ def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], s
 
 def _print(name: str, network: Network, shares: dict[int, float], what: str) -> None:
     _, h, w, _ = network.input_shape
-    print(f"{name}: {h} × {w} px × {frames_text(network)}")
+    say(f"{name}: {h} × {w} px × {frames_text(network)}")
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for column, side in (("block", "right"), ("receives", "left"), ("", "right"), ("layers", "left")):
         table.add_column(column, justify=side, no_wrap=column == "receives")  # type: ignore[arg-type]
@@ -88,14 +89,14 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
                 f"{shares[block]:.1%}" if not index else "",
             )
     table.add_row("head", size(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
-    Console(highlight=False).print(table)
-    print(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
+    PlainConsole().print(table)
+    say(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
 
 
 def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path, *, force: bool) -> None:
     import matplotlib
 
-    from tvnjax.report.figures.canvas import report_style
+    from tvnjax.report.figures.canvas import report_style, save
     from tvnjax.report.overview import draw_overview
 
     title = f"{name}   {network.params / 1e6:,.2f} M parameters, {network.macs / 1e9:,.2f} G multiply-adds"
@@ -104,5 +105,5 @@ def _draw(name: str, network: Network, shares: dict[int, float], what: str, out:
         picture, form = io.BytesIO(), out.suffix[1:]
         with matplotlib.rc_context({"svg.hashsalt": name}):
             # Without the date, so that the same drawing is the same file.
-            figure.savefig(picture, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
+            save(figure, picture, format=form, dpi=120, metadata={"Date": None} if form == "svg" else None)
     write_output({out: picture.getvalue()}, "a drawing", force=force)

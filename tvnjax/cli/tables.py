@@ -1,20 +1,20 @@
 """``tvnjax tables``."""
 
-import csv
 import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
+from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.core.printable import NAME, printable, say, standard_output
+from tvnjax.report.markdown import escape
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.zoo.paper_tables import FIGURES, PaperRow, PaperTable, paper_tables, read_published
 
@@ -59,15 +59,15 @@ def tables_command(argv: list[str]) -> int:
         for row in part:
             del row["key"]
     if options.format in ("json", "csv"):
-        _machine(rows, options.format)
-    out = sys.stdout if options.format in ("table", "markdown") else sys.stderr
+        (print_json if options.format == "json" else print_csv)([row for part in rows.values() for row in part])
+    shown = options.format in ("table", "markdown")
     for table in tables:
-        if out is sys.stdout:
+        if shown:
             _print(table, rows[table.key], options)
         for remark in table.remarks:
-            print(remark, file=out)
+            say(remark, error=not shown)
     for rule in _rules(options):
-        print(rule, file=out)
+        say(rule, error=not shown)
     return 0
 
 
@@ -130,30 +130,18 @@ def _measure(tables: tuple[PaperTable, ...], rows: dict[str, list[dict[str, Any]
     for table in tables:
         for row, told in zip(table.rows, rows[table.key], strict=True):
             if told["key"] not in known:
-                print(f"measuring {row.name}", file=sys.stderr)
+                say(f"measuring {row.name}", error=True)
                 (known[told["key"]],) = networks_ms([row.entry.network()], options, options.repeats)
             told["latency_ms"] = known[told["key"]]
-
-
-def _machine(rows: dict[str, list[dict[str, Any]]], form: str) -> None:
-    flat = [row for part in rows.values() for row in part]
-    if form == "json":
-        print(json.dumps(flat, indent=2))
-        return
-    writer = csv.DictWriter(sys.stdout, list(flat[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
 
 
 def _print(table: PaperTable, rows: list[dict[str, Any]], options: TablesOptions) -> None:
     head, body = _cells(rows, options.measure)
     if options.format == "markdown":
-        print(f"\n## {table.title} (`{table.key}`)\n")
-        print("| " + " | ".join(head) + " |")
-        print("|---" * len(head) + "|")
-        for line in body:
-            print("| " + " | ".join(line) + " |")
-        print()
+        lines = [f"| {' | '.join(map(escape, line))} |" for line in body]
+        with standard_output():
+            print(f"\n## {table.title} (`{table.key}`)\n")
+            print("\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]), end="\n\n")
         return
     shown = Table(title=f"{table.title} ({table.key})", title_justify="left", box=SIMPLE, pad_edge=False)
     shown.padding = (0, 1, 0, 0)
@@ -161,7 +149,7 @@ def _print(table: PaperTable, rows: list[dict[str, Any]], options: TablesOptions
         shown.add_column(column, justify="left" if column == "network" else "right", no_wrap=True)
     for line in body:
         shown.add_row(*line)
-    console = Console(highlight=False)
+    console = PlainConsole()
     # As wide as it needs to be: a shortened number is none.
     console.width = max(console.width, console.measure(shown, options=console.options.update(width=1000)).maximum)
     console.print(shown)
@@ -174,7 +162,7 @@ def _cells(rows: list[dict[str, Any]], measured: bool) -> tuple[list[str], list[
         return "" if row[name] is None else f"{row[name]:{form}}{suffix}"
 
     columns: dict[str, list[str]] = {
-        "network": [row["network"] for row in rows],
+        "network": [printable(row["network"], NAME) for row in rows],
         "input": [f"{row['num_frames']} × {row['image_size']}²" for row in rows],
         "classes": [str(row["num_classes"]) for row in rows],
         "parameters": [f"{row['params']:,}" for row in rows],

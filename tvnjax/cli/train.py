@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ import tyro
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import say
 from tvnjax.fit.clips import ClipOptions, ScoredClips
 from tvnjax.space.network import HeadKind
 
@@ -124,12 +124,12 @@ def train_command(argv: list[str]) -> int:
         except FloatingPointError as error:
             raise InvalidInputError(f"{error}: lower --learning-rate or --clip-norm") from None
         except Stopped as stopped:
-            print(f"stopped; {_going_on(out, argv)}", file=sys.stderr)
+            say(f"stopped; {_going_on(out, argv)}", error=True)
             end_soon(stopped.status)
             return stopped.status
     for split, score in results["scores"].items():
-        print(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")
-    print(out)
+        say(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")
+    say(out)
     return 0
 
 
@@ -165,13 +165,13 @@ def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> i
     if options.measure:
         latencies = [*networks_ms([one.network for one in saved], options)]
     for path, one, score, latency in zip(trained, saved, scores.members, latencies):
-        print(_line(str(path) if len(saved) > 1 else one.entry.name, score, latency))
+        say(_line(str(path) if len(saved) > 1 else one.entry.name, score, latency))
     if len(saved) > 1:
         known = [latency for latency in latencies if latency is not None]
-        print(_line("mean of the logits", scores.together, sum(known) if known else None))
+        say(_line("mean of the logits", scores.together, sum(known) if known else None))
     labels = scores.labels
     named = f"{np.bincount(labels).max() / len(labels):.1%}"
-    print(f"{scores.clips.name}, split {split}, {len(labels)} clips; always naming one class scores {named}")
+    say(f"{scores.clips.name}, split {split}, {len(labels)} clips; always naming one class scores {named}")
     return 0
 
 

@@ -1,19 +1,18 @@
 """``tvnjax zoo``."""
 
-import csv
 import dataclasses
-import json
-import sys
 from typing import Annotated, Any, Literal
 
 import tyro
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
+from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import say
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, zoo_entry
 
@@ -41,17 +40,16 @@ def zoo_command(argv: list[str]) -> int:
     rows = [_row(name) for name in options.names or ZOO]
     if options.measure:
         for row in rows:
-            print(f"measuring {row['name']}", file=sys.stderr)
+            say(f"measuring {row['name']}", error=True)
             row["latency_ms"] = networks_ms([zoo_entry(row["name"]).network()], options, options.repeats)[0]
     if options.format == "json":
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
     elif options.format == "csv":
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        print_csv(rows)
     else:
         _print_table(rows)
-    print(_rules(options), file=sys.stdout if options.format == "table" else sys.stderr)
+    for rule in _rules(options):
+        say(rule, error=options.format != "table")
     return 0
 
 
@@ -69,11 +67,11 @@ def _row(name: str) -> dict[str, Any]:
     }
 
 
-def _rules(options: ZooOptions) -> str:
+def _rules(options: ZooOptions) -> list[str]:
     rules = [COUNTING_RULE, NOT_PUBLISHED]
     if options.measure:
         rules.append(f"latency: {options.runtime}; {CALL_RULE}")
-    return "\n".join(rules)
+    return rules
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
@@ -90,6 +88,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             f"{row['macs']:,}",
             *([f"{row['latency_ms']:.3g}"] if measured else []),
         )
-    Console().print(table)
+    PlainConsole().print(table)
     for source in dict.fromkeys(row["source"] for row in rows):
-        print(f"{', '.join(row['name'] for row in rows if row['source'] == source)}: {source}")
+        say(f"{', '.join(row['name'] for row in rows if row['source'] == source)}: {source}")

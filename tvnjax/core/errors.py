@@ -3,12 +3,18 @@
 import difflib
 from collections.abc import Iterable
 
+from tvnjax.core.printable import on_one_line
+
 
 class InvalidInputError(ValueError):
     """Input that breaks a rule: the message states the rule, the value met and what to do, on one line.
 
-    The command line prints the message alone and exits with status 2; from Python it is a ``ValueError``.
+    The message is printable whatever the names in it hold (``core.printable``). The command line prints the message
+    alone and exits with status 2; from Python it is a ``ValueError``.
     """
+
+    def __init__(self, message: object = ""):
+        super().__init__(on_one_line(message))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import printable
 
 MIB = 1024**2
 JSON_LIMIT = 16 * MIB
@@ -22,8 +23,11 @@ LOG_LIMIT = 256 * MIB
 """Bytes of a log or a table of one JSON object a line."""
 MAX_DEPTH = 64
 """Lists and objects inside one another."""
-_MAX_DIGITS = 300
-"""Of a whole number: beyond it, it is no float either."""
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Of a number's size, if it is not 0. Beyond them are no measurements; within them squares, sums and quotients stay
+finite, in which no reader has to look after itself. The states of random generators have 39 digits."""
+_MAX_DIGITS = 100
+"""Of a whole number."""
 
 
 class NotJsonError(InvalidInputError):
@@ -35,26 +39,29 @@ def parse_json(text: str, *, not_finite: Literal["refuse", "null"] = "refuse") -
 
     Args:
         text: what to parse.
-        not_finite: what becomes of the NaN and Infinity that Python writes, and of numbers too large for a float.
+        not_finite: what becomes of the NaN and Infinity that Python writes, and of numbers out of range.
 
     Raises:
         NotJsonError: the text is no JSON, is nested deeper than ``MAX_DEPTH``, names a key twice, or holds a
-            number that is not finite.
+            number that is not finite or out of range (``in_range``).
     """
 
     def fraction(digits: str) -> float | None:
         value = float(digits)
-        if math.isfinite(value):
+        if in_range(value):
             return value
         if not_finite == "null":
             return None
-        raise NotJsonError(f"the number {digits:.20} is not finite")
+        size = f"not within {SMALLEST:g} and {LARGEST:g}" if math.isfinite(value) else "not finite"
+        raise NotJsonError(f"the number {printable(digits, 60)} is {size}")
 
-    def whole(digits: str) -> int:
+    def whole(digits: str) -> int | None:
         count = len(digits.lstrip("-"))
-        if count > _MAX_DIGITS:
-            raise NotJsonError(f"a whole number has {count} digits, more than {_MAX_DIGITS}")
-        return int(digits)
+        if count <= _MAX_DIGITS:
+            return int(digits)
+        if not_finite == "null":
+            return None
+        raise NotJsonError(f"a whole number has {count} digits, more than {_MAX_DIGITS}")
 
     try:
         value = json.loads(
@@ -67,6 +74,11 @@ def parse_json(text: str, *, not_finite: Literal["refuse", "null"] = "refuse") -
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
     return value
+
+
+def in_range(value: float) -> bool:
+    """Whether a number is 0, or finite and neither too large nor too small to reckon with."""
+    return value == 0 or SMALLEST <= abs(value) <= LARGEST
 
 
 def read_json(path: Path) -> Any:

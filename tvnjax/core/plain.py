@@ -1,15 +1,18 @@
 """Values as what JSON knows."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tvnjax.core.outside import in_range
+from tvnjax.core.printable import json_text
+
 
 def jsonable(value: Any) -> Any:
-    """Tuples, paths, dataclasses and NumPy scalars as what JSON knows; a number that is not finite becomes null."""
+    """Tuples, paths, dataclasses and NumPy scalars as what JSON knows; a number that is not finite, or larger than any
+    measurement (``core.outside``), becomes null, and one that is smaller than any becomes 0."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -23,18 +26,14 @@ def jsonable(value: Any) -> Any:
         return jsonable(value.tolist())
     if isinstance(value, np.generic):
         return jsonable(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
+    if isinstance(value, float) and not in_range(value):
+        return 0.0 if abs(value) < 1 else None
     return value
 
 
 def json_bytes(value: Any, *, indent: int | None = None) -> bytes:
-    """A value that JSON knows, in UTF-8.
-
-    A name of a file that is no UTF-8 reaches Python with lone surrogates; they are written as JSON's own escapes, and
-    come back as they were.
-    """
-    return json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8", errors="backslashreplace")
+    """A value that JSON knows, in UTF-8 (see ``core.printable.json_text``)."""
+    return json_text(value, indent=indent).encode()
 
 
 def json_file(value: Any) -> bytes:

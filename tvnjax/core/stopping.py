@@ -4,10 +4,11 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from tvnjax.core.printable import say
 
 _PATIENCE_S = 7.0
 """Seconds the work has to end by itself; XLA hears no signal while it compiles."""
@@ -101,5 +102,5 @@ def end_soon(status: int) -> None:
 
 
 def _end(number: int, hint: str) -> None:
-    print(f"stopped; {hint}", file=sys.stderr, flush=True)
+    say(f"stopped; {hint}", error=True)
     os._exit(128 + number)

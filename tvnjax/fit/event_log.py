@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
+from tvnjax.core.printable import NAME, printable
 
 
 class EventLog:
@@ -38,7 +39,7 @@ class EventLog:
         self._monitor.event("step", step=step, **values)
         if self._writer is not None:
             for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+                self._writer.add_scalar(printable(name, NAME), value, step)
             self._writer.flush()
 
 

@@ -1,20 +1,47 @@
 """What a report says, free of how it is written down: ``page`` and ``markdown`` both render these parts.
 
-All text is plain text; the renderers escape it.
+All text is plain text with nothing hidden in it (``core.printable``), made so as a part is made; the renderers escape
+what means something to them.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Any, ClassVar, Literal
+
+from tvnjax.core.printable import printable
+
+_CELL, _TEXT, _CODE = 1000, 20_000, 200_000
+"""Characters of a cell, a paragraph and a block of code; longer ones are shortened in their middle, which says so."""
+
+
+class Words:
+    """A part whose text is printable."""
+
+    limit: ClassVar[int] = _TEXT
+    keep: ClassVar[str] = ""
+    drawn: ClassVar[tuple[str, ...]] = ()
+    """Fields that are no text."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.name not in self.drawn:
+                object.__setattr__(self, field.name, self._shown(getattr(self, field.name)))
+
+    def _shown(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return printable(value, self.limit, self.keep)
+        if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+            return tuple(printable(item, self.limit, self.keep) for item in value)
+        return value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Paragraph:
+class Paragraph(Words):
     text: str
     strong: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Callout:
+class Callout(Words):
     """Lines set apart: ``alert`` for what breaks a rule, ``caution`` for what weakens a claim, ``fine`` for neither."""
 
     lines: tuple[str, ...]
@@ -22,7 +49,8 @@ class Callout:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell:
+class Cell(Words):
+    limit = _CELL
     text: str
     note: str = ""
     """Small print under the text."""
@@ -30,9 +58,10 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(Words):
     """Rows of cells under a header; the first column names the row, a ``numeric`` table aligns the others right."""
 
+    limit = _CELL
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
@@ -40,9 +69,10 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Picture:
+class Picture(Words):
     """A drawn figure: ``svg`` without namespaces or outside references for the page, ``png`` for Markdown."""
 
+    drawn = ("svg",)
     name: str
     caption: str
     alt: str
@@ -58,17 +88,19 @@ class Gallery:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Code:
+class Code(Words):
+    limit = _CODE
+    keep = "\n"
     text: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Subtitle:
+class Subtitle(Words):
     text: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Details:
+class Details(Words):
     """Parts that are folded away until asked for."""
 
     summary: str
@@ -79,14 +111,14 @@ Part = Paragraph | Callout | Table | Picture | Gallery | Code | Subtitle | Detai
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Section:
+class Section(Words):
     anchor: str
     title: str
     blocks: tuple[Part, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Document:
+class Document(Words):
     title: str
     sections: tuple[Section, ...]
 

@@ -3,6 +3,7 @@
 import html
 import re
 
+from tvnjax.core.printable import printable
 from tvnjax.report.document import (
     Callout,
     Cell,
@@ -20,6 +21,10 @@ from tvnjax.report.document import (
 FIGURES = "figures"
 """Directory of the PNG files, relative to the Markdown file."""
 
+_BEGINNING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-+](?: |$)|--|=+ ?$))(.)")
+"""A line that would be an item of a list, a rule, or make the one above it a heading, up to what is to be escaped."""
+_LONGEST = 25_000
+"""Characters; what a document holds is shorter (``report.document``)."""
 _LEVELS = {"alert": "Alert", "caution": "Caution", "fine": "Fine"}
 
 
@@ -32,10 +37,16 @@ def render_markdown(document: Document) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+_ADDRESS = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What GitHub makes a link of without being asked to."""
+
+
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line: no HTML, no emphasis, no links, no table cells."""
-    flat = " ".join(html.escape(text, quote=False).split())
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", flat)
+    """Text that Markdown shows as it is, on one line: no HTML, no emphasis, no links, no table cells, no list."""
+    flat = " ".join(html.escape(printable(text, _LONGEST), quote=False).split())
+    flat = re.sub(r"([\\`*_\[\]|#~$])", r"\\\1", flat)
+    flat = _ADDRESS.sub(lambda found: f"&#{ord(found[0])};", flat)
+    return _BEGINNING.sub(lambda found: f"{found[1]}\\{found[2]}", flat)
 
 
 def _part(block: Part) -> str:
@@ -58,7 +69,9 @@ def _part(block: Part) -> str:
             return f"### {escape(block.text)}"
         case Details():
             inner = "\n\n".join(_part(part) for part in block.blocks)
-            return f"<details>\n<summary>{html.escape(block.summary)}</summary>\n\n{inner}\n\n</details>"
+            return (
+                f"<details>\n<summary>{html.escape(' '.join(block.summary.split()))}</summary>\n\n{inner}\n\n</details>"
+            )
 
 
 def _table(table: Table) -> str:

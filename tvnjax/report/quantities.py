@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Callable, Sequence
 
 MISSING = "–"
+_LONG = 1e15
+"""From here on digits tell nothing."""
 _PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 
 
@@ -19,6 +21,8 @@ class Style:
     def __call__(self, value: float, *, like: float | None = None) -> str:
         """The value as text, with the decimals that ``like`` would have."""
         scaled = value * self.scale
+        if abs(scaled) >= _LONG:
+            return f"{scaled:.3g}"
         decimals = self.decimals(scaled if like is None else like * self.scale)
         return f"{scaled:,.{decimals}f}"
 

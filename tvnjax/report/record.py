@@ -5,7 +5,6 @@ run may have left half written, so everything in it is optional and what cannot 
 """
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +12,8 @@ from typing import Any, get_args
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import history
 from tvnjax.core.links import refuse_links
-from tvnjax.core.outside import NotJsonError, parse_json, read_lines, read_text
+from tvnjax.core.outside import NotJsonError, in_range, parse_json, read_lines, read_text
+from tvnjax.core.printable import NAME, printable
 from tvnjax.space.genotype import Genotype, genotype_from_json
 from tvnjax.space.network import HeadKind
 
@@ -99,7 +99,7 @@ class RunRecord:
     @property
     def class_names(self) -> tuple[str, ...]:
         names = self.mapping("data").get("class_names")
-        return tuple(map(str, names)) if isinstance(names, list) else ()
+        return tuple(printable(name, NAME) for name in names) if isinstance(names, list) else ()
 
     @property
     def head(self) -> HeadKind:
@@ -152,7 +152,7 @@ def best_of(results: Iterable[StrategyResult]) -> StrategyResult | None:
 def number(entry: Mapping[str, Any], key: str) -> float | None:
     """The finite number at ``key`` of an event, or ``None``."""
     value = entry.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not in_range(value):
         return None
     return float(value)
 
@@ -236,7 +236,7 @@ def _read_spent(spent: Any) -> dict[str, float]:
 def _checked(key: str, value: Any, where: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not in_range(value) or value < 0:
         raise InvalidInputError(f"{key} is a number that is not negative, or null; {where} has {value!r:.60}")
     if key in _SHARES and value > 1:
         raise InvalidInputError(f"{key} is a share from 0 to 1; {where} has {value!r:.60}: divide percentages by 100")

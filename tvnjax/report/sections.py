@@ -1,9 +1,9 @@
 """The sections of a report in their order."""
 
-import json
 import shlex
 from typing import Any
 
+from tvnjax.core.printable import json_text
 from tvnjax.report import figure_parts, search_parts, search_tables, tables
 from tvnjax.report.document import Callout, Code, Details, Document, Paragraph, Part, Section, Subtitle
 from tvnjax.report.drawing import AXES_NOTE
@@ -171,4 +171,4 @@ def _sentence(rule: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json_text(value, indent=2)

@@ -6,7 +6,6 @@ is written when its network is done, so that making a table can be stopped and r
 """
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import append
 from tvnjax.core.plain import jsonable
+from tvnjax.core.printable import json_text
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Block, Genotype
@@ -275,8 +275,7 @@ def _entry_line(entry: Entry) -> bytes:
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
-    text = json.dumps(_rounded(jsonable(dict(row))), separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", errors="backslashreplace") + b"\n"
+    return json_text(_rounded(jsonable(dict(row))), separators=(",", ":")).encode() + b"\n"
 
 
 def _rounded(value: Any) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB, read_text
+from tvnjax.core.outside import MIB, in_range, read_text
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.scaling import compound_scale, scale_genotype
 from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, ZooEntry
@@ -219,7 +219,7 @@ def _figures(cells: Mapping[str, str], where: str) -> dict[str, Any]:
             value = float(cell)
         except ValueError:
             value = math.nan
-        if not 0 < value < math.inf or (name == "top1" and value > 100):
+        if not value > 0 or not in_range(value) or (name == "top1" and value > 100):
             raise InvalidInputError(
                 f"{name} is a number above 0{', in per cent' if name == 'top1' else ''}; {where} has {cell!r:.60}"
             )

@@ -41,7 +41,7 @@ class Search:
     @property
     def distinct(self) -> int:
         """Different networks it trained."""
-        return len({c.get("id") for c in self.candidates if number(c, "top1") is not None})
+        return len({str(c.get("id")) for c in self.candidates if number(c, "top1") is not None})
 
     def curve(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Charged seconds and the best fitness from each on; ``None`` without a fitness."""

@@ -2,11 +2,10 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from tvnjax.report.comparing.evidence import Evidence
 from tvnjax.report.comparing.statistics import pareto_front
-from tvnjax.report.figures.canvas import FAINT, WIDTH, budget_line, new_figure, strategy_looks
+from tvnjax.report.figures.canvas import FAINT, WIDTH, budget_line, new_figure, strategy_legend, strategy_looks
 
 
 def anytime(evidence: Evidence) -> Figure | None:
@@ -36,7 +35,7 @@ def anytime(evidence: Evidence) -> Figure | None:
         ylabel="best fitness so far\n(validation top-1 + top-5, at most 2)",
     )
     axes.set_xlim(left=0)
-    _legend(figure, looks, drawn)
+    strategy_legend(figure, looks, drawn, columns=4)
     return figure
 
 
@@ -67,12 +66,5 @@ def fronts(evidence: Evidence) -> Figure | None:
         axes.plot(*front.T, look.marker, color=look.colour, markersize=5)
     axes.set(xlabel="measured latency (ms)", ylabel="validation top-1 (%)")
     budget_line(axes, [s.result.budget_ms for s in evidence.searches if s.result.budget_ms][:1], vertical=True)
-    _legend(figure, looks, list(clouds))
+    strategy_legend(figure, looks, list(clouds), columns=4)
     return figure
-
-
-def _legend(figure: Figure, looks: dict, names: list[str]) -> None:
-    handles = [
-        Line2D([], [], color=looks[n].colour, marker=looks[n].marker, linestyle=looks[n].dashes, label=n) for n in names
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 4), handlelength=3)

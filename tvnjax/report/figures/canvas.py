@@ -7,14 +7,19 @@ import contextlib
 import dataclasses
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from tvnjax.core.printable import printable
 
 POINTS_PER_INCH = 72
 WIDTH = 720.0
@@ -26,8 +31,8 @@ FAINT = "#6b7680"
 RULE = "#d5dae0"
 BUDGET_LINE = "#1f2933"
 
-_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-"""Characters that no XML can hold, which a name in a log may."""
+_NAME, _LINE, _LINES = 60, 200, 20
+"""Characters of a name and of a line of text in a drawing, and lines of one text."""
 
 _LOOK: dict[str, Any] = {
     # Text stays text: it can be searched and read out, and weighs less than outlines.
@@ -94,6 +99,27 @@ def strategy_looks(names: Sequence[str]) -> dict[str, Look]:
     return _KNOWN | {name: _SPARE[index % len(_SPARE)] for index, name in enumerate(others)}
 
 
+def strategy_legend(
+    figure: Figure, looks: Mapping[str, Look], names: Sequence[str], *, line: bool = True, columns: int = 5
+) -> None:
+    """Names the strategies above a figure, with a line or a marker alone."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=looks[name].colour,
+            marker=looks[name].marker,
+            linestyle=looks[name].dashes if line else "none",
+            # matplotlib leaves out what begins with "_".
+            label=printable(f" {name}" if name.startswith("_") else name, _NAME),
+        )
+        for name in names
+    ]
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=min(len(handles), columns), handlelength=3 if line else 1
+    )
+
+
 @contextlib.contextmanager
 def report_style() -> Iterator[None]:
     """matplotlib's settings for a report; the ones before come back at the end, whatever a notebook has set."""
@@ -137,11 +163,35 @@ def plain_log_axis(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def save(figure: Figure, file: Any, **options: Any) -> None:
+    """``Figure.savefig`` after every text was made printable: names stand in legends, titles and beside rows, and what
+    is no text to a font or to XML is an error there.
+
+    Warns once of characters that matplotlib's font lacks, such as Chinese ones: a picture has boxes in their place.
+    """
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text("\n".join(printable(line, _LINE) for line in text.get_text().split("\n")[:_LINES]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(file, **options)
+    lacking = [one for one in caught if "missing from font" in str(one.message)]
+    for one in caught:
+        if one not in lacking:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if lacking:
+        warnings.warn(
+            "pictures have boxes in place of characters that matplotlib's font lacks; the HTML page and SVG files name "
+            "them as text",
+            stacklevel=2,
+        )
+
+
 def to_png(figure: Figure) -> bytes:
     """PNG bytes of a figure that ``to_svg`` has drawn; its layout stays as it came out there, which saves time."""
     figure.set_layout_engine("none")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=PNG_DPI)
+    save(figure, buffer, format="png", dpi=PNG_DPI)
     return buffer.getvalue()
 
 
@@ -152,8 +202,8 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    root = ElementTree.fromstring(_NO_XML.sub("", buffer.getvalue()))
+        save(figure, buffer, format="svg", metadata={"Date": None})
+    root = ElementTree.fromstring(buffer.getvalue())
     for element in root.iter():
         element.tag = _local(element.tag)
         for key in list(element.attrib):
@@ -172,7 +222,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
         (("title", "aria-labelledby", title), ("desc", "aria-describedby", description))
     ):
         words = ElementTree.Element(tag, {"id": f"{name}-{tag}"})
-        words.text = text
+        words.text = printable(text)
         root.insert(index, words)
         root.set(attribute, f"{name}-{tag}")
     return ElementTree.tostring(root, encoding="unicode")

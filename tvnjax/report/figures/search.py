@@ -1,12 +1,9 @@
 """What the strategies found and when: accuracy against measured latency, best so far against seconds."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from tvnjax.report.figures.canvas import FAINT, WIDTH, Look, budget_line, new_figure, strategy_looks
+from tvnjax.report.figures.canvas import FAINT, WIDTH, budget_line, new_figure, strategy_legend, strategy_looks
 from tvnjax.report.record import RunRecord, number
 
 
@@ -87,7 +84,7 @@ def accuracy_latency(record: RunRecord) -> Figure | None:
     )
     shown = [*(r.latency_ms or 0 for r in finals), *budgets, *slow]
     left.set_xlim(0, 1.08 * max([*shown, *(p[:, 0].max() for p in candidates.values() if len(p))]))
-    _legend(figure, looks, record.strategies, line=False)
+    strategy_legend(figure, looks, record.strategies, line=False)
     return figure
 
 
@@ -119,7 +116,7 @@ def best_so_far(record: RunRecord) -> Figure | None:
             )
     axes.set(xlabel="charged seconds of search", ylabel="best fitness so far\n(validation top-1 + top-5, at most 2)")
     axes.set_xlim(left=0)
-    _legend(figure, looks, list(curves))
+    strategy_legend(figure, looks, list(curves))
     return figure
 
 
@@ -155,18 +152,3 @@ def _best_curve(record: RunRecord, name: str, seed: object) -> tuple[np.ndarray,
 
 def _budgets(record: RunRecord) -> list[float]:
     return [result.budget_ms for result in record.results if result.budget_ms is not None]
-
-
-def _legend(figure: Figure, looks: dict[str, Look], names: Sequence[str], *, line: bool = True) -> None:
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=looks[name].colour,
-            marker=looks[name].marker,
-            linestyle=looks[name].dashes if line else "none",
-            label=name,
-        )
-        for name in names
-    ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 5), handlelength=3 if line else 1)

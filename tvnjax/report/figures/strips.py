@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tvnjax.core.printable import printable
 from tvnjax.report.figures.canvas import FAINT, INK, WIDTH, new_figure
 
 Strips = Mapping[str, Mapping[str, np.ndarray]]
@@ -60,7 +61,7 @@ def draw_columns(columns: Sequence[Column], steps: np.ndarray) -> Figure:
 
 def shown(name: str) -> str:
     """A value's name as it stands beside its row."""
-    return {"true": "on", "false": "off"}.get(name.lower(), name)[:12]
+    return printable({"true": "on", "false": "off"}.get(name.lower(), name)[:12])
 
 
 def _units(strips: Strips) -> float:
@@ -80,7 +81,7 @@ def _draw_column(axes: Axes, steps: np.ndarray, column: Column) -> None:
     y = 0.0
     for gene, rows in column.strips.items():
         y += _GAP
-        name = gene.replace("num_", "number of ").replace("_", " ")[:_LONGEST]
+        name = printable(gene.replace("num_", "number of ").replace("_", " ")[:_LONGEST])
         axes.text(first, y - 0.2, name, fontsize=8, color=FAINT, va="bottom")
         values = np.stack(list(rows.values()))[:, at]
         extent = (first, last, y + len(rows), y)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tvnjax.report.figures.canvas import WIDTH, new_figure, strategy_looks
+from tvnjax.report.figures.canvas import WIDTH, new_figure, strategy_legend, strategy_looks
 from tvnjax.report.record import RunRecord, number
 
 
@@ -18,17 +18,14 @@ def retraining(record: RunRecord) -> Figure | None:
     looks = strategy_looks([*record.strategies, *(str(event.get("strategy")) for event in events)])
     figure = new_figure(WIDTH, 270)
     loss, top1 = figure.subplots(1, 2, sharex=True)
-    labelled: set[str] = set()
     for event in events:
         name = str(event.get("strategy"))
         look = looks[name]
-        label = None if name in labelled else name
-        labelled.add(name)
-        _draw(loss, _points(event, "loss"), 1, color=look.colour, linestyle=look.dashes, label=label)
+        _draw(loss, _points(event, "loss"), 1, color=look.colour, linestyle=look.dashes)
         _draw(top1, _points(event, "val_top1"), 100, color=look.colour, linestyle=look.dashes, marker=look.marker)
     loss.set(xlabel="training step", ylabel="training loss", title="Loss")
     top1.set(xlabel="training step", ylabel="validation top-1 (%)", title="Validation accuracy")
-    figure.legend(loc="outside upper left", ncols=5, handlelength=3)
+    strategy_legend(figure, looks, list(dict.fromkeys(str(event.get("strategy")) for event in events)))
     return figure
 
 
@@ -40,6 +37,5 @@ def _points(event: dict[str, Any], key: str) -> list[tuple[float, float]]:
 
 
 def _draw(axes: Axes, points: list[tuple[float, float]], scale: float, **look: Any) -> None:
-    # A line without points still names its strategy in the legend.
     steps, values = np.array(points, dtype=float).reshape(-1, 2).T
     axes.plot(steps, values * scale, markersize=3.5, linewidth=1.3, **look)
