@@ -15,6 +15,8 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, read_json, write_json
 from tvnjax.core.stages import Stages
 from tvnjax.core.stopping import stoppable
+from tvnjax.data.contents import copy_contents
+from tvnjax.fit.saved import CLIPS_FILE
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
 from tvnjax.problem import Problem, check_counted, decide_costs, make_task, prepare_problem, watch_drift
@@ -137,6 +139,7 @@ def _data(config: RunConfig, stages: Stages) -> Problem:
     stage = stages.stage("data")
     problem = prepare_problem(config, stage, told=stage.result is None)
     if stage.result is None:
+        copy_contents(problem.clips.directory, stages.run_dir.path / CLIPS_FILE)
         stage.finish(problem.clips.fingerprint)
     elif stage.result != problem.clips.fingerprint:
         raise InvalidInputError(

@@ -201,10 +201,10 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
     Raises:
         InvalidInputError: the data or the space break a rule.
     """
-    sizes = clip_sizes(config)
     # What cannot be is refused before clips are made, which takes long.
     runtime = load_runtime(config.runtime, config.threads, config.device)
     _spaces(config)
+    sizes = clip_sizes(config)
     clips = prepare(
         config.data,
         **sizes,
@@ -225,8 +225,7 @@ def _problem_of(config: RunConfig, clips: ClipSet, runtime: Runtime) -> Problem:
 
 
 def _spaces(config: RunConfig) -> tuple[ShapeSpace, SearchSpace]:
-    sizes = clip_sizes(config)
-    shapes = ShapeSpace(config.shapes, config.data.clip_frames or sizes["num_frames"])
+    shapes = ShapeSpace(config.shapes, config.data.clip_frames or _longest(config))
     space = search_space(shapes, config.operators)
     relax_plan(shapes.roomiest(), config.operators)  # refuses a gene no value of which is legal there
     return shapes, space
@@ -234,13 +233,16 @@ def _spaces(config: RunConfig) -> tuple[ShapeSpace, SearchSpace]:
 
 def clip_sizes(config: RunConfig) -> ClipSizes:
     """What the clips of a run are prepared for: the longest window and the largest image of its space."""
-    choices = config.shapes
-    longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
+    longest = _longest(config)
     return {
         "num_frames": min(longest, config.data.clip_frames or longest),
         "frame_stride": 1,
-        "image_size": max(choices.image_size),
+        "image_size": max(config.shapes.image_size),
     }
+
+
+def _longest(config: RunConfig) -> int:
+    return (max(config.shapes.num_frames) - 1) * max(config.shapes.frame_stride) + 1
 
 
 def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
@@ -287,12 +289,11 @@ def space_and_classes(
     Args:
         classes: of the networks; ``None`` for those of the data, or ``default`` where no data is named.
     """
-    runtime, choices = load_runtime(config.runtime, config.threads, config.device), config.shapes
-    longest = (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1
-    shapes = ShapeSpace(choices, config.data.clip_frames or longest)
+    runtime, longest = load_runtime(config.runtime, config.threads, config.device), _longest(config)
+    shapes = ShapeSpace(config.shapes, config.data.clip_frames or longest)
     nameless = isinstance(config.data, VideoData) and config.data.manifest is None and config.data.folder is None
     if classes is None and not nameless:
-        recipe = config.data.recipe(num_frames=longest, frame_stride=1, image_size=max(choices.image_size))
+        recipe = config.data.recipe(num_frames=longest, frame_stride=1, image_size=max(config.shapes.image_size))
         classes = len(recipe.class_names)
     return shapes, classes or default, runtime
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.data.contents import read_origins
+from tvnjax.data.contents import CONTENTS_FILE, read_origins
 from tvnjax.data.recipe import SPLITS, ClipSource, Recipe, SkippedClip
 
 _REASONS = 5
@@ -109,7 +109,7 @@ class ClipSet:
 
     def origins(self, split: str) -> list[tuple[str, str]]:
         """Name and origin of each clip of a split, in order; see :class:`tvnjax.data.recipe.Clip`."""
-        found = read_origins(self.directory)
+        found = read_origins(self.directory / CONTENTS_FILE)
         return [clip for part in split.split("+") for clip in found.get(part, [])]
 
     def source(self, split: str) -> RandomAccess:

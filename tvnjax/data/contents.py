@@ -6,7 +6,9 @@ is built again.
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tvnjax.core.atomic import write_atomic
@@ -14,6 +16,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import parse_json, read_lines
 
 CONTENTS_FILE = "contents.jsonl"
+
+_ORIGIN = re.compile(r"(?:[^\[\]]{0,64}\[[0-9]{1,12}:[0-9]{0,12}\])?")
 
 Origins = Mapping[str, Sequence[tuple[str, str]]]
 """By split, in the order of the clips: the name and the origin of each (see :class:`tvnjax.data.recipe.Clip`)."""
@@ -42,22 +46,54 @@ def is_whole(directory: Path, fingerprint: str) -> bool:
         return False
 
 
-@functools.lru_cache(maxsize=4)
-def read_origins(directory: Path) -> dict[str, list[tuple[str, str]]]:
+def copy_contents(directory: Path, file: Path) -> None:
+    """Keeps with a run which clips it had, each with its split and the content it is cut from.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    write_atomic(file, (directory / CONTENTS_FILE).read_bytes())
+
+
+def shared(clips: Sequence[tuple[str, str]], others: Iterable[tuple[str, str]]) -> list[str]:
+    """Names of the clips that have frames of the same content as some of the others; drawn clips have none."""
+    spans: dict[str, list[tuple[int, float]]] = {}
+    for _, origin in others:
+        if origin:
+            digest, start, end = _origin(origin)
+            spans.setdefault(digest, []).append((start, end))
+    found = []
+    for name, origin in clips:
+        if origin:
+            digest, start, end = _origin(origin)
+            if any(start < theirs and first < end for first, theirs in spans.get(digest, ())):
+                found.append(name)
+    return found
+
+
+def _origin(origin: str) -> tuple[str, int, float]:
+    digest, _, frames = origin.rstrip("]").partition("[")
+    start, _, end = frames.partition(":")
+    return digest, int(start or 0), int(end) if end else math.inf
+
+
+@functools.lru_cache(maxsize=8)
+def read_origins(file: Path) -> dict[str, list[tuple[str, str]]]:
     """Names and origins of the clips of a finished set, by split.
 
     Raises:
       InvalidInputError: the file is gone or damaged.
     """
     found: dict[str, list[tuple[str, str]]] = {}
-    for number, line in read_lines(directory / CONTENTS_FILE, "the contents of a set of clips"):
+    for number, line in read_lines(file, "the contents of a set of clips"):
         if number == 1:
             continue
         row = parse_json(line.decode(errors="replace"))
-        if not isinstance(row, list) or len(row) != 3 or not all(isinstance(part, str) for part in row):
+        right = isinstance(row, list) and len(row) == 3 and all(isinstance(part, str) for part in row)
+        if not right or not _ORIGIN.fullmatch(row[2]):
             raise InvalidInputError(
                 f"the contents of a set of clips name split, clip and origin; line {number} of "
-                f"{directory / CONTENTS_FILE} does not: remove that folder to have the clips made again"
+                f"{file} does not: remove its folder to have the clips made again"
             )
         found.setdefault(row[0], []).append((row[1], row[2]))
     return found

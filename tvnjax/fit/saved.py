@@ -17,6 +17,8 @@ from tvnjax.zoo.run_facts import classes_and_head, is_file_name, read_object
 from tvnjax.zoo.trained import TrainedNetwork, trained_from_json
 
 NETWORK_FILE = "network.json"
+CLIPS_FILE = "clips.jsonl"
+"""Which clips a run had, in which splits (see ``data.contents``)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

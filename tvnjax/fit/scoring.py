@@ -13,6 +13,7 @@ from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import eval_batches
 from tvnjax.data.recipe import Progress
 from tvnjax.fit.clips import ScoredClips, named, scored_clips
+from tvnjax.fit.leaks import check_unseen
 from tvnjax.fit.saved import SavedNetwork
 from tvnjax.nn.layers import normalize
 from tvnjax.nn.saved_weights import load_weights
@@ -55,6 +56,8 @@ def score_together(
                 f"{named(saved[0].classes)}, {one.weights} {named(one.classes)}: train them on the same set"
             )
     sets = [scored_clips(options, one.trained, split, progress) for one in saved]
+    for one, clips in zip(saved, sets):
+        check_unseen(one, clips, split, allowed=options.allow_trained)
     read = [_read(one, clips, split, batch_size) for one, clips in zip(saved, sets)]
     (names, labels, _), *others = read
     for one, (theirs, their_labels, _) in zip(saved[1:], others):

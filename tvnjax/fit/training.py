@@ -17,10 +17,11 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import jsonable, write_json
 from tvnjax.core.stages import Stage
+from tvnjax.data.contents import copy_contents
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.fit.clips import ClipOptions, prepare_clips
 from tvnjax.fit.event_log import EventLog
-from tvnjax.fit.saved import SavedNetwork, write_network
+from tvnjax.fit.saved import CLIPS_FILE, SavedNetwork, write_network
 from tvnjax.fit.start import differences, read_start
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.space.network import COUNTING_RULE, HeadKind
@@ -118,6 +119,7 @@ class Fit:
         state, first = self._resume() if resume else (self._fresh(), 0)
         if not resume:
             self.stage.event("data", **self.clips.describe())
+            copy_contents(self.clips.directory, self.out / CLIPS_FILE)
             for line in self.clips.said():
                 warnings.warn(line, stacklevel=2)
             write_json(self.out / "training.json", self.config.told() | {"fingerprint": self.clips.fingerprint})
