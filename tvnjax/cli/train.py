@@ -159,7 +159,7 @@ def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> i
     split = options.split
     use_compilation_cache()
     saved = [open_saved(path) for path in trained]
-    clips = clips_of(_clip_options(options), saved)
+    clips = clips_of(_clip_options(options), saved, tuple(split.split("+")))
     scores = score_together(saved, clips, split)
     latencies: list[float | None] = [None] * len(saved)
     if options.measure:

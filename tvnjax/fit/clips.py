@@ -10,6 +10,7 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.planted import PlantedData, PlantedTask
 from tvnjax.data.procedural import ProceduralData, Task
+from tvnjax.data.recipe import SPLITS
 from tvnjax.data.spans import ShortSpans
 from tvnjax.zoo.resolve import Reading
 
@@ -70,9 +71,21 @@ def clip_source(options: ClipOptions, readings: Sequence[Reading]) -> Any:
 
 
 def prepare_clips(
-    options: ClipOptions, readings: Sequence[Reading], progress: Callable[[int, int], None] | None = None
+    options: ClipOptions,
+    readings: Sequence[Reading],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    classes: tuple[str, ...] | None = None,
+    required: tuple[str, ...] = SPLITS,
 ) -> ClipSet:
     """The clips, stored so that each of the networks can read its own part of them.
+
+    Args:
+        options: which clips.
+        readings: of the networks.
+        progress: called after each clip that is made, with their number and that of all.
+        classes: of a trained network, in its order; ``None``: those of the clips.
+        required: the splits that must have clips.
 
     Raises:
         InvalidInputError: the data break a rule.
@@ -84,6 +97,8 @@ def prepare_clips(
         image_size=max(reading.image_size for reading in readings),
         cache_dir=cache_dir() / "datasets",
         progress=progress,
+        classes=classes,
+        required=required,
     )
 
 

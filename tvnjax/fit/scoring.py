@@ -12,6 +12,7 @@ from tvnjax.core.checkpoint import load_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import eval_batches
+from tvnjax.data.recipe import SPLITS
 from tvnjax.fit.clips import ClipOptions, prepare_clips
 from tvnjax.fit.saved import SavedNetwork
 from tvnjax.nn.child import Child
@@ -29,20 +30,27 @@ class Ensemble:
     together: Score
 
 
-def clips_of(options: ClipOptions, saved: Sequence[SavedNetwork]) -> ClipSet:
-    """The clips that all of some networks read, checked to have the classes they name.
+def clips_of(options: ClipOptions, saved: Sequence[SavedNetwork], required: tuple[str, ...] = SPLITS) -> ClipSet:
+    """The clips that all of some networks read, with the networks' classes, in their order.
+
+    Args:
+        options: which clips.
+        saved: the networks.
+        required: the splits that are scored, and must have clips; others may be empty.
 
     Raises:
-        InvalidInputError: the data break a rule, or have other classes than one of the networks.
+        InvalidInputError: the data break a rule, have a class that is none of the networks', or the networks have
+            different classes.
     """
-    clips = prepare_clips(options, [reading(one.entry) for one in saved])
+    first = saved[0]
     for one in saved:
-        if one.classes != tuple(clips.class_names):
+        if one.classes != first.classes:
             raise InvalidInputError(
-                f"a network is scored on the classes it was trained for; {one.weights} names {_named(one.classes)}, "
-                f"{options.data} has {_named(clips.class_names)}: train it further on these with 'tvnjax train --init'"
+                f"networks are scored together on the same classes; {first.weights} names {_named(first.classes)}, "
+                f"{one.weights} {_named(one.classes)}: train one further on the other's with 'tvnjax train --init'"
             )
-    return clips
+    readings = [reading(one.entry) for one in saved]
+    return prepare_clips(options, readings, classes=tuple(first.classes), required=required)
 
 
 def score_together(saved: Sequence[SavedNetwork], clips: ClipSet, split: str, batch_size: int = 32) -> Ensemble:
