@@ -42,7 +42,7 @@ def config_of(manifest: Path, budget_ms: float, seed: int, runtime: RuntimeName)
     config = PRESETS["clips"][1]
     return dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, manifest=manifest),
+        data=dataclasses.replace(config.data, manifest=manifest, short_spans="widen"),
         shapes=SHAPES,
         runtime=runtime,
         budget=Budget(ms=budget_ms),

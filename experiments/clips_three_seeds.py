@@ -63,12 +63,13 @@ def main() -> None:
         parser.error("give --manifest to run, or --summarise for runs that are there")
     folders = args.summarise or [args.out / f"seed-{seed}" for seed in args.seeds]
     for seed, folder in zip(args.seeds, [] if args.summarise else folders):
-        options = ["--data.manifest", str(args.manifest), "--seed", str(seed), "--out", str(folder)]
-        options += ["--strategies", *args.strategies]
+        options = ["--data.manifest", str(args.manifest), "--data.short-spans", "widen", "--seed", str(seed)]
+        options += ["--out", str(folder), "--strategies", *args.strategies]
         start = "import sys; from tvnjax.cli import main; sys.exit(main())"
         subprocess.run([sys.executable, "-c", start, "run", "clips", *options], check=True)
     strategies, seeds = " ".join(args.strategies), ", ".join(map(str, args.seeds))
-    command = f"tvnjax run clips --data.manifest color.csv --strategies {strategies} --seed S, S in {seeds}"
+    command = "tvnjax run clips --data.manifest color.csv --data.short-spans widen "
+    command += f"--strategies {strategies} --seed S, S in {seeds}"
     result = summarise(folders, command)
     args.json.write_text(json.dumps(result, indent=1) + "\n")
     for name, row in result["summary"].items():

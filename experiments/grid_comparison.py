@@ -61,7 +61,7 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
         profile=PROFILE,
         evolution=EVOLUTION,
         evaluation=args.evaluation,
-        data=dataclasses.replace(config.data, manifest=args.manifest),
+        data=dataclasses.replace(config.data, manifest=args.manifest, short_spans="widen"),
         runtime=args.runtime,
         seed=seed,
         strategies=tuple(args.strategies),

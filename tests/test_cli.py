@@ -8,11 +8,11 @@ import time
 import warnings
 from pathlib import Path
 
-import av
 import jax
 import numpy as np
 import pytest
 
+from tests.grey_video import write_video
 from tvnjax.cli import main
 
 TINY = [
@@ -321,19 +321,6 @@ def test_the_retrained_checkpoint_holds_the_network(quick_run):
     leaves = jax.tree.leaves(loaded)
     assert leaves and all(np.isfinite(np.asarray(leaf)).all() for leaf in leaves)
     assert any(not np.array_equal(a, b) for a, b in zip(leaves, jax.tree.leaves({"params": state.params})))
-
-
-def write_video(path, brightness, frames=12):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        for _ in range(frames):
-            pixels = np.full((24, 32, 3), brightness, np.uint8)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
 
 
 def test_a_folder_of_videos_is_searched_and_a_broken_one_is_named(tmp_path, capsys):

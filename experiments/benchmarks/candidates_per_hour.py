@@ -204,7 +204,7 @@ def main() -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     config = PRESETS[args.preset][1]
     if args.manifest is not None:
-        data = VideoData(manifest=args.manifest, shift=3)
+        data = VideoData(manifest=args.manifest, shift=3, short_spans="widen")
         config = dataclasses.replace(config, data=data)
     problem = prepare_problem(config, Silent())
     ways: dict[str, Train] = {

@@ -36,12 +36,12 @@ def found_for(runtime: Any, manifest: Path, out: Path, seed: int) -> dict[str, A
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         config = PRESETS["clips"][1]
-        data = dataclasses.replace(config.data, manifest=manifest)
+        data = dataclasses.replace(config.data, manifest=manifest, short_spans="widen")
         config = dataclasses.replace(
             config, data=data, runtime=runtime, seed=seed, strategies=("differentiable",), budget=config.budget
         )
-        command = f"tvnjax run clips --data.manifest {manifest.name} --strategies differentiable --runtime {runtime} "
-        run(config, partial, command + f"--seed {seed}", ConsoleMonitor)
+        command = f"tvnjax run clips --data.manifest {manifest.name} --data.short-spans widen "
+        run(config, partial, f"{command}--strategies differentiable --runtime {runtime} --seed {seed}", ConsoleMonitor)
         partial.rename(folder)
     results = json.loads((folder / "results.json").read_text())
     return results["strategies"][0] | {"classes": len(results["data"]["class_names"]), "gate": results["latency_gate"]}

@@ -138,6 +138,25 @@ def test_more_than_a_clip_holds_is_refused(drawn, refused):
     refused(lambda: RawTrainLoader(drawn, "vla", batch_size=8, seed=0), "'vla'", "did you mean 'val'")
 
 
+def test_clips_of_videos_shorter_than_a_window_are_read_from_their_start(tmp_path, write_video, frame_numbers):
+    """A plan of few frames reads real ones alone; one of many ends on the video's last frame, held."""
+    for label in "xy":
+        for i in range(4):
+            write_video(tmp_path / "videos" / label / f"{i}.mkv", 3)
+    for short_spans in ("hold", "widen"):
+        config = VideoData(folder=tmp_path / "videos", temporal_jitter=1, short_spans=short_spans)
+        clips = prepare(config, cache_dir=tmp_path / "cache", num_frames=6, frame_stride=1, image_size=16)
+        assert clips.held == 8 and clips.widened == 0
+        for batch in itertools.islice(RawTrainLoader(clips, "train", batch_size=4, seed=0), 3):
+            rng = np.random.default_rng(0)
+            for clip in cut(PlanView(**read(6, 1, 16)), batch, rng):
+                assert frame_numbers(clip) == [0, 1, 2, 2, 2, 2]
+            for clip in cut(PlanView(**read(2, 2, 16)), batch, rng):
+                assert frame_numbers(clip) == [0, 2]
+            for clip in cut(PlanView(**read(2, 1, 16)), batch, rng):
+                assert frame_numbers(clip) in ([0, 1], [1, 2])
+
+
 def test_sources_know_their_clips_frames():
     assert ProceduralData(num_frames=12).clip_frames == 12
     assert PlantedData().clip_frames == 16

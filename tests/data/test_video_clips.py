@@ -228,3 +228,42 @@ def test_classes_and_splits_that_lose_all_their_clips(tmp_path, class_folders, w
 )
 def test_fields_that_break_a_rule_are_refused(fields, words, refused):
     refused(lambda: VideoData(**fields).recipe(num_frames=2, frame_stride=1, image_size=8), *words)
+
+
+def test_a_manifest_of_test_rows_alone(tmp_path, write_video, write_manifest, refused):
+    """With the classes of a network in its order, some of which have no clip; the other splits are left out."""
+    for i in range(3):
+        write_video(tmp_path / f"{i}.mkv", 12)
+    manifest = write_manifest("path,label,split", "0.mkv,cat,test", "1.mkv,cat,test", "2.mkv,ant,Test")
+    config, classes = VideoData(manifest=manifest), ("dog", "cat", "ant")
+    refused(lambda: build(tmp_path, config), "train split")
+    for _ in range(2):  # made, and found
+        clips = build(tmp_path, config, classes=classes, required=("test",))
+        assert clips.class_names == classes and clips.splits == {"test": 3}
+        assert clips.counts == {"test": {"dog": 0, "cat": 2, "ant": 1}} and clips.majority_share == 2 / 3
+        assert [clip["label"] for clip in clips.source("test")] == [1, 1, 2]
+        refused(lambda clips=clips: clips.source("train"), "one of test")
+    other = build(tmp_path, config, classes=("ant", "cat"), required=("test",))
+    assert [clip["label"] for clip in other.source("test")] == [1, 1, 0] and other.fingerprint != clips.fingerprint
+    turned = build(tmp_path, config, classes=("cat", "ant"), required=("test",))
+    assert [clip["label"] for clip in turned.source("test")] == [0, 0, 1] and turned.fingerprint != other.fingerprint
+
+
+def test_a_set_of_the_same_classes_in_the_same_order_is_built_once(tmp_path, class_folders):
+    config = VideoData(folder=class_folders())
+    recipe = config.recipe(**ASKED)
+    assert recipe.fingerprint == config.recipe(**ASKED, classes=("cat", "dog"), required=("test",)).fingerprint
+    assert recipe.fingerprint != config.recipe(**ASKED, classes=("dog", "cat"), required=("test",)).fingerprint
+
+
+def test_a_split_nobody_asked_for_may_lose_its_videos(tmp_path, write_video, write_manifest, refused):
+    """On the machine where a network is scored the training videos need not be."""
+    write_video(tmp_path / "0.mkv", 12)
+    lines = ["path,label,split", "0.mkv,cat,test", *(f"gone{c}{s}.mkv,{c},{s}" for c in "xy" for s in ("train", "val"))]
+    config = VideoData(manifest=write_manifest(*lines, "gone.mkv,cat,train"))
+    asked = {"classes": ("cat", "x", "y"), "required": ("test",)}
+    for _ in range(2):
+        clips = build(tmp_path, config, **asked)
+        assert clips.splits == {"test": 1} and len(clips.skipped) == 5
+    refused(lambda: build(tmp_path, config), "all 3 of the train split", "gonex", "no such file")
+    refused(lambda: build(tmp_path, config, classes=asked["classes"], required=("val",)), "all 2 of the val split")

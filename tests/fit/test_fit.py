@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tests.grey_video import write_video
 from tvnjax.cli import main
 from tvnjax.core.checkpoint import load_state, load_tree, save_tree, stored_shapes
 from tvnjax.core.errors import InvalidInputError
@@ -143,6 +144,39 @@ def test_scores_together_are_those_of_the_mean_of_the_logits(runs, capsys):
     assert f"top-1 {together.members[0].top1:.1%}" in capsys.readouterr().out
     assert main(["evaluate", str(checkpoint), "--data", "shape", "--drawn-clips", "48"]) == 2
     assert "2 classes (disc, cross), but 3 classes (plain, striped, checked)" in capsys.readouterr().err
+
+
+def test_a_network_is_scored_on_test_rows_alone(runs, tmp_path, capsys):
+    """With its own classes in its own order, some without a clip; a short video ends nothing, and what is refused is
+    refused with no option that the command does not have."""
+    rows = [("a", "striped", 9), ("b", "plain", 9), ("c", "striped", 1)]
+    for name, _, frames in rows:
+        write_video(tmp_path / f"{name}.mp4", 90, frames)
+    manifest = tmp_path / "clips.csv"
+
+    def evaluate(*more, labels=None, split="test"):
+        labels = labels or [label for _, label, _ in rows]
+        lines = [f"{name}.mp4,{label},{split}\n" for (name, _, _), label in zip(rows, labels)]
+        manifest.write_text("path,label,split\n" + "".join(lines))
+        status = main(["evaluate", str(next(iter(runs))), "--data", str(manifest), *more])
+        return status, capsys.readouterr()
+
+    status, told = evaluate()
+    assert status == 0 and "split test, 3 clips; always naming one class scores 66.7%" in told.out
+    clips = clips_of(ClipOptions(data=str(manifest)), [open_saved(next(iter(runs)))], ("test",))
+    order = [clips.class_names[clip["label"]] for clip in clips.source("test")]
+    assert clips.class_names == ("plain", "striped", "checked") and order == ["striped", "plain", "striped"]
+    assert clips.held == 1
+    status, told = evaluate(split="val")
+    assert status == 2 and "only val is named" in told.err
+    assert evaluate("--split", "val", split="val")[0] == 0
+    status, told = evaluate(labels=["striped", "dotted", "plain"])
+    assert status == 2 and "'dotted' of 'b.mp4'" in told.err and "--init" in told.err
+    status, told = evaluate("--short-spans", "error")
+    assert status == 2 and "has 1 frames in 'c.mp4'" in told.err and "--data" not in told.err
+    manifest.unlink()
+    assert main(["evaluate", str(next(iter(runs))), "--data", str(tmp_path)]) == 2
+    assert "--data." not in capsys.readouterr().err
 
 
 def test_weights_of_another_set_keep_all_but_the_scores(runs):

@@ -117,7 +117,7 @@ def check_classes(config: DrawnConfig, classes: tuple[str, ...] | None) -> None:
         )
         raise InvalidInputError(
             f"clips drawn for {config.task} have {drawn}, but {asked} were asked for; name the task the network was "
-            "trained on, or train it on this one first"
+            "trained on, or train it on this one first (tvnjax train --init)"
         )
 
 

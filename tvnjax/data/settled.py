@@ -73,7 +73,7 @@ def _of_classes(spans: Sequence[LabelledSpan], classes: tuple[str, ...]) -> list
         raise InvalidInputError(
             f"each label must be one of the network's {len(classes)} classes ({shown:.300}), but {other.total()} clips "
             f"have other labels, such as {label!r} of {path!r:.100}{did_you_mean(label, classes)}; rename those "
-            "labels, remove those clips, or train the network on these classes first"
+            "labels, remove those clips, or train the network on these classes first (tvnjax train --init)"
         )
     return [replace(span, label=known[composed(span.label)]) for span in spans]
 
