@@ -133,7 +133,6 @@ def test_the_command_line_records_and_replays(tmp_path, table, capsys):
         (["replay", "TABLE", "--halving.rungs", "5", "--strategies", "successive_halving"], ["parts recorded"]),
         (["replay", "BROKEN"], ["line 3"]),
         (["record", "no/such", "--out", "new.jsonl"], ["no/such"]),
-        (["record", "no/such", "--out", "TABLE"], ["exists", "--out"]),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(argv, words, tmp_path, capsys):

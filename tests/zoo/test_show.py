@@ -62,7 +62,8 @@ def test_diff_and_scale(tmp_path, capsys, monkeypatch):
     assert main(["scale", "tvn1", "--compound", "1"]) == 0
     scaled = genotype_from_json(json.loads((tmp_path / "tvn1-scaled.json").read_text()))
     assert scaled.image_size == 256 and "predicted" not in capsys.readouterr().out
-    assert main(["scale", "tvn1", "--compound", "1"]) == 2
+    assert main(["scale", "tvn1", "--compound", "1"]) == 0, "the same file again replaces nothing"
+    assert main(["scale", "tvn1", "--compound", "2"]) == 2
     assert "already" in capsys.readouterr().err
     assert main(["scale", "tvn1", "--frames", "8", "--out", "long.json"]) == 0
     assert main(["diff", "tvn1", "long.json"]) == 0

@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.links import refuse_links
 from tvnjax.core.outside import read_json
 
 _ABOUT_FILE = "_CHECKPOINT_METADATA"
@@ -122,3 +123,4 @@ def _metadata(path: Path) -> Any:
 def _check_there(path: Path) -> None:
     if not path.is_dir():
         raise InvalidInputError(f"a checkpoint is a folder; there is none at {path}: check the path")
+    refuse_links(path)

@@ -91,7 +91,7 @@ _TEMPLATE = """\
 def write_report(run_dir: Path) -> None:
     """Writes ``report.html``, ``report.md`` and ``figures/*.png`` into a run directory, from its files alone.
 
-    Parts the run has nothing for are left out with a line that says so. An older report is replaced, all of it or
+    Parts the run has nothing for are left out with a line that says so. An older report is replaced: all of it, or
     nothing where that cannot be written.
 
     Raises:
