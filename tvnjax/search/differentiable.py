@@ -30,6 +30,10 @@ from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, Supernet
 from tvnjax.train.supernet_state import SupernetState
 from tvnjax.train.supernet_trainer import SupernetTrainer
 
+_NOT_NEGATIVE = (
+    *("logit_penalty", "latency_weight", "redraws", "shape_decay", "penalty", "multiplier_rate"),
+    *("arch_learning_rate", "shape_learning_rate"),
+)
 _HEAD_START = 0.1
 """Nats of validation loss below the others that make a plan e times as likely to be trained by lot."""
 
@@ -107,10 +111,12 @@ class DifferentiableConfig:
         for name in ("working_set", "score_every", "score_clips", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"search.{name} is at least 1; got {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise InvalidInputError(f"search.learning_rate is above 0; got {self.learning_rate}")
         if not 1 <= self.draw_sharpness <= 100:
             raise InvalidInputError(f"search.draw_sharpness is in 1 to 100; got {self.draw_sharpness}")
-        for name in ("logit_penalty", "latency_weight", "redraws", "shape_decay"):
-            if getattr(self, name) < 0:
+        for name in _NOT_NEGATIVE:
+            if not getattr(self, name) >= 0:
                 raise InvalidInputError(f"search.{name} is 0 or above; got {getattr(self, name)}")
 
     def training(self) -> SupernetTraining:

@@ -11,6 +11,7 @@ COMPOUND_DEPTH, COMPOUND_WIDTH, COMPOUND_SIDE = 1.2, 1.1, 1.15
 Video Networks paper; frames are not scaled."""
 
 _GRID = 32
+_MOST_PHI = 40
 """Step of the paper's image sizes."""
 
 
@@ -58,8 +59,10 @@ def compound_scale(genotype: Genotype, phi: float) -> Genotype:
     Pixels stay on the paper's grid of 32 where the genotype is on it.
 
     Raises:
-        InvalidInputError: a block or the image leaves the range of its genes.
+        InvalidInputError: a block or the image leaves the range of its genes, or ``phi`` is out of reason.
     """
+    if not abs(phi) <= _MOST_PHI:
+        raise InvalidInputError(f"a compound factor is from -{_MOST_PHI} to {_MOST_PHI}; got {phi:g}")
     side = genotype.image_size * COMPOUND_SIDE**phi
     size = _GRID * max(round(side / _GRID), 1) if genotype.image_size % _GRID == 0 else max(round(side), 1)
     return scale_genotype(genotype, width=COMPOUND_WIDTH**phi, depth=COMPOUND_DEPTH**phi, image_size=size)

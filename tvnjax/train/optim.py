@@ -32,6 +32,10 @@ class Optimizer:
             raise InvalidInputError(f"a step schedule's drop is a factor in (0, 1]; got {self.drop}")
         if not 0 <= self.warmup < 1:
             raise InvalidInputError(f"warmup is a part of the steps in [0, 1); got {self.warmup}")
+        if not self.weight_decay >= 0:
+            raise InvalidInputError(f"weight_decay is 0 or above; got {self.weight_decay}")
+        if not self.clip_norm > 0:
+            raise InvalidInputError(f"clip_norm is above 0: with 0 no gradient is left; got {self.clip_norm}")
 
     def schedule_of(self, steps: int) -> optax.Schedule:
         """The learning rate by step, from 0 on, of a training of ``steps`` steps."""
