@@ -16,7 +16,7 @@ from tvnjax.core.checkpoint import load_state, load_tree, save_tree, stored_shap
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import write_json
-from tvnjax.fit.clips import ClipOptions, ScoredClips, clip_source
+from tvnjax.fit.clips import ClipOptions, ScoredClips, clip_source, scored_clips
 from tvnjax.fit.saved import open_saved
 from tvnjax.fit.scoring import score_together
 from tvnjax.fit.training import Fit, FitConfig
@@ -163,7 +163,7 @@ def test_a_network_is_scored_on_test_rows_alone(runs, tmp_path, capsys):
 
     status, told = evaluate()
     assert status == 0 and "split test, 3 clips; always naming one class scores 66.7%" in told.out
-    clips = clips_of(ClipOptions(data=str(manifest)), [open_saved(next(iter(runs)))], ("test",))
+    clips = scored_clips(ScoredClips(data=str(manifest)), open_saved(next(iter(runs))).trained, "test")
     order = [clips.class_names[clip["label"]] for clip in clips.source("test")]
     assert clips.class_names == ("plain", "striped", "checked") and order == ["striped", "plain", "striped"]
     assert clips.held == 1
@@ -171,7 +171,7 @@ def test_a_network_is_scored_on_test_rows_alone(runs, tmp_path, capsys):
     assert status == 2 and "only val is named" in told.err
     assert evaluate("--split", "val", split="val")[0] == 0
     status, told = evaluate(labels=["striped", "dotted", "plain"])
-    assert status == 2 and "'dotted' of 'b.mp4'" in told.err and "--init" in told.err
+    assert status == 2 and "'dotted' of 'b.mp4'" in told.err
     status, told = evaluate("--short-spans", "error")
     assert status == 2 and "has 1 frames in 'c.mp4'" in told.err and "--data" not in told.err
     manifest.unlink()

@@ -78,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            # What is skipped, guessed or replaced is said each time, whatever filters are set around.
+            warnings.filterwarnings("always", module="tvnjax")
             try:
                 return _dispatch(argv)
             finally:
