@@ -114,13 +114,13 @@ def _repeated(rows: Iterable[LabelledSpan]) -> list[LabelledSpan]:
             continue
         if other.label != row.label:
             raise InvalidInputError(
-                f"a clip has one label, but {row.name!r} is {other.label!r} in {other.split} and {row.label!r} in "
+                f"a clip has one label, but {row.name!r:.200} is {other.label!r} in {other.split} and {row.label!r} in "
                 f"{row.split}; several labels of a clip are not supported: remove one of the rows"
             )
         if other.split != row.split:
             raise InvalidInputError(
-                f"a clip belongs to one split, but {row.name!r} is in {other.split} and in {row.split}; remove one of "
-                "the rows"
+                f"a clip belongs to one split, but {row.name!r:.200} is in {other.split} and in {row.split}; remove "
+                "one of the rows"
             )
         repeated.append(row)
     return repeated
@@ -179,8 +179,8 @@ def _check_halves(rows: Iterable[LabelledSpan]) -> None:
                 if split != row.split and place in holder:
                     other = holder[place]
                     raise InvalidInputError(
-                        f"clips of different splits must not be the same, but {other.name!r} in {other.split} and "
-                        f"{row.name!r} in {row.split} share more than half of the shorter one; put all spans of a "
+                        f"clips of different splits must not be the same, but {other.name!r:.200} in {other.split} and "
+                        f"{row.name!r:.200} in {row.split} share more than half of the shorter one; put all spans of a "
                         "video into one split, or remove one of the rows"
                     )
 

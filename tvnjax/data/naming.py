@@ -23,7 +23,7 @@ def split_named(text: str) -> str | None:
 
 def note(what: str, count: int, first: str, so: str = "") -> str:
     """Returns one line on something that may be meant: ``what: 3 (first x); so``."""
-    return f"{what}: {count:,} (first {first}){'; ' * bool(so)}{so}"
+    return f"{what}: {count:,} (first {first:.200}){'; ' * bool(so)}{so}"
 
 
 def composed(text: str) -> str:
