@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outside import require_portable
 
 _ONE_AT_A_TIME = threading.Lock()
 """Orbax's checkpointers share a writer of metadata, which the first to close closes for all."""
@@ -88,5 +89,6 @@ def _restore(path: Path, wanted: Any) -> Any:
 
 
 def _check_there(path: Path) -> None:
+    require_portable(path, "a checkpoint", written=False)
     if not path.is_dir():
         raise InvalidInputError(f"a checkpoint is a folder; there is none at {path}: check the path")

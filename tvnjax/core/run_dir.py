@@ -13,7 +13,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
-from tvnjax.core.outside import read_json
+from tvnjax.core.outside import read_json, require_portable
 from tvnjax.core.plain import jsonable
 from tvnjax.core.printable import json_text
 
@@ -42,7 +42,7 @@ class RunDir:
     """
 
     def __init__(self, path: Path, *, resume: bool = False):
-        self.path = path
+        self.path = require_portable(path, "a run's directory")
         self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
             if path.exists() and (not path.is_dir() or (not resume and _holds_something(path))):
