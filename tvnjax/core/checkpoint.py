@@ -11,7 +11,7 @@ from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.links import refuse_links
-from tvnjax.core.outside import read_json
+from tvnjax.core.outside import read_json, require_portable
 
 _ABOUT_FILE = "_CHECKPOINT_METADATA"
 """Where Orbax keeps a checkpoint's own metadata."""
@@ -121,6 +121,7 @@ def _metadata(path: Path) -> Any:
 
 
 def _check_there(path: Path) -> None:
+    require_portable(path, "a checkpoint", written=False)
     if not path.is_dir():
         raise InvalidInputError(f"a checkpoint is a folder; there is none at {path}: check the path")
     refuse_links(path)

@@ -10,6 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from tvnjax.core.outside import require_portable
+
 
 def environment() -> dict[str, Any]:
     """Device, processor, cores this process may use, versions and flags, as plain values."""
@@ -38,9 +40,8 @@ def fingerprint(described: dict[str, Any]) -> str:
 def cache_dir() -> Path:
     """Where compiled programs, datasets and latency tables are kept: ``TVNJAX_CACHE`` or the user's cache folder."""
     named = os.environ.get("TVNJAX_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tvnjax"
+    folder = Path(named or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "tvnjax").expanduser()
+    return require_portable(folder, "the cache (TVNJAX_CACHE)")
 
 
 def use_compilation_cache() -> None:

@@ -81,6 +81,32 @@ def in_range(value: float) -> bool:
     return value == 0 or SMALLEST <= abs(value) <= LARGEST
 
 
+def require_portable(path: Path, what: str, *, written: bool = True) -> Path:
+    r"""Refuses a path that Orbax, TFDS and XLA's cache cannot take.
+
+    Their C++ parts know names in UTF-8 alone; TensorStore makes every backslash a slash, so that arrays end up in
+    another folder; and what looks for files to finish a checkpoint takes ``[...]`` and ``**`` in the names of all
+    folders above it for patterns, finds none, and leaves a checkpoint that nothing reads.
+
+    Args:
+        path: need not be there.
+        what: its name in messages, such as ``a run's directory``.
+        written: whether checkpoints or data sets are written there, or read alone.
+
+    Raises:
+        InvalidInputError: it, or a folder it is below, has such a name.
+    """
+    whole = str(path.absolute())
+    found = ["a backslash"] if os.sep == "/" and "\\" in whole else []
+    found += ["bytes that are no UTF-8"] if any("\ud800" <= character <= "\udfff" for character in whole) else []
+    found += [mark for mark in ("[", "**") if mark in whole and written]
+    if found:
+        raise InvalidInputError(
+            f"{what} is a path that Orbax takes; {whole} has {' and '.join(found)} in it: rename it, or name another"
+        )
+    return path
+
+
 def read_json(path: Path) -> Any:
     """Parses a JSON file.
 

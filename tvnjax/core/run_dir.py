@@ -15,7 +15,7 @@ from tvnjax.core.journal import Journal
 from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.links import refuse_links
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
-from tvnjax.core.outside import read_json
+from tvnjax.core.outside import read_json, require_portable
 from tvnjax.core.plain import json_file, jsonable, whole_number
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
@@ -46,7 +46,7 @@ class RunDir:
     """
 
     def __init__(self, path: Path, *, resume: bool = False):
-        self.path = path
+        self.path = require_portable(path, "a run's directory")
         self._made: list[Path] = []
         with contextlib.ExitStack() as undone:
             try:

@@ -1,9 +1,11 @@
 """A network by a name of the zoo or by a genotype's file: what commands take as NAME|FILE."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.printable import NAME, printable
 from tvnjax.space.genotype import Genotype, read_genotype
 from tvnjax.space.network import HeadKind, Network
 from tvnjax.zoo.registry import ZOO, ZooEntry, zoo_entry
@@ -32,7 +34,8 @@ def find_network(
     if name in ZOO:
         entry = zoo_entry(name)
     elif Path(name).suffix == ".json" or Path(name).exists():
-        entry = of_genotype(Path(name).stem, read_genotype(Path(name)))
+        # The name becomes one of folders: without what ``core.outside.require_portable`` refuses in those.
+        entry = of_genotype(re.sub(r"[\\\[*]", "_", printable(Path(name).stem, NAME)), read_genotype(Path(name)))
     else:
         entry = zoo_entry(name)  # refuses, and names the nearest
     asked = {"num_frames": num_frames, "image_size": image_size, "frame_stride": frame_stride}
