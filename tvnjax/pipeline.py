@@ -1,7 +1,6 @@
 """A run from end to end: data, profile, searches, retraining, results; killed anywhere, it goes on where it was."""
 
 import dataclasses
-import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from tvnjax.continuing import begin, check_continues
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.core.run_dir import RunDir, read_json, write_json
+from tvnjax.core.run_dir import RunDir, kept, read_json, write_json
 from tvnjax.core.stages import Stages
 from tvnjax.core.stopping import stoppable
 from tvnjax.data.contents import copy_contents
@@ -29,8 +28,6 @@ from tvnjax.search.workers import check_engine
 from tvnjax.searching import search_all
 from tvnjax.space.network import COUNTING_RULE
 from tvnjax.verification import gate_of_searches
-
-_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(
@@ -65,18 +62,11 @@ def run(
     stages = Stages(run_dir, listen(run_dir), config.checkpoint_seconds)
     hint = f"go on with: tvnjax run --resume {out}"
     try:
-        with stoppable(stages.keep, hint, insisting=argv is not None):
+        with kept(out / "config.json", hint), stoppable(stages.keep, hint, insisting=argv is not None):
             return _run(config, stages, lambda: begin(config, out, command, argv), resume=resume)
     except FloatingPointError as error:
         raise InvalidInputError(
             f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"
-        ) from None
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise InvalidInputError(
-            f"a run's directory can be written while it goes on; {error.filename or out}: {error.strerror}: make room "
-            f"or give permission, then {hint}; all that was finished is kept"
         ) from None
     finally:
         stages.close()

@@ -1,6 +1,8 @@
 """A run's latency profile: made once, kept with the run, and made of the same table when the run goes on."""
 
 import dataclasses
+import os
+import shlex
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from tvnjax.core.monitor import Silent
 from tvnjax.core.stages import Stage, Stages
 from tvnjax.latency.measure import Measurement
 from tvnjax.latency.profile import Profile
-from tvnjax.latency.table import LatencyTable
+from tvnjax.latency.table import LatencyTable, OtherEnvironmentError
 from tvnjax.problem import Problem, profile_device
 
 TABLE_FILE = "latency_table.json"
@@ -30,8 +32,11 @@ def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
     copy = stages.run_dir.path / TABLE_FILE
     done = stage.result
     if done is not None:
-        table = LatencyTable(copy, problem.runtime, frozen=True)
-        if table.digest != done["table"]:
+        try:
+            table = LatencyTable(copy, problem.runtime, frozen=True)
+        except OtherEnvironmentError as error:
+            raise InvalidInputError(f"{error.rule}: {_where_to_go_on(error, stages.run_dir.path)}") from None
+        if not isinstance(done, dict) or table.digest != done.get("table"):
             raise InvalidInputError(
                 f"a run goes on with the latencies it began with; {copy} was changed since: put it back, or begin anew"
             )
@@ -63,7 +68,17 @@ class Measurements(dict[str, tuple[Measurement, float]], MutableMapping[str, tup
     def __init__(self, path: Path):
         self._journal = Journal(path)
         kept = self._journal.recall_all()
-        super().__init__({key: (Measurement(**value["measured"]), value["seconds"]) for key, value in kept.items()})
+        try:
+            found = {key: (Measurement(**value["measured"]), value["seconds"]) for key, value in kept.items()}
+            for measured, seconds in found.values():
+                # Adds up numbers and nothing else.
+                sum((*dataclasses.astuple(measured), seconds))
+        except (TypeError, KeyError, ValueError) as error:
+            raise InvalidInputError(
+                f"a run's measurements are read as they were written; {path} holds what is none ({error}): use the "
+                "version it was begun with, or remove the file, and they are measured again"
+            ) from None
+        super().__init__(found)
 
     def __setitem__(self, key: str, value: tuple[Measurement, float]) -> None:
         self._journal.add("measured", key, {"measured": dataclasses.asdict(value[0]), "seconds": value[1]})
@@ -82,6 +97,19 @@ class _Last(Silent):
 
     def progress(self, stage: str, done: float, total: float, text: str = "") -> None:
         self._stage.progress(stage, done, total, text)
+
+
+def _where_to_go_on(error: OtherEnvironmentError, run: Path) -> str:
+    """What can be done: a network measured here would be held against those measured there."""
+    threads = error.threads if isinstance(error.threads, int) else 0
+    if error.differs != ["threads"] or not 0 < threads < 2**16:
+        return "go on where it began, or begin a new run here"
+    # XLA's threads are the cores of the process; those of the other runtimes are an option, which a run keeps.
+    if threads <= (os.cpu_count() or 1):
+        cores = "0" if threads == 1 else f"0-{threads - 1}"
+        here = f"taskset -c {cores} tvnjax run --resume {shlex.quote(str(run))}"
+        return f"go on with as many cores as it began with, by '{here}', or begin a new run here"
+    return f"go on on a machine that gives it {threads} cores, or begin a new run here"
 
 
 def _table(problem: Problem) -> LatencyTable:

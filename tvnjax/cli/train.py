@@ -91,7 +91,7 @@ def train_command(argv: list[str]) -> int:
     options = parse_command(TrainOptions, argv, prog="tvnjax train", flags=True)
     from tvnjax.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache
-    from tvnjax.core.run_dir import RunDir
+    from tvnjax.core.run_dir import RunDir, kept
     from tvnjax.core.stages import Stages
     from tvnjax.core.stopping import Stopped, end_soon, stoppable
     from tvnjax.fit.event_log import tensorboard_package
@@ -115,10 +115,11 @@ def train_command(argv: list[str]) -> int:
             monitor.event("start", command=shlex.join(["tvnjax", "train", *argv]))
         try:
             fit = Fit(config, out, stages.stage("training"))
-            with stoppable(fit.checkpoints.flush, _going_on(out, argv)):
+            hint = _going_on(out, argv)
+            with kept(out / "training.json", hint), stoppable(fit.checkpoints.flush, hint):
                 results = fit.run(resume=options.resume)
         except InvalidInputError:
-            if not options.resume and not (out / "checkpoints").exists():
+            if not options.resume and not (out / "training.json").exists():
                 run_dir.discard()
             raise
         except FloatingPointError as error:

@@ -1,6 +1,13 @@
 """Arrays on disk, through Orbax."""
 
+import contextlib
+import glob
+import logging
+import os
+import re
+import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +32,11 @@ def save_state(path: Path, state: dict[str, nnx.State], about: dict[str, Any] | 
     Args:
         about: what the states are, as JSON knows it; it is part of the checkpoint, so neither is there without the
             other (Orbax's custom metadata).
+
+    Raises:
+        OSError: it cannot be written; what was there is still there.
     """
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+    with _saving(path) as checkpointer:
         parts = {name: nnx.to_pure_dict(part) for name, part in state.items()}
         checkpointer.save(path.absolute(), parts, force=True, custom_metadata=about)
 
@@ -51,10 +61,14 @@ def read_about(path: Path) -> dict[str, Any] | None:
 
 
 def save_tree(path: Path, tree: Any) -> None:
-    """Writes any tree of arrays; one that was not finished is not there."""
+    """Writes any tree of arrays; one that was not finished is not there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     # Orbax refuses arrays without elements; they say nothing.
     leaves = {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree)) if np.size(leaf)}
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+    with _saving(path) as checkpointer:
         checkpointer.save(path.absolute(), leaves, force=True)
 
 
@@ -99,6 +113,35 @@ def load_state(path: Path, like: dict[str, Any]) -> dict[str, nnx.State]:
         nnx.replace_by_pure_dict(state, loaded[name])
         states[name] = state
     return states
+
+
+@contextlib.contextmanager
+def _saving(path: Path) -> Iterator[ocp.StandardCheckpointer]:
+    """A checkpointer whose errors of the system are Python's.
+
+    Orbax's is a ``ValueError``, the system's number in its text, and shows where it happened on standard error.
+    """
+    log = logging.getLogger("absl")
+    with _ONE_AT_A_TIME:
+        told, log.disabled = log.disabled, True
+        try:
+            with ocp.StandardCheckpointer() as checkpointer:
+                yield checkpointer
+        except (ValueError, RuntimeError, OSError) as error:
+            number = error.errno if isinstance(error, OSError) else _system_error(str(error))
+            for left in path.parent.glob(f"{glob.escape(path.name)}.orbax-checkpoint-tmp*"):
+                shutil.rmtree(left, ignore_errors=True)
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number), str(path)) from error
+        finally:
+            log.disabled = told
+
+
+def _system_error(text: str) -> int | None:
+    """The system's number of an error, as TensorStore writes it."""
+    found = re.search(r"os_error_code='(\d{1,4})'", text)
+    return int(found[1]) if found else None
 
 
 def _restore(path: Path, wanted: Any) -> Any:

@@ -30,10 +30,13 @@ def environment() -> dict[str, Any]:
     }
 
 
+TIMED_BY = ("runtime", "runtime_version", "threads", "backend", "device", "processor", "jax", "jaxlib", "xla_flags")
+"""All that changes how long a program takes (Python's own version does not)."""
+
+
 def fingerprint(described: dict[str, Any]) -> str:
-    """Ten hexadecimal digits of all that changes how long a program takes (Python's own version does not)."""
-    parts = ("runtime", "runtime_version", "threads", "backend", "device", "processor", "jax", "jaxlib", "xla_flags")
-    text = "\n".join(f"{part}={described.get(part)}" for part in parts)
+    """Ten hexadecimal digits of ``TIMED_BY``."""
+    text = "\n".join(f"{part}={described.get(part)}" for part in TIMED_BY)
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:10]
 
 

@@ -1,10 +1,12 @@
 """What a run leaves on disk: JSON files, an event log, and nothing that has to be unpickled."""
 
 import contextlib
+import errno
 import os
 import shutil
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tvnjax.core.plain import json_file, jsonable, whole_number
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
 
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _CENTURY_S = 100 * 365.25 * 86400
 
 
@@ -139,6 +142,30 @@ class RunDir:
         line = {"event": kind, "elapsed": round(self.elapsed, 3), **jsonable(fields), "seq": self.seq}
         self._events.add(line)
         self.lock.alive()
+
+
+@contextlib.contextmanager
+def kept(begun: Path, hint: str) -> Iterator[None]:
+    """While a run goes on: what the system refuses is said in one line, with how to go on afterwards.
+
+    Args:
+        begun: the file in the run's directory without which there is nothing to go on with.
+        hint: such as ``go on with: COMMAND``.
+
+    Raises:
+        InvalidInputError: a file of the run, or one of the system's folders for all, cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = str(error.filename or begun.parent)
+        within = Path(os.path.abspath(name)).is_relative_to(os.path.abspath(begun.parent))
+        if error.errno not in _NO_ROOM and not (within and error.strerror):
+            raise
+        then = f"{hint}; all that was finished is kept" if begun.is_file() else "begin again"
+        raise InvalidInputError(
+            f"a run writes files while it goes on; {name}: {error.strerror}: make room or give permission, then {then}"
+        ) from None
 
 
 def _holds_something(path: Path) -> bool:

@@ -1,8 +1,11 @@
 """Files that processes share and change in turn: one waits for the other."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from tvnjax.core.links import open_in_place
 
 try:
     import fcntl
@@ -24,17 +27,21 @@ def taking_turns(folder: Path, waiting: Callable[[], None] | None = None) -> Ite
         waiting: called once if another process has the turn.
 
     Raises:
+        InvalidInputError: a link stands in the place of the lock's file (see ``core.links``).
         OSError: the lock's file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / TURN_FILE).open("ab") as file:
+    descriptor = open_in_place(folder / TURN_FILE)
+    try:
         if fcntl is not None:
             try:
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if waiting is not None:
                     waiting()
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             except OSError:
                 pass  # a file system without locks
         yield
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tvnjax.core.checkpoint import is_checkpoint
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.links import refuse_links
 from tvnjax.core.run_dir import write_json
 from tvnjax.fit.version_01 import clips_of_search, clips_of_training
 from tvnjax.nn.saved_weights import read_trained
@@ -85,6 +86,7 @@ def open_saved(path: Path) -> SavedNetwork:
 
 
 def _of_training(run: Path, path: Path) -> SavedNetwork:
+    refuse_links(run)
     where = run / NETWORK_FILE
     told = read_object(where)
     weights = run / _weights(told.get("weights"), where)
@@ -104,6 +106,8 @@ def _checked(trained: TrainedNetwork, weights: Path, run: Path) -> TrainedNetwor
     """
     told = run / NETWORK_FILE
     file = run / "genotypes" / f"{weights.name}.json"
+    if told.is_file() or file.is_file():
+        refuse_links(run)
     if told.is_file():
         beside = trained_from_json(read_object(told), told)
     elif trained.entry.genotype is not None and file.is_file():

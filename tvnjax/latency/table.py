@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.environment import environment, fingerprint
+from tvnjax.core.environment import TIMED_BY, environment, fingerprint
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.core.waiting import taking_turns
@@ -38,6 +38,17 @@ class Entry:
     repeats: int
     outliers: int
     drift: float
+
+
+class OtherEnvironmentError(InvalidInputError):
+    """A table was measured in another environment."""
+
+    def __init__(self, path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]):
+        differs = [name for name in TIMED_BY if theirs.get(name) != ours.get(name)]
+        told = "; ".join(f"{name}: {theirs.get(name)!s:.100} there, {ours.get(name)} here" for name in differs)
+        self.rule = f"a latency table holds for the environment it was measured in; {path} differs in {told}"
+        self.differs, self.threads = differs, theirs.get("threads")
+        super().__init__(f"{self.rule}: run 'tvnjax profile' here")
 
 
 class LatencyTable:
@@ -155,11 +166,7 @@ class LatencyTable:
             return {}
         ours = self.environment
         if fingerprint(theirs) != fingerprint(ours):
-            differs = [f"{k}: {theirs.get(k)!s:.100} there, {ours[k]} here" for k in ours if theirs.get(k) != ours[k]]
-            raise InvalidInputError(
-                f"a latency table holds for the environment it was measured in; {self.path} differs in "
-                f"{'; '.join(differs)}: run 'tvnjax profile' here"
-            )
+            raise OtherEnvironmentError(self.path, theirs, ours)
         return {(entry.kind, entry.key): entry for entry in entries}
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import Candidate, Evaluation, SearchResult, Verdict
 from tvnjax.space.genotype import genotype_from_json
 
@@ -17,10 +18,20 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
 
 
 def result_from_json(told: Mapping[str, Any]) -> SearchResult:
-    """What ``result_to_json`` made."""
-    best = None if told["best"] is None else _candidate_from_json(told["best"])
-    candidates = tuple(map(_candidate_from_json, told["candidates"]))
-    return SearchResult(**{**told, "candidates": candidates, "best": best})
+    """What ``result_to_json`` made.
+
+    Raises:
+        InvalidInputError: it made nothing of the kind.
+    """
+    try:
+        best = None if told["best"] is None else _candidate_from_json(told["best"])
+        candidates = tuple(map(_candidate_from_json, told["candidates"]))
+        return SearchResult(**{**told, "candidates": candidates, "best": best})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(
+            f"a run goes on with the software it began with; what one of its searches came to is of another form "
+            f"({error}): use the version it was begun with, or begin anew"
+        ) from None
 
 
 def _candidate_to_json(candidate: Candidate) -> dict[str, Any]:
