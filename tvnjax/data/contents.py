@@ -1,10 +1,11 @@
-"""What a built set of clips holds, in a file beside it: the origin of each clip, and the sizes of the set's files.
+"""What a built set of clips holds, in a file beside it: the origin of each clip, and the digests of the set's files.
 
-The file is written last. A set without it, or whose files have other sizes, was not finished or was changed since, and
-is built again.
+The file is written last. A set without it was not finished; one whose files are not those that were written, shards of
+clips as well as what TFDS says of them, was changed since. Both are built again.
 """
 
 import functools
+import hashlib
 import json
 import math
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import parse_json, read_lines
+from tvnjax.data.content import digests_of
+from tvnjax.data.recipe import Progress
 
 CONTENTS_FILE = "contents.jsonl"
 
@@ -29,20 +32,37 @@ def write_contents(directory: Path, fingerprint: str, origins: Origins) -> None:
     Raises:
       OSError: it cannot be written.
     """
-    header = {"fingerprint": fingerprint, "files": _sizes(directory)}
-    rows = [[split, *clip] for split, clips in origins.items() for clip in clips]
-    text = "".join(json.dumps(line) + "\n" for line in (header, *rows))
-    write_atomic(directory / CONTENTS_FILE, text.encode())
+    rows = "".join(json.dumps([split, *clip]) + "\n" for split, clips in origins.items() for clip in clips).encode()
+    names = [path.name for path in _files(directory)]
+    digests = digests_of(directory, names)
+    files = {path.name: [path.stat().st_size, digests[path.name]] for path in _files(directory)}
+    header = {"fingerprint": fingerprint, "files": files, "rows": hashlib.sha256(rows).hexdigest()}
+    write_atomic(directory / CONTENTS_FILE, json.dumps(header).encode() + b"\n" + rows)
     read_origins.cache_clear()
 
 
-def is_whole(directory: Path, fingerprint: str) -> bool:
-    """Whether a set is finished, of this fingerprint, and its files have the sizes they were written with."""
+def is_whole(directory: Path, fingerprint: str, progress: Progress | None = None, *, by_size: bool = False) -> bool:
+    """Whether a set is finished, of this fingerprint, and its files are those that were written.
+
+    Args:
+      progress: called with the number of files done and of all, after each.
+      by_size: their sizes are enough: for a process whose run has just compared their contents.
+    """
     try:
         _, line = next(read_lines(directory / CONTENTS_FILE, "the contents of a set of clips"))
         header = parse_json(line.decode())
-        return header["fingerprint"] == fingerprint and header["files"] == _sizes(directory)
-    except (InvalidInputError, StopIteration, UnicodeDecodeError, KeyError, TypeError, OSError):
+        if header["fingerprint"] != fingerprint:
+            return False
+        written, found = header["files"], {path.name: path.stat().st_size for path in _files(directory)}
+        if found != {name: size for name, (size, _) in written.items()}:
+            return False
+        if by_size:
+            return True
+        rows = (directory / CONTENTS_FILE).read_bytes().partition(b"\n")[2]
+        if hashlib.sha256(rows).hexdigest() != header["rows"]:
+            return False
+        return digests_of(directory, written, progress) == {name: digest for name, (_, digest) in written.items()}
+    except (InvalidInputError, StopIteration, ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
         return False
 
 
@@ -99,6 +119,6 @@ def read_origins(file: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _sizes(directory: Path) -> dict[str, int]:
-    """Bytes of the files that hold clips."""
-    return {path.name: path.stat().st_size for path in sorted(directory.glob("*.array_record*"))}
+def _files(directory: Path) -> list[Path]:
+    """The clips, and what TFDS says of them."""
+    return sorted(path for path in directory.iterdir() if path.is_file() and path.name != CONTENTS_FILE)
