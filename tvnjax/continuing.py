@@ -20,7 +20,8 @@ from tvnjax.core.plain import json_bytes, jsonable, whole_number
 from tvnjax.core.run_dir import finished_seq, read_json, write_json
 
 _CONFIG = "config.json"
-_FREE = ("out", "checkpoint_seconds", "data.manifest", "data.folder", "data.max_skipped")
+_PLACES = ("data.manifest", "data.folder")
+_FREE = ("out", "checkpoint_seconds", "data.max_skipped", *_PLACES)
 """What may differ between two halves of a run: nothing that is found depends on it. Of the data, what the clips hold is
 compared, not the place they are read from."""
 _LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}
@@ -89,7 +90,8 @@ def refuse_unfinished(config: RunConfig, out: Path) -> None:
     begun = read_json(out / _CONFIG)
     if not isinstance(begun, dict) or "config" not in begun or not begun.get("argv"):
         return
-    changed = differences(begun["config"], config)
+    # Here a new run was asked for: one of clips from elsewhere is not the one that is to be gone on with.
+    changed = [*differences(begun["config"], config), *_other_places(begun["config"], config)]
     named = shlex.quote(str(out))
     if changed:
         raise InvalidInputError(
@@ -165,6 +167,18 @@ def differences(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
         for path in dict.fromkeys([*flat_before, *flat_now])
         if path not in _FREE and flat_before.get(path) != flat_now.get(path)
     ]
+
+
+def _other_places(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
+    """As ``differences``, of the places of the data: ``./clips`` is ``clips``, seen from here."""
+    flat_before = _flat(before if isinstance(before, dict) else {})
+    flat_now = _flat(json.loads(json.dumps(jsonable(config))))
+    pairs = [(path, flat_before.get(path), flat_now.get(path)) for path in _PLACES]
+    return [(path, old, new) for path, old, new in pairs if _absolute(old) != _absolute(new)]
+
+
+def _absolute(place: Any) -> Any:
+    return os.path.abspath(place) if isinstance(place, str) else place
 
 
 def _versions() -> dict[str, str]:

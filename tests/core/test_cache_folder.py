@@ -59,7 +59,8 @@ def test_without_a_home_the_line_names_the_variable(elsewhere, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("TVNJAX_CACHE", "file"), ("XDG_CACHE_HOME", "{}/file"), ("HOME", "{}/file"), ("HOME", "/proc")]
+    ("variable", "value"),
+    [("TVNJAX_CACHE", "file"), ("XDG_CACHE_HOME", "{}/file"), ("HOME", "{}/file"), ("HOME", "/proc")],
 )
 @pytest.mark.parametrize(
     "command",
@@ -70,7 +71,9 @@ def test_without_a_home_the_line_names_the_variable(elsewhere, monkeypatch):
         ["measure", "tvn1"],
     ],
 )
-def test_a_cache_that_cannot_be_written_is_one_line_of_every_command(variable, value, command, elsewhere, monkeypatch, capsys):
+def test_a_cache_that_cannot_be_written_is_one_line_of_every_command(
+    variable, value, command, elsewhere, monkeypatch, capsys
+):
     """On 0.1 a home that cannot be written was a traceback, or a line without the way out."""
     from tvnjax.cli import main
 

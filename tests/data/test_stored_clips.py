@@ -114,7 +114,10 @@ def build_at_once(cache_dir: str, barrier, answers) -> None:
     barrier.wait()
     made = []
     clips = prepare(
-        SMALL, cache_dir=Path(cache_dir), progress=lambda done, total, what: made.append(what == "clips stored"), **ASKED
+        SMALL,
+        cache_dir=Path(cache_dir),
+        progress=lambda done, total, what: made.append(what == "clips stored"),
+        **ASKED,
     )
     answers.put((any(made), clips, [len(clips.source(split)) for split in clips.splits]))
 

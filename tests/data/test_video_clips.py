@@ -128,7 +128,11 @@ def test_bad_videos_are_skipped_named_and_counted(tmp_path, class_folders, write
     )
     clips = build(tmp_path, VideoData(folder=folder, max_skipped=0.15))
     (said,) = clips.said()
-    assert said.startswith("4 of 28 clips (14.3%) of videos skipped: ") and "cannot be decoded" in said and " train" in said
+    assert (
+        said.startswith("4 of 28 clips (14.3%) of videos skipped: ")
+        and "cannot be decoded" in said
+        and " train" in said
+    )
     assert {(clip.path, clip.label) for clip in clips.skipped} == {
         ("cat/empty.mp4", "cat"),
         ("cat/text.mp4", "cat"),

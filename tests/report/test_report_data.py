@@ -28,7 +28,13 @@ def test_counts_reasons_and_notes_are_in_both_reports(tmp_path: Path) -> None:
     make_run(tmp_path)
     told = data_section(tmp_path, said=SAID, skipped=skipped)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for words in ("6 of 120 clips (5%)", "4 cannot be decoded", "2 no such file", "its last frame is repeated", "5 train"):
+    for words in (
+        "6 of 120 clips (5%)",
+        "4 cannot be decoded",
+        "2 no such file",
+        "its last frame is repeated",
+        "5 train",
+    ):
         assert words in told and words in page
     assert "rows that stand twice: 2" in told and "rows that stand twice: 2" in page and "<b>" not in page + told
     assert "5.mp4" in told, "each that was skipped"

@@ -232,7 +232,9 @@ class Refusing:
 
 def refused_search(pool):
     try:
-        with pytest.raises(InvalidInputError, match=r"^workers train on the clips of their run; these are others: share"):
+        with pytest.raises(
+            InvalidInputError, match=r"^workers train on the clips of their run; these are others: share"
+        ):
             search(pool, Counted(RandomSearch(SPACE, 0), 20))
     finally:
         pool.close()

@@ -75,6 +75,36 @@ def copy_contents(directory: Path, file: Path) -> None:
     write_atomic(file, (directory / CONTENTS_FILE).read_bytes())
 
 
+def what_changed(file: Path, now: Origins) -> str:
+    """How clips differ from those a run kept with ``copy_contents``, in words: which are others, gone or new.
+
+    Clips without an origin are drawn, and are told by their names.
+    """
+    try:
+        before = read_origins(file)
+    except InvalidInputError:
+        return f"{file.name} of the run cannot be read, so which clips are others is not known"
+    theirs, ours = _by_place(before), _by_place(now)
+    parts = {
+        "with other frames": [place for place in theirs if place in ours and theirs[place] != ours[place]],
+        "missing": [place for place in theirs if place not in ours],
+        "new": [place for place in ours if place not in theirs],
+    }
+    told = [f"{len(p):,} {what} (first {p[0][1]!r:.100} of {p[0][0]})" for what, p in parts.items() if p]
+    if told:
+        return f"of its clips {'; '.join(told)}"
+    return "its clips are of the same frames, but what shapes or labels them is not what it was"
+
+
+def _by_place(origins: Origins) -> dict[tuple[str, str], list[str]]:
+    """Origins of the clips by split and name; rows that stand twice share a name."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for split, clips in origins.items():
+        for name, origin in clips:
+            found.setdefault((split, name), []).append(origin)
+    return {place: sorted(all_of) for place, all_of in found.items()}
+
+
 def shared(clips: Sequence[tuple[str, str]], others: Iterable[tuple[str, str]]) -> list[str]:
     """Names of the clips that have frames of the same content as some of the others; drawn clips have none."""
     spans: dict[str, list[tuple[int, float]]] = {}
