@@ -71,13 +71,12 @@ def check_continues(config: RunConfig, out: Path) -> None:
             stacklevel=2,
         )
     changed = differences(begun["config"], config)
-    if not changed and (out / "results.json").is_file():
-        # Its clips would not be looked at.
-        if places := _other_places(begun["config"], config):
-            raise InvalidInputError(
-                f"of a finished run the report is written again, and no clips are read; in {out} {_shown(places)}: "
-                "leave it out, copy the run with --fork NEW_DIR, or begin another"
-            )
+    places = _other_places(begun["config"], config)
+    if places and not changed and (out / "results.json").is_file():
+        raise InvalidInputError(
+            f"of a finished run the report is written again, and no clips are read; in {out} {_shown(places)}: leave "
+            "it out, copy the run with --fork NEW_DIR, or begin another"
+        )
     if changed:
         raise InvalidInputError(
             f"a run goes on with the options it began with; in {out} {_shown(changed)}: leave them out, or copy the "

@@ -149,7 +149,7 @@ def _wait(recipe: Recipe, progress: Progress | None) -> None:
 
 
 _FAILED = re.compile(r"\b\w+\(\) failed: ([^;]+)")
-"""ArrayRecord's words for what the system refuses, in a RuntimeError: ``write() failed: No space left on device; ...``"""
+"""ArrayRecord's words, in a RuntimeError, for what the system refuses: ``write() failed: No space left on device``."""
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ The file is written last. A set without it was not finished; one whose files are
 clips as well as what TFDS says of them, was changed since. Both are built again.
 """
 
-import functools
 import hashlib
 import json
 import math
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import parse_json, read_lines
+from tvnjax.core.outside import NotJsonError, parse_json, read_lines
 from tvnjax.data.content import digests_of
 from tvnjax.data.recipe import Progress
 
@@ -38,7 +37,6 @@ def write_contents(directory: Path, fingerprint: str, origins: Origins) -> None:
     files = {path.name: [path.stat().st_size, digests[path.name]] for path in _files(directory)}
     header = {"fingerprint": fingerprint, "files": files, "rows": hashlib.sha256(rows).hexdigest()}
     write_atomic(directory / CONTENTS_FILE, json.dumps(header).encode() + b"\n" + rows)
-    read_origins.cache_clear()
 
 
 def is_whole(directory: Path, fingerprint: str, progress: Progress | None = None, *, by_size: bool = False) -> bool:
@@ -76,33 +74,36 @@ def copy_contents(directory: Path, file: Path) -> None:
 
 
 def what_changed(file: Path, now: Origins) -> str:
-    """How clips differ from those a run kept with ``copy_contents``, in words: which are others, gone or new.
-
-    Clips without an origin are drawn, and are told by their names.
+    """How clips differ from those a run kept with ``copy_contents``, in words: which are others, gone, new, or in
+    another split.
     """
     try:
         before = read_origins(file)
     except InvalidInputError:
         return f"{file.name} of the run cannot be read, so which clips are others is not known"
-    theirs, ours = _by_place(before), _by_place(now)
+    theirs, ours = _by_name(before), _by_name(now)
+    both = [name for name in theirs if name in ours]
+    frames = {name: [sorted(origin for origin, _ in of[name]) for of in (theirs, ours)] for name in both}
+    other = [name for name in both if frames[name][0] != frames[name][1]]
     parts = {
-        "with other frames": [place for place in theirs if place in ours and theirs[place] != ours[place]],
-        "missing": [place for place in theirs if place not in ours],
-        "new": [place for place in ours if place not in theirs],
+        "with other frames": other,
+        "in another split": [name for name in both if name not in set(other) and theirs[name] != ours[name]],
+        "missing": [name for name in theirs if name not in ours],
+        "new": [name for name in ours if name not in theirs],
     }
-    told = [f"{len(p):,} {what} (first {p[0][1]!r:.100} of {p[0][0]})" for what, p in parts.items() if p]
+    told = [f"{len(names):,} {what} (first {names[0]!r:.100})" for what, names in parts.items() if names]
     if told:
         return f"of its clips {'; '.join(told)}"
     return "its clips are of the same frames, but what shapes or labels them is not what it was"
 
 
-def _by_place(origins: Origins) -> dict[tuple[str, str], list[str]]:
-    """Origins of the clips by split and name; rows that stand twice share a name."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _by_name(origins: Origins) -> dict[str, list[tuple[str, str]]]:
+    """Origin and split of the clips of each name; rows that stand twice share one."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for split, clips in origins.items():
         for name, origin in clips:
-            found.setdefault((split, name), []).append(origin)
-    return {place: sorted(all_of) for place, all_of in found.items()}
+            found.setdefault(name, []).append((origin, split))
+    return {name: sorted(all_of) for name, all_of in found.items()}
 
 
 def shared(clips: Sequence[tuple[str, str]], others: Iterable[tuple[str, str]]) -> list[str]:
@@ -127,25 +128,30 @@ def _origin(origin: str) -> tuple[str, int, float]:
     return digest, int(start or 0), int(end) if end else math.inf
 
 
-@functools.lru_cache(maxsize=8)
 def read_origins(file: Path) -> dict[str, list[tuple[str, str]]]:
     """Names and origins of the clips of a finished set, by split.
 
     Raises:
-      InvalidInputError: the file is gone or damaged.
+      InvalidInputError: the file is gone, damaged, or was changed since it was written.
     """
     found: dict[str, list[tuple[str, str]]] = {}
+    header, digest, rule = None, hashlib.sha256(), "the contents of a set of clips name split, clip and origin"
+    remedy = "remove its folder to have the clips made again"
     for number, line in read_lines(file, "the contents of a set of clips"):
+        try:
+            row = parse_json(line.decode(errors="replace"))
+        except NotJsonError as error:
+            raise InvalidInputError(f"{rule}; line {number} of {file} does not ({error}): {remedy}") from None
         if number == 1:
+            header = row
             continue
-        row = parse_json(line.decode(errors="replace"))
+        digest.update(line)
         right = isinstance(row, list) and len(row) == 3 and all(isinstance(part, str) for part in row)
         if not right or not _ORIGIN.fullmatch(row[2]):
-            raise InvalidInputError(
-                f"the contents of a set of clips name split, clip and origin; line {number} of "
-                f"{file} does not: remove its folder to have the clips made again"
-            )
+            raise InvalidInputError(f"{rule}; line {number} of {file} does not: {remedy}")
         found.setdefault(row[0], []).append((row[1], row[2]))
+    if not isinstance(header, dict) or header.get("rows") != digest.hexdigest():
+        raise InvalidInputError(f"{rule}; {file} is not as it was written: {remedy}")
     return found
 
 
