@@ -20,7 +20,8 @@ from tvnjax.core.plain import json_bytes, jsonable, whole_number
 from tvnjax.core.run_dir import finished_seq, read_json, write_json
 
 _CONFIG = "config.json"
-_FREE = ("out", "checkpoint_seconds", "data.manifest", "data.folder", "data.max_skipped")
+_PLACES = ("data.manifest", "data.folder")
+_FREE = ("out", "checkpoint_seconds", "data.max_skipped", *_PLACES)
 """What may differ between two halves of a run: nothing that is found depends on it. Of the data, what the clips hold is
 compared, not the place they are read from."""
 _LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}
@@ -70,6 +71,12 @@ def check_continues(config: RunConfig, out: Path) -> None:
             stacklevel=2,
         )
     changed = differences(begun["config"], config)
+    places = _other_places(begun["config"], config)
+    if places and not changed and (out / "results.json").is_file():
+        raise InvalidInputError(
+            f"of a finished run the report is written again, and no clips are read; in {out} {_shown(places)}: leave "
+            "it out, copy the run with --fork NEW_DIR, or begin another"
+        )
     if changed:
         raise InvalidInputError(
             f"a run goes on with the options it began with; in {out} {_shown(changed)}: leave them out, or copy the "
@@ -89,7 +96,8 @@ def refuse_unfinished(config: RunConfig, out: Path) -> None:
     begun = read_json(out / _CONFIG)
     if not isinstance(begun, dict) or "config" not in begun or not begun.get("argv"):
         return
-    changed = differences(begun["config"], config)
+    # Here a new run was asked for: one of clips from elsewhere is not the one that is to be gone on with.
+    changed = [*differences(begun["config"], config), *_other_places(begun["config"], config)]
     named = shlex.quote(str(out))
     if changed:
         raise InvalidInputError(
@@ -111,7 +119,8 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
         InvalidInputError: the new directory holds something, is the run's own or below it, or cannot be written; there
             is no run, or a process is writing it.
     """
-    changed = differences(_begun(out)["config"], config)
+    before = _begun(out)["config"]
+    changed, places = differences(before, config), _other_places(before, config)
     try:
         # As it is named from here on: what is not there yet must not move with a folder of today.
         new = Path(os.path.realpath(new))
@@ -120,7 +129,7 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
         if os.path.lexists(new) and (not new.is_dir() or any(new.iterdir())):
             raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
         with unwritten(out), write_folder(new) as copy:
-            _fill(out, copy, changed)
+            _fill(out, copy, changed, finish=not (changed or places))
             begin(config, copy, command, argv)
     except OSError as error:
         source = isinstance(error.filename, str) and error.filename.startswith(f"{out}{os.sep}")
@@ -129,11 +138,16 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
             f"{error.filename if source else new}: {error.strerror}: make room, give permission, or name another with "
             "--fork; nothing was copied"
         ) from None
-    return [path for path, _, _ in changed]
+    return [path for path, _, _ in (*changed, *places)]
 
 
-def _fill(out: Path, copy: Path, changed: Sequence[tuple[str, Any, Any]]) -> None:
-    """Copies what does not depend on what changed."""
+def _fill(out: Path, copy: Path, changed: Sequence[tuple[str, Any, Any]], *, finish: bool) -> None:
+    """Copies what does not depend on what changed.
+
+    Args:
+        finish: the copy of a finished run is a finished one. Otherwise it goes on, and compares its clips with those
+            the run began with, wherever they lie now.
+    """
     names = {path.split(".")[0] for path, _, _ in changed}
     stages, keep = out / "stages", {path.name for path in (out / "stages").glob("*")}
     if not names <= set(_LATE) | set(_OF_BASELINES):
@@ -143,7 +157,7 @@ def _fill(out: Path, copy: Path, changed: Sequence[tuple[str, Any, Any]]) -> Non
     elif again := tuple(_LATE[name] for name in names if _LATE[name]):
         keep = {name for name in keep if not name.startswith(again)}
     copied = [path for path in out.iterdir() if path.name not in (LOCK_FILE, "stages", _CONFIG)]
-    if changed:
+    if not finish:
         done = ("results.json", "report.html", "report.md", "events.jsonl", "figures")
         copied = [path for path in copied if path.name not in done] if keep else []
         if keep and (out / "events.jsonl").is_file():
@@ -165,6 +179,18 @@ def differences(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
         for path in dict.fromkeys([*flat_before, *flat_now])
         if path not in _FREE and flat_before.get(path) != flat_now.get(path)
     ]
+
+
+def _other_places(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
+    """As ``differences``, of the places of the data: ``./clips`` is ``clips``, seen from here."""
+    flat_before = _flat(before if isinstance(before, dict) else {})
+    flat_now = _flat(json.loads(json.dumps(jsonable(config))))
+    pairs = [(path, flat_before.get(path), flat_now.get(path)) for path in _PLACES]
+    return [(path, old, new) for path, old, new in pairs if _absolute(old) != _absolute(new)]
+
+
+def _absolute(place: Any) -> Any:
+    return os.path.abspath(place) if isinstance(place, str) else place
 
 
 def _versions() -> dict[str, str]:

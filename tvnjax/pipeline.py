@@ -14,7 +14,7 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, kept, read_json, write_json
 from tvnjax.core.stages import Stages
 from tvnjax.core.stopping import stoppable
-from tvnjax.data.contents import copy_contents
+from tvnjax.data.contents import copy_contents, what_changed
 from tvnjax.fit.saved import CLIPS_FILE
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
@@ -132,9 +132,11 @@ def _data(config: RunConfig, stages: Stages) -> Problem:
         copy_contents(problem.clips.directory, stages.run_dir.path / CLIPS_FILE)
         stage.finish(problem.clips.fingerprint)
     elif stage.result != problem.clips.fingerprint:
+        now = {split: problem.clips.origins(split) for split in problem.clips.splits}
         raise InvalidInputError(
-            f"a run goes on with the clips it began with; what {problem.clips.name} holds was changed "
-            "since, or is not what the run was begun with: put it back, or begin anew"
+            f"a run goes on with the clips it began with; those of {problem.clips.name} are others: "
+            f"{what_changed(stages.run_dir.path / CLIPS_FILE, now)}; put them back, name the right place with "
+            "--data.folder or --data.manifest, or begin anew"
         )
     return problem
 

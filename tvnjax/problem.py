@@ -175,7 +175,7 @@ class EvaluatorOf:
             InvalidInputError: they do not.
         """
         use_compilation_cache()
-        if is_whole(self.clips.directory, self.clips.fingerprint):
+        if is_whole(self.clips.directory, self.clips.fingerprint, by_size=True):
             runtime = load_runtime(self.config.runtime, self.config.threads, self.config.device)
             return _problem_of(self.config, self.clips, runtime)
         problem = prepare_problem(self.config, Silent(), told=False)

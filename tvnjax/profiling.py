@@ -33,7 +33,7 @@ def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
     done = stage.result
     if done is not None:
         try:
-            table = LatencyTable(copy, problem.runtime, frozen=True)
+            table = LatencyTable(copy, problem.runtime, frozen=True, shared=False)
         except OtherEnvironmentError as error:
             raise InvalidInputError(f"{error.rule}: {_where_to_go_on(error, stages.run_dir.path)}") from None
         if not isinstance(done, dict) or table.digest != done.get("table"):
@@ -118,5 +118,5 @@ def _table(problem: Problem) -> LatencyTable:
     if path is not None and not path.is_file():
         raise InvalidInputError(f"a latency table is a file; there is none at {path}: check the path")
     if path is not None:
-        return LatencyTable(path, runtime, frozen=True)
+        return LatencyTable(path, runtime, frozen=True, shared=False)
     return LatencyTable.for_this_environment(cache_dir() / "latency", runtime, frozen=config.reproducible)

@@ -122,13 +122,17 @@ def test_bad_videos_are_skipped_named_and_counted(tmp_path, class_folders, write
     (folder / "dog" / "playlist.mp4").write_text(f"#EXTM3U\n#EXTINF:3,\n{tmp_path / 'good.mp4'}\n#EXT-X-ENDLIST\n")
     refused(
         lambda: build(tmp_path, VideoData(folder=folder)),
-        "at most 5% of the clips may be skipped, but 4 of 28 (14%)",
+        "at most 5% of the clips may be skipped, but 4 of 28 (14.3%)",
         "cannot be decoded",
         "allow more with max-skipped",
     )
     clips = build(tmp_path, VideoData(folder=folder, max_skipped=0.15))
     (said,) = clips.said()
-    assert said.startswith("4 of 28 clips of videos skipped: ") and "cannot be decoded" in said and " train" in said
+    assert (
+        said.startswith("4 of 28 clips (14.3%) of videos skipped: ")
+        and "cannot be decoded" in said
+        and " train" in said
+    )
     assert {(clip.path, clip.label) for clip in clips.skipped} == {
         ("cat/empty.mp4", "cat"),
         ("cat/text.mp4", "cat"),

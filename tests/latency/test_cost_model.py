@@ -185,7 +185,7 @@ def test_a_busy_first_minute_does_not_stay_in_the_table(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(InvalidInputError, match=r"can be written.*TVNJAX_CACHE"):
+    with pytest.raises(InvalidInputError, match=r"cannot be written to .*TVNJAX_CACHE"):
         LatencyTable(tmp_path / "taken" / "table.json", XLA)
 
 

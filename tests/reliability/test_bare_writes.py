@@ -18,7 +18,6 @@ ALLOWED = {
     ("core/checkpoints.py", "rename"): "sets a damaged checkpoint aside",
     ("core/stages.py", "replace"): "sets a damaged result aside",
     ("latency/table.py", "os.replace"): "sets a damaged table aside",
-    ("latency/table.py", "touch"): "finds out whether the folder can be written",
     ("report/figures/canvas.py", "savefig"): "into memory, or a file its caller names",
     ("export/formats.py", "write_text"): "into a temporary folder",
     ("export/tflite_worker.py", "write_bytes"): "likewise",

@@ -223,6 +223,33 @@ def test_candidates_that_break_or_kill_are_failed_with_their_reasons():
     assert len(result.candidates) == 20 and result.spent["failed"] > 0
 
 
+class Refusing:
+    """What a worker says whose clips are others than the run's."""
+
+    def __call__(self, strategy):
+        raise InvalidInputError("workers train on the clips of their run; these are others: share a cache folder")
+
+
+def refused_search(pool):
+    try:
+        with pytest.raises(
+            InvalidInputError, match=r"^workers train on the clips of their run; these are others: share"
+        ):
+            search(pool, Counted(RandomSearch(SPACE, 0), 20))
+    finally:
+        pool.close()
+
+
+def test_a_worker_that_refuses_what_it_is_given_ends_the_search():
+    """On 0.1 every candidate counted as a network that cannot be trained, and the search went on to its end."""
+    refused_search(SpawnPool(Refusing(), 2))
+
+
+def test_a_ray_worker_that_refuses_what_it_is_given_ends_the_search():
+    pytest.importorskip("ray")
+    refused_search(RayPool(Refusing(), 2))
+
+
 def test_killing_one_of_three_ray_workers_loses_no_result_and_changes_none():
     pytest.importorskip("ray")
     pool = RayPool(SlowEvaluator(), 3)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from tvnjax import __version__
 from tvnjax.cli import streams
+from tvnjax.core.environment import of_unkept_program
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.printable import on_one_line, printable, say, standard_output
 
@@ -130,7 +131,8 @@ def _told(error: Exception) -> str | None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     """One line, without the place in the source."""
-    say(f"warning: {on_one_line(message)}", error=True)
+    if (told := of_unkept_program(str(message))) is not None:
+        say(f"warning: {on_one_line(told)}", error=True)
 
 
 def _dispatch(argv: list[str]) -> int:

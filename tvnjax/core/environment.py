@@ -6,10 +6,14 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
+import tempfile
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import require_portable
 
 
@@ -41,18 +45,92 @@ def fingerprint(described: dict[str, Any]) -> str:
 
 
 def cache_dir() -> Path:
-    """Where compiled programs, datasets and latency tables are kept: ``TVNJAX_CACHE`` or the user's cache folder."""
-    named = os.environ.get("TVNJAX_CACHE")
-    folder = Path(named or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "tvnjax").expanduser()
+    """Where compiled programs, datasets and latency tables are kept, an absolute path: ``TVNJAX_CACHE``, or ``tvnjax``
+    in the user's cache folder (``XDG_CACHE_HOME``, which its specification ignores where it is relative; ``~/.cache``).
+
+    Raises:
+        InvalidInputError: none of them is known, or it has a name that Orbax or TFDS cannot take.
+    """
+    named, common = os.environ.get("TVNJAX_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        if named:
+            folder = Path(named).expanduser().absolute()
+        else:
+            folder = Path(common if os.path.isabs(common) else "~/.cache").expanduser() / "tvnjax"
+    except RuntimeError as error:
+        raise InvalidInputError(
+            f"clips, compiled programs and latencies are kept in a folder of the user; {error}: set TVNJAX_CACHE to one"
+        ) from None
     return require_portable(folder, "the cache (TVNJAX_CACHE)")
 
 
+def check_writable(folder: Path, what: str) -> None:
+    """Makes a folder of the cache, and a file in it, before there is anything to lose.
+
+    Args:
+        folder: of the cache.
+        what: is kept there, for the message: ``compiled programs``.
+
+    Raises:
+        InvalidInputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, prefix=".writable-") as file:
+            file.write(b" " * 4096)
+    except OSError as error:
+        raise unwritable(folder, what, error) from None
+
+
+def unwritable(folder: Path, what: str, error: Exception | str) -> InvalidInputError:
+    """The error of a cache that cannot be written: which folder, why, and how to have another."""
+    reason = " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
+    return InvalidInputError(
+        f"{what} are kept below {str(folder)!r}, which cannot be written to ({reason:.200}); make room there, or set "
+        "TVNJAX_CACHE to a folder of yours"
+    )
+
+
 def use_compilation_cache() -> None:
-    """Keeps compiled programs on disk between runs (JAX's persistent cache)."""
+    """Keeps compiled programs on disk between runs (JAX's persistent cache).
+
+    Raises:
+        InvalidInputError: they cannot be kept there.
+    """
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+    folder = cache_dir() / "xla"
+    check_writable(folder, "compiled programs")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+_JAX_CANNOT_WRITE = "Error writing persistent compilation cache entry"
+_RECENT_S = 60.0
+"""A program that was written longer ago is whole, or was swept before."""
+_told_unkept = False
+
+
+def of_unkept_program(warning: str) -> str | None:
+    """What to say in place of JAX's warning that it could not keep a program: one line for all programs, not one each;
+    and half a program is removed, which JAX would stumble over ever after.
+
+    Returns:
+        The line; nothing where it was said before; other warnings as they are.
+    """
+    global _told_unkept
+    if not warning.startswith(_JAX_CANNOT_WRITE):
+        return warning
+    sweep_torn_programs(time.time() - _RECENT_S)
+    if _told_unkept:
+        return None
+    _told_unkept = True
+    reason = re.sub(r"^.*?'[^']*': (?:\w+: )?(?:\[Errno \d+\] )?", "", " ".join(warning.split()))
+    return (
+        f"compiled programs are kept below {str(cache_dir() / 'xla')!r}, which cannot be written to any more "
+        f"({reason:.200}), so they will be compiled again next time; make room there, or set TVNJAX_CACHE to a folder "
+        "of yours"
+    )
 
 
 def sweep_torn_programs(since: float) -> int:

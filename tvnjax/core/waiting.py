@@ -39,6 +39,7 @@ def taking_turns(folder: Path, waiting: Callable[[], None] | None = None) -> Ite
             except BlockingIOError:
                 if waiting is not None:
                     waiting()
+                # A signal ends the waiting: Python calls its handlers, and goes on waiting only if none of them raises.
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             except OSError:
                 pass  # a file system without locks

@@ -2,20 +2,21 @@
 
 import contextlib
 import itertools
+import re
 import shutil
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from tvnjax.core.environment import unwritable
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.waiting import taking_turns
-from tvnjax.data.contents import is_whole, write_contents
-from tvnjax.data.recipe import SPLITS, Recipe, SkippedClip
-
-Progress = Callable[[int, int, str], None]
+from tvnjax.data.contents import CONTENTS_FILE, is_whole, write_contents
+from tvnjax.data.recipe import SPLITS, Progress, Recipe, SkippedClip
 
 
 class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -33,10 +34,6 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._summary = tfds.core.MetadataDict(widened=0, held=0, skipped=[], counts={})
         self.origins: dict[str, list[tuple[str, str]]] = {}
         super().__init__(data_dir=data_dir, file_format="array_record")
-
-    @property
-    def fingerprint(self) -> str:
-        return self._recipe.fingerprint
 
     def _info(self) -> tfds.core.DatasetInfo:
         recipe = self._recipe
@@ -106,69 +103,66 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def build(recipe: Recipe, cache_dir: Path, progress: Progress | None) -> tuple[Path, dict[str, Any]]:
     """Builds the clips below ``cache_dir`` unless they are there, and returns their directory and metadata.
 
-    They are written beside the final directory, which is only named at the end: an interrupted build leaves none.
+    They are written beside the final directory, which is only named at the end: an interrupted build leaves none. One
+    process builds a set while others wait for it. A set that is not as it was written is built again, with a warning.
 
     Raises:
       InvalidInputError: see :class:`tvnjax.data.recipe.ClipSource`; or ``cache_dir`` cannot be written to.
     """
-    data_dir = cache_dir / f"{recipe.name}-{recipe.fingerprint[:16]}"
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        builder = Clips(recipe, data_dir=data_dir, progress=progress)
-        if not _complete(builder):
-            with _alone(data_dir):
+    # By content: a data folder may have had another name when its clips were made.
+    ending = f"-{recipe.fingerprint[:16]}"
+    with _writing(cache_dir):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = next(iter(sorted(cache_dir.glob(f"*{ending}"))), cache_dir / f"{recipe.name}{ending}")
+        directory = data_dir / Clips.name / str(Clips.VERSION)
+        if not is_whole(directory, recipe.fingerprint, progress):
+            with taking_turns(data_dir, waiting=lambda: _wait(recipe, progress)):
                 # Another process may have built them while this one waited.
-                builder = Clips(recipe, data_dir=data_dir, progress=progress)
-                if not _complete(builder):
-                    _write(builder)
-                    write_contents(Path(builder.data_path), recipe.fingerprint, builder.origins)
-    except InvalidInputError:
-        raise
-    except Exception as error:
-        if not (isinstance(error, OSError) or _no_room(error)):
-            raise
-        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
-        raise InvalidInputError(
-            f"clips are kept below {str(cache_dir)!r}, which cannot be written to ({reason:.200}); make room there, or "
-            "set TVNJAX_CACHE to a folder of yours"
-        ) from None
-    summary: Any = builder.info.metadata  # of this build, or read back from an earlier one
-    return Path(builder.data_path), dict(summary)
+                if not is_whole(directory, recipe.fingerprint, progress):
+                    _build(recipe, data_dir, directory, progress)
+        builder: Any = tfds.builder_from_directory(directory)
+        return directory, dict(builder.info.metadata)
 
 
-def _write(builder: Clips) -> None:
-    damaged = Path(builder.data_path).exists()
-    mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS if damaged else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+def _build(recipe: Recipe, data_dir: Path, directory: Path, progress: Progress | None) -> None:
+    if (directory / CONTENTS_FILE).exists():
+        warnings.warn(
+            f"the clips in {directory} are not as they were written; they are made again from their source",
+            stacklevel=4,
+        )
+    if directory.exists():
+        shutil.rmtree(directory)
+    for left in data_dir.rglob("*incomplete.*"):  # by builds that were killed
+        shutil.rmtree(left, ignore_errors=True)
+    builder = Clips(recipe, data_dir=data_dir, progress=progress)
     tfds.disable_progress_bar()
     try:
-        config = tfds.download.DownloadConfig(download_mode=mode, try_download_gcs=False)
-        builder.download_and_prepare(download_config=config)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     finally:
         tfds.enable_progress_bar()
+    write_contents(directory, recipe.fingerprint, builder.origins)
+
+
+def _wait(recipe: Recipe, progress: Progress | None) -> None:
+    if progress is not None:
+        progress(0, sum(recipe.planned.values()), "clips: waiting for another process that makes the same ones")
+
+
+_FAILED = re.compile(r"\b\w+\(\) failed: ([^;]+)")
+"""ArrayRecord's words, in a RuntimeError, for what the system refuses: ``write() failed: No space left on device``."""
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process builds a set while others wait for it; what killed builds left half written is removed."""
-    with taking_turns(folder):
-        for left in folder.rglob("*incomplete.*"):
-            shutil.rmtree(left, ignore_errors=True)
+def _writing(cache_dir: Path) -> Iterator[None]:
+    """What the system refuses, by whichever exception, is one line."""
+    try:
         yield
-
-
-def _no_room(error: Exception) -> bool:
-    """Whether ArrayRecord, which has errors of its own for what the system refuses, could not write."""
-    text = str(error).lower()
-    return isinstance(error, RuntimeError | ValueError) and any(
-        word in text for word in ("no space left", "file too large", "resource_exhausted", "quota", "errno", "write")
-    )
-
-
-def _complete(builder: Clips) -> bool:
-    if not Path(builder.data_path).is_dir():
-        return False
-    summary: Any = builder.info.metadata
-    splits = [split for split, counts in summary["counts"].items() if any(counts)]
-    if not splits or set(builder.info.splits) != set(splits):
-        return False
-    return is_whole(Path(builder.data_path), builder.fingerprint)
+    except BrokenPipeError:
+        raise  # of whoever hears of the progress
+    except OSError as error:
+        raise unwritable(cache_dir, "clips", error) from None
+    except RuntimeError as error:
+        failed = _FAILED.search(str(error))
+        if failed is None:
+            raise
+        raise unwritable(cache_dir, "clips", failed[1]) from None

@@ -1,6 +1,7 @@
 """A built set of clips: what is in it, and random access to it."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class ClipSet:
             "widened": self.widened,
             "held": self.held,
             "notes": list(self.notes),
+            "said": self.said(),
             "majority_share": self.majority_share,
             "fingerprint": self.fingerprint,
         }
@@ -93,7 +95,10 @@ class ClipSet:
         lines = []
         total = sum(self.splits.values()) + len(self.skipped)
         if self.skipped:
-            lines.append(f"{len(self.skipped):,} of {total:,} clips of {self.name} skipped: {_reasons(self.skipped)}")
+            share = f"{100 * len(self.skipped) / total:.3g}%"
+            lines.append(
+                f"{len(self.skipped):,} of {total:,} clips ({share}) of {self.name} skipped: {_reasons(self.skipped)}"
+            )
         short = [(self.widened, "widened into the video around it"), (self.held, "its last frame is repeated")]
         lines += [
             f"{count:,} of {total - len(self.skipped):,} clips of {self.name} have a labelled span shorter than the "
@@ -168,8 +173,8 @@ def prepare(
     stored = [split for split in SPLITS if any(metadata["counts"].get(split, ()))]
     counts = {split: dict(zip(recipe.class_names, metadata["counts"][split])) for split in stored}
     skipped = tuple(SkippedClip(**clip) for clip in metadata["skipped"])
-    _check_skipped(recipe, skipped)
     _check_kept(recipe, counts, skipped)
+    _check_skipped(recipe, skipped)
     return ClipSet(
         name=recipe.name,
         class_names=recipe.class_names,
@@ -190,23 +195,31 @@ def prepare(
 
 
 def _reasons(skipped: Sequence[SkippedClip]) -> str:
-    """Counts of reasons, commonest first, each with the first clip it is said of, and counts of splits."""
-    reasons, splits = Counter(clip.reason for clip in skipped), Counter(clip.split for clip in skipped)
-    first = {reason: next(clip.path for clip in skipped if clip.reason == reason) for reason in reasons}
-    told = [f"{count:,} {reason} (as {first[reason]!r:.100})" for reason, count in reasons.most_common(_REASONS)]
-    rest = len(reasons) - len(told)
-    others = [f"{rest} other reasons"] if rest > 0 else []
+    """Counts of reasons, commonest first, each with the first clip it is said of, and counts of splits.
+
+    Reasons that differ in their numbers alone are one.
+    """
+    kinds: dict[str, list[SkippedClip]] = {}
+    for clip in skipped:
+        kinds.setdefault(re.sub(r"[0-9]+", "N", clip.reason), []).append(clip)
+    by_count = sorted(kinds.values(), key=len, reverse=True)
+    told = [f"{len(clips):,} {clips[0].reason:.200} (as {clips[0].path!r:.100})" for clips in by_count[:_REASONS]]
+    rest = sum(map(len, by_count[_REASONS:]))
+    others = [f"{rest:,} for other reasons"] if rest else []
+    splits = Counter(clip.split for clip in skipped)
     return "; ".join(told + others) + f"; by split: {', '.join(f'{n:,} {s}' for s, n in splits.items())}"
 
 
 def _check_skipped(recipe: Recipe, skipped: tuple[SkippedClip, ...]) -> None:
-    """Raises InvalidInputError where more was skipped than was allowed."""
-    named = sum(recipe.planned.values())
-    if skipped and len(skipped) > recipe.max_skipped * named:
+    """Raises InvalidInputError where more of the splits that must have clips was skipped than was allowed."""
+    asked = [clip for clip in skipped if clip.split in recipe.required]
+    named = sum(recipe.planned[split] for split in recipe.required)
+    # A quotient: 0.29 of 100 is less than 29, as a product of floats.
+    if asked and len(asked) / named > recipe.max_skipped:
         raise InvalidInputError(
-            f"at most {recipe.max_skipped:.0%} of the clips may be skipped, but {len(skipped):,} of {named:,} "
-            f"({len(skipped) / named:.0%}) were: {_reasons(skipped)}; repair or remove those videos, or allow more "
-            "with max-skipped"
+            f"at most {100 * recipe.max_skipped:.3g}% of the clips may be skipped, but {len(asked):,} of {named:,} "
+            f"({100 * len(asked) / named:.3g}%) were: {_reasons(asked)}; repair or remove those videos, or allow more "
+            "with max-skipped (--data.max-skipped of 'tvnjax run', --max-skipped of the other commands)"
         )
 
 

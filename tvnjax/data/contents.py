@@ -1,10 +1,10 @@
-"""What a built set of clips holds, in a file beside it: the origin of each clip, and the sizes of the set's files.
+"""What a built set of clips holds, in a file beside it: the origin of each clip, and the digests of the set's files.
 
-The file is written last. A set without it, or whose files have other sizes, was not finished or was changed since, and
-is built again.
+The file is written last. A set without it was not finished; one whose files are not those that were written, shards of
+clips as well as what TFDS says of them, was changed since. Both are built again.
 """
 
-import functools
+import hashlib
 import json
 import math
 import re
@@ -13,7 +13,9 @@ from pathlib import Path
 
 from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import parse_json, read_lines
+from tvnjax.core.outside import NotJsonError, parse_json, read_lines
+from tvnjax.data.content import digests_of
+from tvnjax.data.recipe import Progress
 
 CONTENTS_FILE = "contents.jsonl"
 
@@ -29,20 +31,36 @@ def write_contents(directory: Path, fingerprint: str, origins: Origins) -> None:
     Raises:
       OSError: it cannot be written.
     """
-    header = {"fingerprint": fingerprint, "files": _sizes(directory)}
-    rows = [[split, *clip] for split, clips in origins.items() for clip in clips]
-    text = "".join(json.dumps(line) + "\n" for line in (header, *rows))
-    write_atomic(directory / CONTENTS_FILE, text.encode())
-    read_origins.cache_clear()
+    rows = "".join(json.dumps([split, *clip]) + "\n" for split, clips in origins.items() for clip in clips).encode()
+    names = [path.name for path in _files(directory)]
+    digests = digests_of(directory, names)
+    files = {path.name: [path.stat().st_size, digests[path.name]] for path in _files(directory)}
+    header = {"fingerprint": fingerprint, "files": files, "rows": hashlib.sha256(rows).hexdigest()}
+    write_atomic(directory / CONTENTS_FILE, json.dumps(header).encode() + b"\n" + rows)
 
 
-def is_whole(directory: Path, fingerprint: str) -> bool:
-    """Whether a set is finished, of this fingerprint, and its files have the sizes they were written with."""
+def is_whole(directory: Path, fingerprint: str, progress: Progress | None = None, *, by_size: bool = False) -> bool:
+    """Whether a set is finished, of this fingerprint, and its files are those that were written.
+
+    Args:
+      progress: called with the number of files done and of all, after each.
+      by_size: their sizes are enough: for a process whose run has just compared their contents.
+    """
     try:
         _, line = next(read_lines(directory / CONTENTS_FILE, "the contents of a set of clips"))
         header = parse_json(line.decode())
-        return header["fingerprint"] == fingerprint and header["files"] == _sizes(directory)
-    except (InvalidInputError, StopIteration, UnicodeDecodeError, KeyError, TypeError, OSError):
+        if header["fingerprint"] != fingerprint:
+            return False
+        written, found = header["files"], {path.name: path.stat().st_size for path in _files(directory)}
+        if found != {name: size for name, (size, _) in written.items()}:
+            return False
+        if by_size:
+            return True
+        rows = (directory / CONTENTS_FILE).read_bytes().partition(b"\n")[2]
+        if hashlib.sha256(rows).hexdigest() != header["rows"]:
+            return False
+        return digests_of(directory, written, progress) == {name: digest for name, (_, digest) in written.items()}
+    except (InvalidInputError, StopIteration, ValueError, KeyError, TypeError, AttributeError, FileNotFoundError):
         return False
 
 
@@ -53,6 +71,39 @@ def copy_contents(directory: Path, file: Path) -> None:
       OSError: it cannot be written.
     """
     write_atomic(file, (directory / CONTENTS_FILE).read_bytes())
+
+
+def what_changed(file: Path, now: Origins) -> str:
+    """How clips differ from those a run kept with ``copy_contents``, in words: which are others, gone, new, or in
+    another split.
+    """
+    try:
+        before = read_origins(file)
+    except InvalidInputError:
+        return f"{file.name} of the run cannot be read, so which clips are others is not known"
+    theirs, ours = _by_name(before), _by_name(now)
+    both = [name for name in theirs if name in ours]
+    frames = {name: [sorted(origin for origin, _ in of[name]) for of in (theirs, ours)] for name in both}
+    other = [name for name in both if frames[name][0] != frames[name][1]]
+    parts = {
+        "with other frames": other,
+        "in another split": [name for name in both if name not in set(other) and theirs[name] != ours[name]],
+        "missing": [name for name in theirs if name not in ours],
+        "new": [name for name in ours if name not in theirs],
+    }
+    told = [f"{len(names):,} {what} (first {names[0]!r:.100})" for what, names in parts.items() if names]
+    if told:
+        return f"of its clips {'; '.join(told)}"
+    return "its clips are of the same frames, but what shapes or labels them is not what it was"
+
+
+def _by_name(origins: Origins) -> dict[str, list[tuple[str, str]]]:
+    """Origin and split of the clips of each name; rows that stand twice share one."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for split, clips in origins.items():
+        for name, origin in clips:
+            found.setdefault(name, []).append((origin, split))
+    return {name: sorted(all_of) for name, all_of in found.items()}
 
 
 def shared(clips: Sequence[tuple[str, str]], others: Iterable[tuple[str, str]]) -> list[str]:
@@ -77,28 +128,33 @@ def _origin(origin: str) -> tuple[str, int, float]:
     return digest, int(start or 0), int(end) if end else math.inf
 
 
-@functools.lru_cache(maxsize=8)
 def read_origins(file: Path) -> dict[str, list[tuple[str, str]]]:
     """Names and origins of the clips of a finished set, by split.
 
     Raises:
-      InvalidInputError: the file is gone or damaged.
+      InvalidInputError: the file is gone, damaged, or was changed since it was written.
     """
     found: dict[str, list[tuple[str, str]]] = {}
+    header, digest, rule = None, hashlib.sha256(), "the contents of a set of clips name split, clip and origin"
+    remedy = "remove its folder to have the clips made again"
     for number, line in read_lines(file, "the contents of a set of clips"):
+        try:
+            row = parse_json(line.decode(errors="replace"))
+        except NotJsonError as error:
+            raise InvalidInputError(f"{rule}; line {number} of {file} does not ({error}): {remedy}") from None
         if number == 1:
+            header = row
             continue
-        row = parse_json(line.decode(errors="replace"))
+        digest.update(line)
         right = isinstance(row, list) and len(row) == 3 and all(isinstance(part, str) for part in row)
         if not right or not _ORIGIN.fullmatch(row[2]):
-            raise InvalidInputError(
-                f"the contents of a set of clips name split, clip and origin; line {number} of "
-                f"{file} does not: remove its folder to have the clips made again"
-            )
+            raise InvalidInputError(f"{rule}; line {number} of {file} does not: {remedy}")
         found.setdefault(row[0], []).append((row[1], row[2]))
+    if not isinstance(header, dict) or header.get("rows") != digest.hexdigest():
+        raise InvalidInputError(f"{rule}; {file} is not as it was written: {remedy}")
     return found
 
 
-def _sizes(directory: Path) -> dict[str, int]:
-    """Bytes of the files that hold clips."""
-    return {path.name: path.stat().st_size for path in sorted(directory.glob("*.array_record*"))}
+def _files(directory: Path) -> list[Path]:
+    """The clips, and what TFDS says of them."""
+    return sorted(path for path in directory.iterdir() if path.is_file() and path.name != CONTENTS_FILE)

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.environment import TIMED_BY, environment, fingerprint
+from tvnjax.core.environment import TIMED_BY, check_writable, environment, fingerprint, unwritable
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.outside import JSON_LIMIT
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.core.waiting import taking_turns
 from tvnjax.latency.measure import Measurement
@@ -20,6 +21,8 @@ from tvnjax.latency.runtimes import Runtime
 
 FORMAT = 5
 """Raised with every change of what a measurement is, so that an older table is set aside, not misread."""
+
+_KEPT = "measured latencies"
 
 Key = tuple[str, str]
 """Kind of an entry (``unit``, ``network``, or ``sentinel`` for the network the others were compared with) and what is
@@ -51,31 +54,40 @@ class OtherEnvironmentError(InvalidInputError):
         super().__init__(f"{self.rule}: run 'tvnjax profile' here")
 
 
+class _DamagedError(Exception):
+    """A file is no latency table, or not as it was written."""
+
+
 class LatencyTable:
     """Entries of one environment by kind and key.
 
     Several processes may add to one file: what is saved is merged, in turns, with what others saved meanwhile.
 
     A file that is damaged (half written, or changed since it was) is moved aside with a warning, and the table is
-    empty: what is missing is measured again, nothing doubtful is used.
+    empty: what is missing is measured again, nothing doubtful is used. One that the system fails to read is no damaged
+    one.
 
     Args:
         path: the table's file; it is read if it is there.
         runtime: what is measured.
         frozen: entries never change once they are there.
+        shared: other processes may write the file, and it is one of the cache; otherwise it is written by this process
+            alone, if at all, as a run's own files are: what keeps it from being written is an ``OSError``.
 
     Raises:
         InvalidInputError: the file is of another environment, or cannot be read or written.
     """
 
-    def __init__(self, path: Path, runtime: Runtime, *, frozen: bool = False):
-        self.frozen = frozen
+    def __init__(self, path: Path, runtime: Runtime, *, frozen: bool = False, shared: bool = True):
+        self.frozen, self._shared = frozen, shared
         self.path, self.environment = path, environment() | runtime.description
-        self.entries: dict[Key, Entry] = {}
         self._added: set[Key] = set()
-        _check_writable(path)
-        if path.exists():
-            with _in_turn(path):
+        if shared:
+            check_writable(path.parent, _KEPT)  # before anything is measured, not after
+        try:
+            self.entries: dict[Key, Entry] = self._parse()
+        except _DamagedError:
+            with self._in_turn():
                 self.entries = self._read()
 
     @classmethod
@@ -87,12 +99,20 @@ class LatencyTable:
         return cls(file, runtime, frozen=frozen)
 
     def copy_to(self, path: Path) -> None:
-        """Writes all entries to a file of one process alone, over what was there."""
+        """Writes all entries to a file of one process alone, over what was there.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         self._write(path)
 
     def go_on_in(self, path: Path) -> None:
-        """Leaves the file as it is, and goes on in another, with what is in it already."""
-        self.path, self._added = path, set(self.entries)
+        """Leaves the file as it is, and goes on in another, of this process alone, with what is in it already.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.path, self._added, self._shared = path, set(self.entries), False
         self.save()
 
     @property
@@ -127,23 +147,57 @@ class LatencyTable:
         a measurement of this process replaces an older one.
 
         Raises:
-            InvalidInputError: the file cannot be written.
+            InvalidInputError: the file cannot be written, or read again.
         """
-        with _in_turn(self.path):
-            theirs = self._read() if self.path.exists() else {}
-            self.entries = merged(theirs, self.entries, self._added, frozen=self.frozen)
+        with self._in_turn():
+            self.entries = merged(self._read(), self.entries, self._added, frozen=self.frozen)
             self._write(self.path)
         self._added = set()
 
     def _write(self, path: Path) -> None:
         entries = [dataclasses.asdict(entry) for entry in self.entries.values()]
         data = {"format": FORMAT, "environment": self.environment, "digest": _digest(entries), "entries": entries}
+        write_json(path, data)
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One process at a time reads a shared file and writes it again."""
+        if not self._shared:
+            yield
+            return
         try:
-            write_json(path, data)
+            with taking_turns(self.path.parent):
+                yield
         except OSError as error:
-            raise InvalidInputError(_unwritable(path, error)) from None
+            raise unwritable(self.path.parent, _KEPT, error) from None
 
     def _read(self) -> dict[Key, Entry]:
+        """The entries of the file; a damaged one is moved aside. Only in turn: of two processes that met a damaged one,
+        the second would move aside what the first has written since."""
+        try:
+            return self._parse()
+        except _DamagedError as damaged:
+            aside = self.path.with_suffix(".damaged")
+            os.replace(self.path, aside)
+            warnings.warn(
+                f"the latency table {self.path} is damaged ({damaged}); it is now {aside.name}, and what is needed is "
+                "measured again",
+                stacklevel=3,
+            )
+            return {}
+
+    def _parse(self) -> dict[Key, Entry]:
+        try:
+            with self.path.open("rb") as file:
+                # What the system fails to read is not damaged: it is as it was when the system can read it again.
+                file.read(JSON_LIMIT + 1)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise InvalidInputError(
+                f"a latency table is a file that can be read; {self.path}: {error.strerror}: give permission, or try "
+                "again"
+            ) from None
         try:
             data = read_json(self.path)
             theirs, found = data["environment"], data["entries"]
@@ -154,16 +208,10 @@ class LatencyTable:
             entries = [_checked(Entry(**entry)) for entry in found]
             if len({(entry.kind, entry.key) for entry in entries}) < len(entries):
                 raise ValueError("an entry stands in it twice")
-        except (InvalidInputError, ValueError, TypeError, KeyError) as error:
-            aside = self.path.with_suffix(".damaged")
-            os.replace(self.path, aside)
-            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            warnings.warn(
-                f"the latency table {self.path} is damaged ({reason}); it is now {aside.name}, and what is needed is "
-                "measured again",
-                stacklevel=3,
-            )
-            return {}
+        except KeyError as error:
+            raise _DamagedError(f"lacks {error}") from None
+        except (InvalidInputError, ValueError, TypeError) as error:
+            raise _DamagedError(str(error)) from None
         ours = self.environment
         if fingerprint(theirs) != fingerprint(ours):
             raise OtherEnvironmentError(self.path, theirs, ours)
@@ -208,17 +256,6 @@ def _scaled(entries: Mapping[Key, Entry], factor: float) -> dict[Key, Entry]:
     }
 
 
-@contextlib.contextmanager
-def _in_turn(path: Path) -> Iterator[None]:
-    """One process at a time reads a table and writes it again."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(taking_turns(path.parent))
-        except OSError as error:
-            raise InvalidInputError(_unwritable(path, error)) from None
-        yield
-
-
 def _checked(entry: Entry) -> Entry:
     """An entry as it was read; raises ValueError where it is no measurement."""
     times = (entry.latency_ms, entry.median_ms, entry.iqr_ms, entry.drift)
@@ -238,22 +275,3 @@ def _checked(entry: Entry) -> Entry:
 
 def _digest(entries: list[dict[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
-
-
-def _check_writable(path: Path) -> None:
-    """Before anything is measured, not after."""
-    folder = path.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{path.name}.writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InvalidInputError(_unwritable(path, error)) from None
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return (
-        f"measurements are kept in a file that can be written; {path}: {error.strerror}: set TVNJAX_CACHE to a folder "
-        "of yours"
-    )

@@ -1,6 +1,7 @@
 """The sections of a report in their order."""
 
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from tvnjax.core.printable import json_text
@@ -99,21 +100,28 @@ def _data(record: RunRecord) -> list[Part]:
     parts: list[Part] = [Paragraph(text=f"{data.get('name') or 'unnamed'}, {len(names)} classes: {', '.join(names)}.")]
     if data.get("splits"):
         parts.append(tables.splits(data))
-    short = []
+    said = data.get("said")
+    if isinstance(said, list):
+        lines = tuple(f"{line!s:.2000}." for line in said)
+        parts.append(Callout(lines=lines) if lines else Paragraph(text="Every clip that was named is there, as named."))
+    else:
+        parts += _counted(data)  # of a run of before
+    skipped = data.get("skipped")
+    if isinstance(skipped, list) and skipped:
+        parts.append(Details(summary="What was skipped, and why", blocks=(tables.skipped_files(skipped),)))
+    return parts
+
+
+def _counted(data: Mapping[str, Any]) -> list[Part]:
+    short, skipped = [], data.get("skipped")
     if (widened := number(data, "widened")) is not None:
         short.append(f"{widened:,.0f} labelled spans were shorter than a clip and took in frames around them")
     if (held := number(data, "held")) is not None:
         short.append(f"{held:,.0f} were filled up by holding their last frame")
-    if short:
-        parts.append(Paragraph(text="; ".join(short) + "."))
-    skipped = data.get("skipped")
+    parts: list[Part] = [Paragraph(text="; ".join(short) + ".")] if short else []
     if isinstance(skipped, list) and skipped:
-        table = tables.skipped_files(skipped)
-        files = f"{len(skipped):,} file{'s' * (len(skipped) > 1)} skipped"
-        parts += [Callout(lines=(f"{files}.",)), Details(summary="Files and reasons", blocks=(table,))]
-    else:
-        parts.append(Paragraph(text="No file was skipped."))
-    return parts
+        return [*parts, Callout(lines=(f"{len(skipped):,} clip{'s' * (len(skipped) > 1)} skipped.",))]
+    return [*parts, Paragraph(text="No clip was skipped.")]
 
 
 def _environment(record: RunRecord) -> list[Part]:

@@ -164,6 +164,10 @@ class RayPool:
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.OutOfMemoryError) as error:
             self._actors[worker] = self._actor.remote(self._make)
             return worker, Lost(f"its Ray worker died: {str(error).splitlines()[0]}")
+        except self._ray.exceptions.RayTaskError as error:
+            # Ray's text is a traceback of the worker; a refusal is one line.
+            cause = getattr(error, "cause", None)
+            raise cause if isinstance(cause, InvalidInputError) else error from None
 
     def pids(self) -> list[int]:
         """Of the actors' processes."""
@@ -313,6 +317,12 @@ class _Evaluator:
         self._made: dict[str, Evaluate] = {}
 
     def evaluate(self, strategy: str, genotype: Genotype, seed: int, part: float) -> Evaluation:
+        """Trains a candidate.
+
+        Raises:
+            InvalidInputError: this worker cannot train any, such as one whose clips are not those of the run. That is
+                no candidate's failure, and ends the search.
+        """
         start = time.monotonic()
         try:
             if strategy not in self._made:
@@ -321,6 +331,8 @@ class _Evaluator:
                 start = time.monotonic()
             evaluation = self._made[strategy](genotype, seed, part)
         except Exception as error:
+            if isinstance(error, InvalidInputError) and strategy not in self._made:
+                raise
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             evaluation = Evaluation(top1=0.0, top5=0.0, compile_seconds=0.0, failed=reason)
         return dataclasses.replace(evaluation, seconds=time.monotonic() - start)
