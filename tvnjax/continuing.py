@@ -124,19 +124,24 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
     try:
         # As it is named from here on: what is not there yet must not move with a folder of today.
         new = Path(os.path.realpath(new))
-        if out.resolve() in (new, *new.parents):
+        if Path(os.path.realpath(out)) in (new, *new.parents):
             raise InvalidInputError(f"a copy of a run lies outside of it; {new} is {out} or below it: name another")
         if os.path.lexists(new) and (not new.is_dir() or any(new.iterdir())):
             raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
         with unwritten(out), write_folder(new) as copy:
             _fill(out, copy, changed, finish=not (changed or places))
             begin(config, copy, command, argv)
-    except OSError as error:
-        source = isinstance(error.filename, str) and error.filename.startswith(f"{out}{os.sep}")
+    except InvalidInputError:
+        raise
+    except (OSError, ValueError) as error:
+        # Of a path with a null character, which no system has, Python raises a ValueError.
+        where, reason = new, str(error)
+        if isinstance(error, OSError):
+            source = isinstance(error.filename, str) and error.filename.startswith(f"{out}{os.sep}")
+            where, reason = error.filename if source else new, error.strerror
         raise InvalidInputError(
-            "a run is copied from a directory that can be read to one that can be written; "
-            f"{error.filename if source else new}: {error.strerror}: make room, give permission, or name another with "
-            "--fork; nothing was copied"
+            f"a run is copied from a directory that can be read to one that can be written; {where}: {reason}: make "
+            "room, give permission, or name another with --fork; nothing was copied"
         ) from None
     return [path for path, _, _ in (*changed, *places)]
 

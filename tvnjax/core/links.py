@@ -35,10 +35,14 @@ def refuse_links(folder: Path) -> None:
                         waiting.append(Path(entry.path))
         except (FileNotFoundError, NotADirectoryError):
             continue  # removed meanwhile, or no directory: whoever reads it says so
-        except OSError as error:
+        except InvalidInputError:
+            raise
+        except (OSError, ValueError) as error:
+            # Of a path with a null character, which no system has, Python raises a ValueError.
+            reason = error.strerror if isinstance(error, OSError) else error
             raise InvalidInputError(
-                f"a run's directory is one that can be looked through; {path}: {error.strerror}: check the path, or "
-                "give permission"
+                f"a run's directory is one that can be looked through; {path}: {reason}: check the path, or give "
+                "permission"
             ) from None
 
 

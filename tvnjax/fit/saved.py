@@ -128,6 +128,7 @@ def _checked(trained: TrainedNetwork, weights: Path, run: Path) -> TrainedNetwor
 
 
 def _of_search(run: Path, name: str) -> TrainedNetwork:
+    refuse_links(run)
     entry = of_genotype(name, read_genotype(run / "genotypes" / f"{name}.json"))
     classes, head = classes_and_head(run)
     if classes is None:
