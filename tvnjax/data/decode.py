@@ -4,18 +4,20 @@ import errno
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from stat import S_ISREG
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
-from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
+from tvnjax.data.picture import Fit, PictureMaker
 from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, place_span
 
-Fit = Literal["squash", "crop"]
 Span = tuple[int, int | None]
 
 MAX_PIXELS = 8192 * 4320
@@ -27,6 +29,11 @@ MAX_KEPT = 2 * 1024**3
 # No protocols: what claims to be a video must not make FFmpeg open other files or addresses.
 _OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
+
+# What a name that leads nowhere answers. Every other answer is about the system, not about the video.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_DEFAULT, _ATTACHED_PICTURE = 0x1, 0x400  # AV_DISPOSITION_*
 
 
 class UnreadableVideoError(Exception):
@@ -59,10 +66,12 @@ def decode_spans(
 
     A span that lies outside the video yields the error that says so. Frames no span needs are decoded (the others
     depend on them) but neither scaled nor kept; a span without an end keeps every frame of the video until the file
-    is done.
+    is done. The pixels are those :func:`tvnjax.data.picture.describe_picture` describes.
 
     Raises:
-      UnreadableVideoError: the file cannot be decoded as far as the spans reach, or has no frame.
+      UnreadableVideoError: there is no such file, it cannot be decoded as far as the spans reach, or it has no frame.
+      OSError: the file cannot be opened or read, which says nothing about the video.
+      MemoryError: likewise.
       ShortSpanError: see :func:`tvnjax.data.spans.place_span`.
     """
     reach = shape.window + shape.jitter
@@ -80,26 +89,44 @@ def decode_spans(
 
 def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape) -> tuple[dict[int, np.ndarray], int]:
     """Returns the needed frames by number, and how many frames were decoded (all, or beyond the last needed)."""
-    if not path.is_file():
-        raise UnreadableVideoError("is no file" if path.exists() else "no such file")
+    try:
+        if not S_ISREG(path.stat().st_mode):
+            raise UnreadableVideoError("is no file")
+        # An open file, not its name: FFmpeg could take the name for an address, or a pattern.
+        with path.open("rb") as file:
+            source = _Bytes(file)
+            try:
+                decoded = _decode_open(source, needed, shape)
+            except UnreadableVideoError:
+                if source.failure is None:
+                    raise
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise UnreadableVideoError("no such file") from None
+        raise
+    if source.failure is not None:
+        raise source.failure
+    return decoded
+
+
+def _decode_open(
+    source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape
+) -> tuple[dict[int, np.ndarray], int]:
     kept: dict[int, np.ndarray] = {}
     decoded = 0
     ranges = iter(_merge(needed))
     first, last = next(ranges)
-    scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
+    pictures = PictureMaker(shape.size, shape.fit)
     try:
-        # An open file, not its name: the name could be an address, or a pattern.
-        with path.open("rb") as file, av.open(_Bytes(file), mode="r", options=_OPTIONS, **_METADATA) as container:
-            if not container.streams.video:
-                raise UnreadableVideoError("has no video stream")
-            stream = container.streams.video[0]
+        with av.open(source, mode="r", options=_OPTIONS, **_METADATA) as container:
+            stream = _choose_stream(container)
             if stream.codec_context is None:
                 raise UnreadableVideoError("has a codec this build of FFmpeg cannot decode")
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
             for frame in container.decode(stream):
                 if decoded >= first:
-                    kept[decoded] = _to_square(frame, scale, shape)
+                    kept[decoded] = pictures.square(frame, _pixel_aspect(stream))
                     if len(kept) * kept[decoded].nbytes > MAX_KEPT:
                         raise UnreadableVideoError(
                             f"has more than the {len(kept) - 1} frames of {shape.size} pixels that are kept of one file"
@@ -109,25 +136,73 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
                     first, last = next(ranges, (math.inf, math.inf))
                     if first == math.inf:
                         break
-    except (FFmpegError, OSError, ValueError) as error:
+    # FFmpeg's "no permission" or "input/output error" are about the content, though PyAV derives them from OSError.
+    except (FFmpegError, ValueError) as error:
         raise UnreadableVideoError(f"cannot be decoded after frame {decoded}: {_one_line(error)}") from None
     if not decoded:
         raise UnreadableVideoError("has no frame")
     return kept, decoded
 
 
+def _choose_stream(container: InputContainer) -> VideoStream:
+    """Returns the video stream ffmpeg takes by default: the largest, one marked as default before all others.
+
+    The score is that of ``map_auto_video`` in fftools/ffmpeg_mux_init.c, except that a cover picture never counts.
+    """
+    streams = container.streams.video
+    if not streams:
+        raise UnreadableVideoError("has no video stream")
+    marks = [getattr(stream, "disposition", None) for stream in streams]
+    if None in marks:  # PyAV before 15 does not tell; FFmpeg's own choice prefers streams of several frames
+        best = container.streams.best("video")
+        return best if isinstance(best, VideoStream) else streams[0]
+    scores = {
+        i: _area(streams[i]) + 5_000_000 * bool(mark & _DEFAULT)
+        for i, mark in enumerate(marks)
+        if not mark & _ATTACHED_PICTURE
+    }
+    if not scores:
+        raise UnreadableVideoError("has no video stream besides a cover picture")
+    return streams[max(scores, key=lambda i: scores[i])]
+
+
+def _area(stream: VideoStream) -> int:
+    return 0 if stream.codec_context is None else stream.codec_context.width * stream.codec_context.height
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """Returns the width of a pixel over its height: what the container says, else what the codec says, else 1."""
+    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
+        if aspect is not None and aspect > 0:
+            return aspect
+    return Fraction(1)
+
+
 class _Bytes:
     """A file as FFmpeg reads it. A damaged one makes it seek to where nothing is; that is an answer to FFmpeg, while an
-    exception would be printed by PyAV."""
+    exception would be printed by PyAV. What the system fails to do is kept in ``failure``; FFmpeg is told the file ends.
+    """
 
     def __init__(self, file: BinaryIO):
         self.name = file.name  # whose ending tells FFmpeg of the format
-        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+        self.tell, self._read, self._seek = file.tell, file.read, file.seek
+        self.failure: OSError | MemoryError | None = None
+
+    def read(self, count: int = -1) -> bytes:
+        try:
+            return self._read(count)
+        except (OSError, MemoryError) as error:
+            self.failure = error
+            return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
             return self._seek(offset, whence)
-        except (OSError, ValueError):
+        except ValueError:
+            return -errno.EINVAL
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOVERFLOW):
+                self.failure = error
             return -errno.EINVAL
 
 
@@ -140,19 +215,6 @@ def _merge(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             merged.append((first, last))
     return merged
-
-
-def _to_square(frame: VideoFrame, scale: VideoReformatter, shape: ClipShape) -> np.ndarray:
-    """Returns the frame as uint8 [size, size, 3], averaging the pixels each new one covers."""
-    size, width, height = shape.size, shape.size, shape.size
-    if shape.fit == "crop":
-        short = min(frame.width, frame.height)
-        width, height = (max(round(side * size / short), size) for side in (frame.width, frame.height))
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"a frame of {frame.width} by {frame.height} pixels is too long to be cropped")
-    pixels = scale.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
-    top, left = (height - size) // 2, (width - size) // 2
-    return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,197 @@
+"""Turns a decoded frame into the stored square, as a player would show it.
+
+Four steps: colour conversion at the frame's own size, a choice of the source rectangle, the mean over the area each new
+pixel covers, and the turn the metadata ask for. :func:`describe_picture` says all of it in words.
+"""
+
+import functools
+import math
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+Fit = Literal["squash", "crop"]
+
+# POINT repeats each chroma sample over the pixels it stands for: a mean over whole samples is then the mean of what was
+# stored, while any smoother interpolation moves colour across the edges of the area. The flags make swscale convert
+# every pixel with the full formula instead of rounded tables (up to 3 levels off). PyAV has them since version 16;
+# before that it takes one name and nothing else.
+_FLAGS = ("FULL_CHR_H_INT", "FULL_CHR_H_INP", "ACCURATE_RND")
+_EXACT = all(flag in Interpolation.__members__ for flag in _FLAGS)
+_INTERPOLATION: Any = sum(Interpolation[name].value for name in ("POINT", *_FLAGS)) if _EXACT else "POINT"
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_FLOAT32_WHOLE = 2**24
+"""Whole numbers up to here are exact in float32."""
+
+
+class PictureMaker:
+    """Makes squares of the frames of one file; holds its colour converter, which costs more to build than to use."""
+
+    def __init__(self, size: int, fit: Fit):
+        self._size, self._fit = size, fit
+        self._converter = VideoReformatter()
+
+    def square(self, frame: VideoFrame, aspect: Fraction) -> np.ndarray:
+        """Returns the frame as it is shown, uint8 [size, size, 3]; ``aspect`` is the width of a pixel over its height.
+
+        Raises:
+          ValueError: the metadata turn the frame by something else than quarter turns.
+        """
+        transpose, mirror_x, mirror_y = read_orientation(frame)
+        pixels = self._to_rgb(frame)
+        # Rows and columns stay those of the file until the end: turning the small square is cheaper than the frame,
+        # and a centred square is the same one before and after a turn.
+        height, width = pixels.shape[:2]
+        rows, columns = shown_rectangle(width, height, aspect, self._fit)
+        square = area_mean(pixels, rows, columns, self._size)
+        if transpose:
+            square = square.swapaxes(0, 1)
+        return np.ascontiguousarray(square[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1])
+
+    def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
+        options: dict[str, Any] = {}
+        if not _EXACT and frame.color_range == _FULL_RANGE:  # old versions look at the pixel format alone
+            options = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
+        converted = self._converter.reformat(
+            frame, frame.width, frame.height, "rgb24", interpolation=_INTERPOLATION, **options
+        )
+        return converted.to_ndarray()
+
+
+def read_orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """Returns whether a frame is shown transposed, and whether then mirrored left to right, and top to bottom.
+
+    The display matrix maps the stored (x, y) to the shown (a x + c y, b x + d y), y pointing down (libavutil/display.h);
+    a matrix of zeros turns nothing, as in ffmpeg.
+
+    Raises:
+      ValueError: the matrix is more than one degree from a quarter turn.
+    """
+    a, b, c, d = _display_matrix(frame)
+    if not (a or b) or not (c or d):
+        return False, False, False
+    near = math.tan(math.radians(1))
+    if abs(b) <= near * abs(a) and abs(c) <= near * abs(d):
+        return False, a < 0, d < 0
+    if abs(a) <= near * abs(b) and abs(d) <= near * abs(c):
+        return True, c < 0, b < 0
+    raise ValueError(f"its metadata turn it by {math.degrees(math.atan2(b, a)):.0f} degrees, which is no quarter turn")
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    try:
+        data = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # another side datum is of a kind this version of PyAV does not know
+        quarter = round(getattr(frame, "rotation", 0) / 90) % 4  # counterclockwise
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarter]
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+Interval = tuple[Fraction, Fraction]
+
+
+def shown_rectangle(width: int, height: int, aspect: Fraction, fit: Fit) -> tuple[Interval, Interval]:
+    """Returns the rows and the columns of a frame that become the square, as exact intervals of its own pixels.
+
+    ``squash`` takes all of them; ``crop`` the largest centred rectangle that is shown as a square.
+    """
+    rows, columns = Fraction(height), Fraction(width)
+    if fit == "crop":
+        rows, columns = min(rows, columns * aspect), min(columns, rows / aspect)
+    top, left = (height - rows) / 2, (width - columns) / 2
+    return (top, top + rows), (left, left + columns)
+
+
+def area_mean(pixels: np.ndarray, rows: Interval, columns: Interval, size: int) -> np.ndarray:
+    """Returns the mean of uint8 [height, width, 3] over each of size x size equal cells of a rectangle, as uint8.
+
+    Sums are of whole numbers and exact (each pixel weighs the units of a grid fine enough for both it and the cells), so
+    every machine rounds the same numbers, halves to even.
+    """
+    height, width, _ = pixels.shape
+    sums, row_units = _weigh(pixels.reshape(height, width * 3), *rows, size)  # [size, width * 3]
+    sums = np.ascontiguousarray(sums.reshape(size, width, 3).swapaxes(0, 1), np.float64).reshape(width, size * 3)
+    totals, column_units = _weigh(sums, *columns, size)  # [size, size * 3], columns first
+    means = totals / (float(row_units) * float(column_units))
+    return np.rint(means).astype(np.uint8).reshape(size, size, 3).swapaxes(0, 1)
+
+
+def _weigh(lines: np.ndarray, start: Fraction, end: Fraction, size: int) -> tuple[np.ndarray, int]:
+    """Returns the weighted sum of the lines of each cell, float [size, n], and what the weights of a cell sum to."""
+    cells, units = _cells(start, end, size)
+    # The narrowest kind that holds every sum exactly.
+    kind = np.float32 if lines.dtype == np.uint8 and 255 * units < _FLOAT32_WHOLE else np.float64
+    sums = np.empty((size, lines.shape[1]), kind)
+    # Cell by cell, so that no more of a frame than one cell's lines is ever held as floats.
+    for line, (first, weights) in zip(sums, cells):
+        np.dot(weights.astype(kind), lines[first : first + len(weights)].astype(kind, copy=False), out=line)
+    return sums, units
+
+
+@functools.lru_cache(maxsize=64)
+def _cells(start: Fraction, end: Fraction, size: int) -> tuple[list[tuple[int, np.ndarray]], int]:
+    """Divides [start, end) into equal cells: the first pixel of each with its pixels' whole weights; and their sum."""
+    step = (end - start) / size
+    unit = math.lcm(start.denominator, step.denominator)  # units per pixel
+    low, length = int(start * unit), int(step * unit)
+    cells = []
+    for left in range(low, low + size * length, length):
+        right = left + length
+        pixels = range(left // unit, -(-right // unit))
+        shares = [min(right, (pixel + 1) * unit) - max(left, pixel * unit) for pixel in pixels]
+        cells.append((pixels.start, np.array(shares, np.float64)))
+    return cells, length
+
+
+def describe_picture(fit: Fit) -> dict[str, Any]:
+    """Returns how a decoded frame becomes the stored square, as JSON holds it: enough to do it again elsewhere."""
+    if fit == "crop":
+        rectangle = (
+            "The largest centred rectangle that is shown as a square. With W, H the stored frame's width and height and "
+            "r its pixel aspect: h = min(H, W r) rows and w = min(W, H / r) columns, from row (H - h) / 2 and column "
+            "(W - w) / 2; none of them is rounded."
+        )
+        aspect = (
+            "r is the width of a stored pixel over its height, as the container gives it, else as the codec gives it, "
+            "else 1."
+        )
+    else:
+        rectangle = "All of the frame: h = H rows and w = W columns, from row 0 and column 0."
+        aspect = "Not used: whatever shape the frame is shown in, it becomes a square."
+    return {
+        "input": (
+            "A frame as FFmpeg decodes it, of the stream the ffmpeg program chooses by default but never a cover "
+            "picture; each frame at its own size. The two fields of an interlaced frame stay woven, line by line."
+        ),
+        "colour": (
+            "Converted to 8-bit R'G'B' at full resolution. Each chroma sample is repeated over the pixels it stands for, "
+            "wherever it was sited. Matrix and range are the frame's own; an unspecified matrix is BT.601, an unspecified "
+            "range is limited (16-235) for YUV, full for yuvj formats, grey and RGB. Transfer function and primaries are "
+            "not converted (no tone mapping). Deeper samples are rounded to 8 bits, alpha is dropped, not blended."
+        ),
+        "colour_rounding": "nearest" if _EXACT else "FFmpeg's tables, up to 3 levels off",
+        "swscale": "flags=" + ("point+full_chroma_int+full_chroma_inp+accurate_rnd" if _EXACT else "point"),
+        "fit": fit,
+        "pixel_aspect": aspect,
+        "rectangle": rectangle,
+        "mean": (
+            "out[i, j] = sum over y, x of A(i, y) B(j, x) rgb[y, x], with A(i, y) = overlap([top + i h / S, "
+            "top + (i + 1) h / S], [y, y + 1]) S / h, B(j, x) = overlap([left + j w / S, left + (j + 1) w / S], "
+            "[x, x + 1]) S / w; S is the side of the square, overlap the length two intervals share. Same formula where "
+            "the square is larger than the rectangle."
+        ),
+        "rounding": "Once, of the exact mean, to the nearest whole number, halves to even; uint8.",
+        "orientation": (
+            "Last, the square is turned as the display matrix says, which maps stored (x, y) to shown (a x + c y, "
+            "b x + d y), y down: as it is where b = c = 0, transposed where a = d = 0; then mirrored left to right where "
+            "the new x falls, top to bottom where the new y falls. No matrix, or one of zeros: as it is. Frames more "
+            "than a degree from a quarter turn are refused."
+        ),
+    }
