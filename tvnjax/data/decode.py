@@ -94,15 +94,22 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
             raise UnreadableVideoError("is no file")
         # An open file, not its name: FFmpeg could take the name for an address, or a pattern.
         with path.open("rb") as file:
-            source = _Bytes(file)
-            try:
-                decoded = _decode_open(source, needed, shape)
-            except UnreadableVideoError:
-                if source.failure is None:
-                    raise
+            return _decode_file(_Bytes(file), needed, shape)
     except OSError as error:
         if error.errno in _NO_FILE:
             raise UnreadableVideoError("no such file") from None
+        raise
+
+
+def _decode_file(
+    source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape
+) -> tuple[dict[int, np.ndarray], int]:
+    """Returns what :func:`_decode` does, unless reading failed: then neither frames nor FFmpeg's opinion count."""
+    try:
+        decoded = _decode_open(source, needed, shape)
+    except UnreadableVideoError:
+        if source.failure is not None:
+            raise source.failure from None
         raise
     if source.failure is not None:
         raise source.failure
@@ -152,7 +159,7 @@ def _choose_stream(container: InputContainer) -> VideoStream:
     streams = container.streams.video
     if not streams:
         raise UnreadableVideoError("has no video stream")
-    marks = [getattr(stream, "disposition", None) for stream in streams]
+    marks: list[Any] = [getattr(stream, "disposition", None) for stream in streams]
     if None in marks:  # PyAV before 15 does not tell; FFmpeg's own choice prefers streams of several frames
         best = container.streams.best("video")
         return best if isinstance(best, VideoStream) else streams[0]
@@ -180,7 +187,7 @@ def _pixel_aspect(stream: VideoStream) -> Fraction:
 
 class _Bytes:
     """A file as FFmpeg reads it. A damaged one makes it seek to where nothing is; that is an answer to FFmpeg, while an
-    exception would be printed by PyAV. What the system fails to do is kept in ``failure``; FFmpeg is told the file ends.
+    exception would be printed by PyAV. What the system fails to do is kept in ``failure``: FFmpeg sees the file end.
     """
 
     def __init__(self, file: BinaryIO):

@@ -32,7 +32,8 @@ class PictureMaker:
     """Makes squares of the frames of one file; holds its colour converter, which costs more to build than to use."""
 
     def __init__(self, size: int, fit: Fit):
-        self._size, self._fit = size, fit
+        self._size = size
+        self._fit: Fit = fit
         self._converter = VideoReformatter()
 
     def square(self, frame: VideoFrame, aspect: Fraction) -> np.ndarray:
@@ -54,6 +55,8 @@ class PictureMaker:
 
     def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
         options: dict[str, Any] = {}
+        if _EXACT and _is_subsampled(frame):
+            frame = _without_siting(frame)
         if not _EXACT and frame.color_range == _FULL_RANGE:  # old versions look at the pixel format alone
             options = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
         converted = self._converter.reformat(
@@ -62,11 +65,37 @@ class PictureMaker:
         return converted.to_ndarray()
 
 
+def _is_subsampled(frame: VideoFrame) -> bool:
+    return any(
+        component.is_chroma and (component.width, component.height) != (frame.width, frame.height)
+        for component in frame.format.components
+    )
+
+
+def _without_siting(frame: VideoFrame) -> VideoFrame:
+    """Returns a copy that says nothing of where its chroma samples lie, nor of fields.
+
+    swscale moves samples to their sites, which with POINT takes every other pixel's colour from its neighbour.
+    """
+    if any(plane.line_size <= 0 for plane in frame.planes):  # stored upside down
+        return frame
+    copy = VideoFrame(frame.width, frame.height, frame.format.name)
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    for old, new in zip(frame.planes, copy.planes):
+        used = min(old.line_size, new.line_size)
+        _lines(new)[:, :used] = _lines(old)[:, :used]
+    return copy
+
+
+def _lines(plane: Any) -> np.ndarray:  # PyAV's annotations do not say that a plane is a buffer
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+
+
 def read_orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     """Returns whether a frame is shown transposed, and whether then mirrored left to right, and top to bottom.
 
-    The display matrix maps the stored (x, y) to the shown (a x + c y, b x + d y), y pointing down (libavutil/display.h);
-    a matrix of zeros turns nothing, as in ffmpeg.
+    The display matrix maps the stored (x, y) to the shown (a x + c y, b x + d y), y pointing down
+    (libavutil/display.h); a matrix of zeros turns nothing, as in ffmpeg.
 
     Raises:
       ValueError: the matrix is more than one degree from a quarter turn.
@@ -84,7 +113,8 @@ def read_orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     try:
-        data = frame.side_data.get(Type.DISPLAYMATRIX)
+        kinds: Any = frame.side_data  # annotated as a mapping by name; the names are members of Type
+        data = kinds.get(Type.DISPLAYMATRIX)
     except ValueError:  # another side datum is of a kind this version of PyAV does not know
         quarter = round(getattr(frame, "rotation", 0) / 90) % 4  # counterclockwise
         return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarter]
@@ -112,8 +142,8 @@ def shown_rectangle(width: int, height: int, aspect: Fraction, fit: Fit) -> tupl
 def area_mean(pixels: np.ndarray, rows: Interval, columns: Interval, size: int) -> np.ndarray:
     """Returns the mean of uint8 [height, width, 3] over each of size x size equal cells of a rectangle, as uint8.
 
-    Sums are of whole numbers and exact (each pixel weighs the units of a grid fine enough for both it and the cells), so
-    every machine rounds the same numbers, halves to even.
+    Sums are of whole numbers and exact (a pixel weighs as many units as it covers of a grid that divides pixels and
+    cells alike), so every machine rounds the same numbers, halves to even.
     """
     height, width, _ = pixels.shape
     sums, row_units = _weigh(pixels.reshape(height, width * 3), *rows, size)  # [size, width * 3]
@@ -154,9 +184,9 @@ def describe_picture(fit: Fit) -> dict[str, Any]:
     """Returns how a decoded frame becomes the stored square, as JSON holds it: enough to do it again elsewhere."""
     if fit == "crop":
         rectangle = (
-            "The largest centred rectangle that is shown as a square. With W, H the stored frame's width and height and "
-            "r its pixel aspect: h = min(H, W r) rows and w = min(W, H / r) columns, from row (H - h) / 2 and column "
-            "(W - w) / 2; none of them is rounded."
+            "The largest centred rectangle that is shown as a square. With W, H the stored frame's width and height "
+            "and r its pixel aspect: h = min(H, W r) rows and w = min(W, H / r) columns, from row (H - h) / 2 and "
+            "column (W - w) / 2; none of them is rounded."
         )
         aspect = (
             "r is the width of a stored pixel over its height, as the container gives it, else as the codec gives it, "
@@ -171,10 +201,11 @@ def describe_picture(fit: Fit) -> dict[str, Any]:
             "picture; each frame at its own size. The two fields of an interlaced frame stay woven, line by line."
         ),
         "colour": (
-            "Converted to 8-bit R'G'B' at full resolution. Each chroma sample is repeated over the pixels it stands for, "
-            "wherever it was sited. Matrix and range are the frame's own; an unspecified matrix is BT.601, an unspecified "
-            "range is limited (16-235) for YUV, full for yuvj formats, grey and RGB. Transfer function and primaries are "
-            "not converted (no tone mapping). Deeper samples are rounded to 8 bits, alpha is dropped, not blended."
+            "Converted to 8-bit R'G'B' at full resolution. Each chroma sample is repeated over the pixels it stands "
+            "for, wherever it was sited. Matrix and range are the frame's own; an unspecified matrix is BT.601, an "
+            "unspecified range is limited (16-235) for YUV, full for yuvj formats, grey and RGB. Transfer function and "
+            "primaries are not converted (no tone mapping). Deeper samples are reduced to 8 bits, alpha is dropped, "
+            "not blended."
         ),
         "colour_rounding": "nearest" if _EXACT else "FFmpeg's tables, up to 3 levels off",
         "swscale": "flags=" + ("point+full_chroma_int+full_chroma_inp+accurate_rnd" if _EXACT else "point"),
@@ -184,14 +215,14 @@ def describe_picture(fit: Fit) -> dict[str, Any]:
         "mean": (
             "out[i, j] = sum over y, x of A(i, y) B(j, x) rgb[y, x], with A(i, y) = overlap([top + i h / S, "
             "top + (i + 1) h / S], [y, y + 1]) S / h, B(j, x) = overlap([left + j w / S, left + (j + 1) w / S], "
-            "[x, x + 1]) S / w; S is the side of the square, overlap the length two intervals share. Same formula where "
-            "the square is larger than the rectangle."
+            "[x, x + 1]) S / w; S is the side of the square, overlap the length two intervals share. The formula is "
+            "the same where the square is larger than the rectangle."
         ),
         "rounding": "Once, of the exact mean, to the nearest whole number, halves to even; uint8.",
         "orientation": (
             "Last, the square is turned as the display matrix says, which maps stored (x, y) to shown (a x + c y, "
-            "b x + d y), y down: as it is where b = c = 0, transposed where a = d = 0; then mirrored left to right where "
-            "the new x falls, top to bottom where the new y falls. No matrix, or one of zeros: as it is. Frames more "
-            "than a degree from a quarter turn are refused."
+            "b x + d y), y down: as it is where b = c = 0, transposed where a = d = 0; then mirrored left to right "
+            "where the new x falls, top to bottom where the new y falls. No matrix, or one of zeros: as it is. Frames "
+            "more than a degree from a quarter turn are refused."
         ),
     }
