@@ -1,4 +1,4 @@
-"""Videos of planted planes, and what a stored square of them must be, by a formula that knows neither FFmpeg nor tvnjax."""
+"""Videos of planted planes, and what a stored square of them must be, by formulas that share no code with tvnjax."""
 
 import struct
 from collections.abc import Sequence
@@ -12,15 +12,20 @@ import numpy as np
 from tvnjax.data.decode import ClipShape, decode_spans
 
 MATRICES = {1: (0.2126, 0.0722), 2: (0.299, 0.114), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-"""Shares of red and blue in luma, by the number of the matrix in ISO/IEC 23091-2; 2 says nothing, which means BT.601."""
+"""Shares of red and blue in luma, by the number of the matrix in ISO/IEC 23091-2; 2 is unspecified: BT.601."""
 Planes = Sequence[np.ndarray]
 
 
-def stored(path: Path, size: int, fit: Any = "squash") -> np.ndarray:
-    """What the program keeps of a video: int [frames, size, size, 3]."""
+def stored(path: Path, size: int, fit: Any = "squash", *, frames: int = 1) -> np.ndarray:
+    """What the program keeps of the first frames of a video: int [frames, size, size, 3]."""
     shape = ClipShape(window=1, jitter=0, size=size, fit=fit, short_spans="hold")
-    ((clip, _),) = decode_spans(path, [(0, None)], shape)
-    return clip.astype(int)
+    results = list(decode_spans(path, [(i, i + 1) for i in range(frames)], shape))
+    return np.concatenate([clip for clip, _ in results]).astype(int)  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def rgb_noise(width: int, height: int, channels: int = 3) -> np.ndarray:
+    """uint8 [height, width, channels]."""
+    return np.random.default_rng(width * height).integers(0, 256, (height, width, channels), np.uint8)
 
 
 def striped_planes(width: int, height: int, chroma: tuple[int, int] = (1, 1), *, bits: int = 8) -> list[np.ndarray]:
@@ -56,23 +61,32 @@ def write(
     flags: int = 0,
 ) -> Path:
     """Encodes frames without loss (unless the codec says otherwise), one video stream."""
+    pictures = [frame_of(planes, pix_fmt) for planes in frames]
     with av.open(str(path), "w") as container:
-        add_stream(container, [frame_of(planes, pix_fmt) for planes in frames], codec, aspect, matrix, full, flags)
+        stream = add_stream(container, pictures[0], codec)
+        context = stream.codec_context
+        context.colorspace, context.color_range = matrix, full
+        context.flags |= flags
+        if aspect is not None:
+            context.sample_aspect_ratio = aspect
+        for picture in pictures:
+            picture.colorspace, picture.color_range = matrix, full
+        encode(container, stream, pictures)
     return path
 
 
-def add_stream(
-    container: Any, frames: Any, codec: str = "ffv1", aspect: Any = None, matrix: int = 2, full: int = 0, flags: int = 0
-) -> None:
+def add_stream(container: Any, frame: av.VideoFrame, codec: str, *, disposition: int | None = None) -> Any:
+    """A stream for frames like this one; all streams are added before the first is encoded."""
     stream = container.add_stream(codec, rate=25)
-    context = stream.codec_context
-    stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, frames[0].format.name
-    context.colorspace, context.color_range = matrix, full
-    context.flags |= flags
-    if aspect is not None:
-        context.sample_aspect_ratio = aspect
+    stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
+    if disposition is not None:
+        stream.disposition = disposition
+    return stream
+
+
+def encode(container: Any, stream: Any, frames: Sequence[av.VideoFrame]) -> None:
     for index, frame in enumerate(frames):
-        frame.colorspace, frame.color_range, frame.pts, frame.time_base = matrix, full, index, Fraction(1, 25)
+        frame.pts, frame.time_base = index, Fraction(1, 25)
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
 
@@ -83,9 +97,8 @@ def to_rgb(planes: Planes, *, matrix: int = 2, full: bool = False, bits: int = 8
     y, u, v = (plane / 2 ** (bits - 8) for plane in planes)
     down, across = -(-height // u.shape[0]), -(-width // u.shape[1])
     u, v = (np.repeat(np.repeat(plane, down, 0), across, 1)[:height, :width] for plane in (u, v))
-    y, u, v = (
-        (y / 255, (u - 128) / 255, (v - 128) / 255) if full else ((y - 16) / 219, (u - 128) / 224, (v - 128) / 224)
-    )
+    low, steps, chroma_steps = (0, 255, 255) if full else (16, 219, 224)
+    y, u, v = (y - low) / steps, (u - 128) / chroma_steps, (v - 128) / chroma_steps
     red, blue = MATRICES[matrix]
     r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
     return np.clip(255 * np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], -1), 0, 255)

@@ -24,6 +24,7 @@ _FLAGS = ("FULL_CHR_H_INT", "FULL_CHR_H_INP", "ACCURATE_RND")
 _EXACT = all(flag in Interpolation.__members__ for flag in _FLAGS)
 _INTERPOLATION: Any = sum(Interpolation[name].value for name in ("POINT", *_FLAGS)) if _EXACT else "POINT"
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_BLOCK = 64  # pixels; a multiple of every format's chroma block
 _FLOAT32_WHOLE = 2**24
 """Whole numbers up to here are exact in float32."""
 
@@ -55,35 +56,31 @@ class PictureMaker:
 
     def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
         options: dict[str, Any] = {}
-        if _EXACT and _is_subsampled(frame):
-            frame = _without_siting(frame)
+        width, height = frame.width, frame.height
+        if _EXACT and any(component.is_chroma for component in frame.format.components):
+            frame = _with_plain_chroma(frame)
         if not _EXACT and frame.color_range == _FULL_RANGE:  # old versions look at the pixel format alone
             options = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
-        converted = self._converter.reformat(
-            frame, frame.width, frame.height, "rgb24", interpolation=_INTERPOLATION, **options
-        )
-        return converted.to_ndarray()
+        converted = self._converter.reformat(frame, format="rgb24", interpolation=_INTERPOLATION, **options)
+        return converted.to_ndarray()[:height, :width]
 
 
-def _is_subsampled(frame: VideoFrame) -> bool:
-    return any(
-        component.is_chroma and (component.width, component.height) != (frame.width, frame.height)
-        for component in frame.format.components
-    )
+def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
+    """Returns a copy whose chroma samples each stand for the same whole block of pixels, or the frame where they do.
 
-
-def _without_siting(frame: VideoFrame) -> VideoFrame:
-    """Returns a copy that says nothing of where its chroma samples lie, nor of fields.
-
-    swscale moves samples to their sites, which with POINT takes every other pixel's colour from its neighbour.
+    swscale moves samples to where the frame says they were sited, which with POINT takes every other pixel's colour
+    from its neighbour, and it stretches them over frames that end within a block. The copy does not say where they were sited
+    (nor that the frame has fields), and its last block is whole: wider or higher by pixels that hold anything.
     """
-    if any(plane.line_size <= 0 for plane in frame.planes):  # stored upside down
+    across, down = _BLOCK // frame.format.chroma_width(_BLOCK), _BLOCK // frame.format.chroma_height(_BLOCK)
+    if across == down == 1 or any(plane.line_size <= 0 for plane in frame.planes):  # below 0: stored upside down
         return frame
-    copy = VideoFrame(frame.width, frame.height, frame.format.name)
+    copy = VideoFrame(-(-frame.width // across) * across, -(-frame.height // down) * down, frame.format.name)
     copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
     for old, new in zip(frame.planes, copy.planes):
+        lines, target = _lines(old), _lines(new)
         used = min(old.line_size, new.line_size)
-        _lines(new)[:, :used] = _lines(old)[:, :used]
+        target[: len(lines), :used] = lines[:, :used]
     return copy
 
 
