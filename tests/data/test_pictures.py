@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.error import err_check
 
 from tests.data.pictures import (
     add_stream,
@@ -28,7 +29,7 @@ from tests.data.pictures import (
     write,
 )
 from tvnjax.data.decode import UnreadableVideoError
-from tvnjax.data.picture import _EXACT, area_mean, describe_picture, shown_rectangle
+from tvnjax.data.picture import _EXACT, Fit, area_mean, describe_picture, shown_rectangle
 
 SIZES = (31, 32, 33, 64, 100)
 SQUARE = Fraction(1)
@@ -79,7 +80,7 @@ def test_stripes_keep_their_colours_in_a_siting_codec(tmp_path, size):
     assert_near(stored(path, size)[0], mean_square(to_rgb(decoded), size))
 
 
-@pytest.mark.parametrize(("matrix", "full"), itertools.product((1, 2, 5, 6, 9), (0, 1, 2)))
+@pytest.mark.parametrize(("matrix", "full"), list(itertools.product((1, 2, 5, 6, 9), (0, 1, 2))))
 def test_matrix_and_range_are_the_frames_own(tmp_path, matrix, full):
     planes = striped_planes(48, 32, (2, 2))
     path = write(tmp_path / "a.mkv", [planes], "yuv420p", matrix=matrix, full=full)
@@ -155,7 +156,7 @@ def test_there_are_eight_orientations_and_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("matrix", [(1, 0, 0, 1), (0, 1, -1, 0), (0, -1, -1, 0)])
-@pytest.mark.parametrize("aspect", [Fraction(2), Fraction(1, 3), Fraction(3, 2), Fraction(16, 11), Fraction(64, 45)])
+@pytest.mark.parametrize("aspect", [Fraction(2), Fraction(1, 3), Fraction(3, 2), Fraction(16, 11), Fraction(10, 11)])
 def test_a_crop_is_a_square_of_what_is_shown(tmp_path, aspect, matrix):
     planes = striped_planes(45, 30)
     path = patch_matrix(write(tmp_path / "a.mp4", [planes], "yuv444p", aspect=aspect), matrix)
@@ -221,20 +222,15 @@ def test_the_largest_stream_is_taken_unless_another_is_the_default(tmp_path):
 
 @pytest.mark.parametrize("with_video", [True, False])
 def test_a_cover_is_no_video(tmp_path, with_video):
-    path, cover, picture = (
-        tmp_path / "a.mp4",
-        0x400,
-        flat(128, 128, 250).reformat(format="rgb24"),
-    )  # AV_DISPOSITION_ATTACHED_PIC
+    path, cover = tmp_path / "a.mp4", 0x400  # AV_DISPOSITION_ATTACHED_PIC
+    picture, frame = flat(128, 128, 250).reformat(format="rgb24"), flat(32, 32, 60)
     with av.open(str(path), "w") as container:
-        other = (
-            add_stream(container, flat(32, 32, 60), "ffv1") if with_video else container.add_stream("aac", rate=8000)
-        )
+        other = add_stream(container, frame, "ffv1") if with_video else container.add_stream("aac", rate=8000)
         stream = add_stream(container, picture, "png", disposition=cover)
         encode(container, stream, [picture])
-        encode(container, other, [flat(32, 32, 60)] * 3 if with_video else [])
+        encode(container, other, [frame] * 3 if with_video else [])
     with av.open(str(path)) as container:
-        assert [stream.disposition & cover for stream in container.streams.video][-1]
+        assert int(container.streams.video[-1].disposition) & cover
     if with_video:
         assert (np.abs(stored(path, 8, frames=3) - 60) <= 1).all()
     else:
@@ -297,18 +293,21 @@ def test_what_ffmpeg_says_of_a_file_is_about_the_file(tmp_path, monkeypatch):
     for number in (errno.EIO, errno.EACCES, errno.EINVAL):
 
         def fail(*_, number=number, **__):
-            av.error.err_check(-number)
+            err_check(-number)
 
         with monkeypatch.context() as patch, pytest.raises(UnreadableVideoError, match="cannot be decoded"):
             patch.setattr(av, "open", fail)
             stored(path, 8)
 
 
+CUTS: list[tuple[Fraction, Fit]] = [(SQUARE, "squash"), (SQUARE, "crop"), (Fraction(4, 3), "crop")]
+
+
 def test_means_are_exact():
     rng = np.random.default_rng(4)
     for height, width, size in ((7, 5, 3), (4, 4, 8), (6, 9, 6), (2, 12, 4)):
         pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
-        for aspect, fit in ((SQUARE, "squash"), (SQUARE, "crop"), (Fraction(4, 3), "crop")):
+        for aspect, fit in CUTS:
             rows, columns = shown_rectangle(width, height, aspect, fit)
             got = area_mean(pixels, rows, columns, size)
             for i, j, channel in np.ndindex(*got.shape):
@@ -339,11 +338,11 @@ def test_the_description_is_json_and_names_what_differs():
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="compares with the ffmpeg program")
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [31, 32, 33, 45, 60])
 def test_as_ffmpeg_scales(tmp_path, size):
     """Within 4 levels anywhere, 1 on average: ffmpeg rounds its weights to 14 bits and sums them once per axis.
 
-    Where it enlarges, ffmpeg's area scaling becomes bilinear, so only smaller squares are compared.
+    Where it enlarges, even if the chroma alone, ffmpeg's area scaling becomes bilinear: only smaller squares compare.
     """
     made = [
         (write(tmp_path / f"{pix_fmt}.mp4", [striped_planes(240, 180, chroma)], pix_fmt, matrix=matrix, full=full))

@@ -69,8 +69,8 @@ def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
     """Returns a copy whose chroma samples each stand for the same whole block of pixels, or the frame where they do.
 
     swscale moves samples to where the frame says they were sited, which with POINT takes every other pixel's colour
-    from its neighbour, and it stretches them over frames that end within a block. The copy does not say where they were sited
-    (nor that the frame has fields), and its last block is whole: wider or higher by pixels that hold anything.
+    from its neighbour, and it stretches them over frames that end within a block. The copy does not say where they were
+    sited (nor that the frame has fields), and its last block is whole: wider or higher by pixels that hold anything.
     """
     across, down = _BLOCK // frame.format.chroma_width(_BLOCK), _BLOCK // frame.format.chroma_height(_BLOCK)
     if across == down == 1 or any(plane.line_size <= 0 for plane in frame.planes):  # below 0: stored upside down
