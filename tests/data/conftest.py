@@ -49,8 +49,8 @@ def write_video() -> Callable[..., Path]:
 @pytest.fixture
 def frame_numbers() -> Callable[[np.ndarray], list[int]]:
     """Returns a function that reads the frame numbers back from uint8 [t, h, w, 3]."""
-    # Luma 16 to 235 becomes 0 to 255; scaling rounds down by one on the way.
-    return lambda clip: np.rint((clip[:, :, -1].mean((1, 2)) + 1) / (STEP * 255 / 219)).astype(int).tolist()
+    # Luma 16 to 235 becomes 0 to 255.
+    return lambda clip: np.rint(clip[:, :, -1].mean((1, 2)) / (STEP * 255 / 219)).astype(int).tolist()
 
 
 @pytest.fixture

@@ -4,15 +4,18 @@ import errno
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from stat import S_ISREG
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
-from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
-from tvnjax.data.picture import Fit, square
+from tvnjax.data.picture import Fit, PictureMaker
 from tvnjax.data.spans import Placement, ShortSpans, SpanOutsideVideoError, place_span
 
 Span = tuple[int, int | None]
@@ -25,9 +28,12 @@ MAX_KEPT = 2 * 1024**3
 # Before version 19, PyAV refuses a video whose title is no UTF-8 unless told not to.
 # No protocols: what claims to be a video must not make FFmpeg open other files or addresses.
 _OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
-_ATTACHED_PIC = 1024
-"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC."""
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
+
+# What a name that leads nowhere answers. Every other answer is about the system, not about the video.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_DEFAULT, _ATTACHED_PICTURE = 0x1, 0x400  # AV_DISPOSITION_*
 
 
 class UnreadableVideoError(Exception):
@@ -60,14 +66,12 @@ def decode_spans(
 
     A span that lies outside the video yields the error that says so. Frames no span needs are decoded (the others
     depend on them) but neither scaled nor kept; a span without an end keeps every frame of the video until the file
-    is done.
-
-    Frames are those that a player shows (see :mod:`tvnjax.data.picture`), of the stream that ffmpeg takes where there
-    are several; a picture of the cover is no video. A frame whose damage the decoder conceals counts as any other.
+    is done. The pixels are those :func:`tvnjax.data.picture.describe_picture` describes.
 
     Raises:
-      UnreadableVideoError: the file is not there, cannot be decoded as far as the spans reach, or has no frame.
-      OSError: the system could not read it, which says nothing of the video. So does MemoryError.
+      UnreadableVideoError: there is no such file, it cannot be decoded as far as the spans reach, or it has no frame.
+      OSError: the file cannot be opened or read, which says nothing about the video.
+      MemoryError: likewise.
       ShortSpanError: see :func:`tvnjax.data.spans.place_span`.
     """
     reach = shape.window + shape.jitter
@@ -85,27 +89,51 @@ def decode_spans(
 
 def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape) -> tuple[dict[int, np.ndarray], int]:
     """Returns the needed frames by number, and how many frames were decoded (all, or beyond the last needed)."""
-    if not path.is_file():
-        raise UnreadableVideoError("is no file" if path.exists() else "no such file")
+    try:
+        if not S_ISREG(path.stat().st_mode):
+            raise UnreadableVideoError("is no file")
+        # An open file, not its name: FFmpeg could take the name for an address, or a pattern.
+        with path.open("rb") as file:
+            return _decode_file(_Bytes(file), needed, shape)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise UnreadableVideoError("no such file") from None
+        raise
+
+
+def _decode_file(
+    source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape
+) -> tuple[dict[int, np.ndarray], int]:
+    """Returns what :func:`_decode` does, unless reading failed: then neither frames nor FFmpeg's opinion count."""
+    try:
+        decoded = _decode_open(source, needed, shape)
+    except UnreadableVideoError:
+        if source.failure is not None:
+            raise source.failure from None
+        raise
+    if source.failure is not None:
+        raise source.failure
+    return decoded
+
+
+def _decode_open(
+    source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape
+) -> tuple[dict[int, np.ndarray], int]:
     kept: dict[int, np.ndarray] = {}
     decoded = 0
     ranges = iter(_merge(needed))
     first, last = next(ranges)
-    scale = VideoReformatter()  # one for the file: building the scaler costs more than using it
-    # An open file, not its name: the name could be an address, or a pattern.
-    file = _Bytes(path.open("rb"))
+    pictures = PictureMaker(shape.size, shape.fit)
     try:
-        with file, av.open(file, mode="r", options=_OPTIONS, **_METADATA) as container:
-            stream: Any = container.streams.best("video")
-            if stream is None or _is_cover(stream):
-                raise UnreadableVideoError("has no video stream")
+        with av.open(source, mode="r", options=_OPTIONS, **_METADATA) as container:
+            stream = _choose_stream(container)
             if stream.codec_context is None:
                 raise UnreadableVideoError("has a codec this build of FFmpeg cannot decode")
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
             for frame in container.decode(stream):
                 if decoded >= first:
-                    kept[decoded] = square(frame, scale, shape.size, shape.fit, stream.sample_aspect_ratio)
+                    kept[decoded] = pictures.square(frame, _pixel_aspect(stream))
                     if len(kept) * kept[decoded].nbytes > MAX_KEPT:
                         raise UnreadableVideoError(
                             f"has more than the {len(kept) - 1} frames of {shape.size} pixels that are kept of one file"
@@ -115,52 +143,73 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
                     first, last = next(ranges, (math.inf, math.inf))
                     if first == math.inf:
                         break
-    except (FFmpegError, OSError, ValueError) as error:
-        if file.failed is not None:
-            raise file.failed from None
-        if getattr(error, "errno", None) == errno.ENOMEM:
-            raise MemoryError(f"while decoding {path}") from None
+    # FFmpeg's "no permission" or "input/output error" are about the content, though PyAV derives them from OSError.
+    except (FFmpegError, ValueError) as error:
         raise UnreadableVideoError(f"cannot be decoded after frame {decoded}: {_one_line(error)}") from None
-    if file.failed is not None:  # FFmpeg took it for the end
-        raise file.failed
     if not decoded:
         raise UnreadableVideoError("has no frame")
     return kept, decoded
 
 
-def _is_cover(stream: Any) -> bool:
-    """Whether a stream is the picture of a cover, which players show beside sound."""
-    # Before version 15, PyAV does not tell; a cover is then a video of one frame.
-    return bool(int(getattr(stream, "disposition", 0)) & _ATTACHED_PIC)
+def _choose_stream(container: InputContainer) -> VideoStream:
+    """Returns the video stream ffmpeg takes by default: the largest, one marked as default before all others.
+
+    The score is that of ``map_auto_video`` in fftools/ffmpeg_mux_init.c, except that a cover picture never counts.
+    """
+    streams = container.streams.video
+    if not streams:
+        raise UnreadableVideoError("has no video stream")
+    marks: list[Any] = [getattr(stream, "disposition", None) for stream in streams]
+    if None in marks:  # PyAV before 15 does not tell; FFmpeg's own choice prefers streams of several frames
+        best = container.streams.best("video")
+        return best if isinstance(best, VideoStream) else streams[0]
+    scores = {
+        i: _area(streams[i]) + 5_000_000 * bool(mark & _DEFAULT)
+        for i, mark in enumerate(marks)
+        if not mark & _ATTACHED_PICTURE
+    }
+    if not scores:
+        raise UnreadableVideoError("has no video stream besides a cover picture")
+    return streams[max(scores, key=lambda i: scores[i])]
+
+
+def _area(stream: VideoStream) -> int:
+    return 0 if stream.codec_context is None else stream.codec_context.width * stream.codec_context.height
+
+
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """Returns the width of a pixel over its height: what the container says, else what the codec says, else 1."""
+    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
+        if aspect is not None and aspect > 0:
+            return aspect
+    return Fraction(1)
 
 
 class _Bytes:
     """A file as FFmpeg reads it. A damaged one makes it seek to where nothing is; that is an answer to FFmpeg, while an
-    exception would be printed by PyAV. What the system refuses to read is an answer too, and kept: FFmpeg's own errors
-    are about what a file holds, this one is not."""
+    exception would be printed by PyAV. What the system fails to do is kept in ``failure``: FFmpeg sees the file end.
+    """
 
     def __init__(self, file: BinaryIO):
         self.name = file.name  # whose ending tells FFmpeg of the format
-        self.failed: OSError | None = None
-        self.tell, self._file = file.tell, file
+        self.tell, self._read, self._seek = file.tell, file.read, file.seek
+        self.failure: OSError | MemoryError | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def read(self, size: int) -> bytes:
+    def read(self, count: int = -1) -> bytes:
         try:
-            return self._file.read(size)
-        except OSError as error:
-            self.failed = error
+            return self._read(count)
+        except (OSError, MemoryError) as error:
+            self.failure = error
             return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
+            return self._seek(offset, whence)
+        except ValueError:
+            return -errno.EINVAL
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOVERFLOW):
+                self.failure = error
             return -errno.EINVAL
 
 

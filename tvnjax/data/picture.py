@@ -1,123 +1,225 @@
-"""From a decoded frame to the stored square: what a player shows, each new pixel the mean of what it covers.
+"""Turns a decoded frame into the stored square, as a player would show it.
 
-A decoder leaves several things to whoever shows its frames, and all of them are done here: the turn and mirroring of
-the display matrix (phones store lying pictures), the shape of a pixel (the sample aspect ratio, for the crop; to squash
-means to give up proportions), and the conversion to RGB by the matrix and range the frame names (by swscale, as ffmpeg
-does: BT.601 and limited range where it names none). Colour is brought to the full resolution before anything is
-averaged: scaling YUV directly would read only some of its chroma samples. Both fields of an interlaced frame are shown,
-woven, as ffmpeg does without a deinterlacer; transparency is dropped.
+Four steps: colour conversion at the frame's own size, a choice of the source rectangle, the mean over the area each new
+pixel covers, and the turn the metadata ask for. :func:`describe_picture` says all of it in words.
 """
 
-import struct
-from dataclasses import dataclass
+import functools
+import math
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 Fit = Literal["squash", "crop"]
 
-_STRIP = 2**22
-"""Values that are converted to float at a time: a frame of 8K has 25 times as many."""
+# POINT repeats each chroma sample over the pixels it stands for: a mean over whole samples is then the mean of what was
+# stored, while any smoother interpolation moves colour across the edges of the area. The flags make swscale convert
+# every pixel with the full formula instead of rounded tables (up to 3 levels off). PyAV has them since version 16;
+# before that it takes one name and nothing else.
+_FLAGS = ("FULL_CHR_H_INT", "FULL_CHR_H_INP", "ACCURATE_RND")
+_EXACT = all(flag in Interpolation.__members__ for flag in _FLAGS)
+_INTERPOLATION: Any = sum(Interpolation[name].value for name in ("POINT", *_FLAGS)) if _EXACT else "POINT"
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_BLOCK = 64  # pixels; a multiple of every format's chroma block
+_FLOAT32_WHOLE = 2**24
+"""Whole numbers up to here are exact in float32."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """How a frame is put upright: rows and columns change places first, then each may be reversed."""
+class PictureMaker:
+    """Makes squares of the frames of one file; holds its colour converter, which costs more to build than to use."""
 
-    transpose: bool = False
-    flip_rows: bool = False
-    flip_columns: bool = False
+    def __init__(self, size: int, fit: Fit):
+        self._size = size
+        self._fit: Fit = fit
+        self._converter = VideoReformatter()
+
+    def square(self, frame: VideoFrame, aspect: Fraction) -> np.ndarray:
+        """Returns the frame as it is shown, uint8 [size, size, 3]; ``aspect`` is the width of a pixel over its height.
+
+        Raises:
+          ValueError: the metadata turn the frame by something else than quarter turns.
+        """
+        transpose, mirror_x, mirror_y = read_orientation(frame)
+        pixels = self._to_rgb(frame)
+        # Rows and columns stay those of the file until the end: turning the small square is cheaper than the frame,
+        # and a centred square is the same one before and after a turn.
+        height, width = pixels.shape[:2]
+        rows, columns = shown_rectangle(width, height, aspect, self._fit)
+        square = area_mean(pixels, rows, columns, self._size)
+        if transpose:
+            square = square.swapaxes(0, 1)
+        return np.ascontiguousarray(square[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1])
+
+    def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
+        options: dict[str, Any] = {}
+        width, height = frame.width, frame.height
+        if _EXACT and any(component.is_chroma for component in frame.format.components):
+            frame = _with_plain_chroma(frame)
+        if not _EXACT and frame.color_range == _FULL_RANGE:  # old versions look at the pixel format alone
+            options = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
+        converted = self._converter.reformat(frame, format="rgb24", interpolation=_INTERPOLATION, **options)
+        return converted.to_ndarray()[:height, :width]
 
 
-def square(frame: VideoFrame, scale: VideoReformatter, size: int, fit: Fit, aspect: Fraction | None) -> np.ndarray:
-    """Returns a frame as uint8 [size, size, 3], RGB, upright.
+def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
+    """Returns a copy whose chroma samples each stand for the same whole block of pixels, or the frame where they do.
 
-    Args:
-      frame: decoded.
-      scale: converts colours; one for a video, since it takes longer to make than to use.
-      size: side in pixels.
-      fit: ``squash`` takes the whole frame, ``crop`` the middle of its longer side.
-      aspect: width of a pixel as it is shown, in heights; None where the video does not say (1).
+    swscale moves samples to where the frame says they were sited, which with POINT takes every other pixel's colour
+    from its neighbour, and it stretches them over frames that end within a block. The copy does not say where they were
+    sited (nor that the frame has fields), and its last block is whole: wider or higher by pixels that hold anything.
     """
-    pixels = scale.reformat(frame, format="rgb24").to_ndarray()
-    height, width = pixels.shape[:2]
-    left, top, wide, high = 0.0, 0.0, float(width), float(height)
+    across, down = _BLOCK // frame.format.chroma_width(_BLOCK), _BLOCK // frame.format.chroma_height(_BLOCK)
+    if across == down == 1 or any(plane.line_size <= 0 for plane in frame.planes):  # below 0: stored upside down
+        return frame
+    copy = VideoFrame(-(-frame.width // across) * across, -(-frame.height // down) * down, frame.format.name)
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    for old, new in zip(frame.planes, copy.planes):
+        lines, target = _lines(old), _lines(new)
+        used = min(old.line_size, new.line_size)
+        target[: len(lines), :used] = lines[:, :used]
+    return copy
+
+
+def _lines(plane: Any) -> np.ndarray:  # PyAV's annotations do not say that a plane is a buffer
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+
+
+def read_orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """Returns whether a frame is shown transposed, and whether then mirrored left to right, and top to bottom.
+
+    The display matrix maps the stored (x, y) to the shown (a x + c y, b x + d y), y pointing down
+    (libavutil/display.h); a matrix of zeros turns nothing, as in ffmpeg.
+
+    Raises:
+      ValueError: the matrix is more than one degree from a quarter turn.
+    """
+    a, b, c, d = _display_matrix(frame)
+    if not (a or b) or not (c or d):
+        return False, False, False
+    near = math.tan(math.radians(1))
+    if abs(b) <= near * abs(a) and abs(c) <= near * abs(d):
+        return False, a < 0, d < 0
+    if abs(a) <= near * abs(b) and abs(d) <= near * abs(c):
+        return True, c < 0, b < 0
+    raise ValueError(f"its metadata turn it by {math.degrees(math.atan2(b, a)):.0f} degrees, which is no quarter turn")
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
+    try:
+        kinds: Any = frame.side_data  # annotated as a mapping by name; the names are members of Type
+        data = kinds.get(Type.DISPLAYMATRIX)
+    except ValueError:  # another side datum is of a kind this version of PyAV does not know
+        quarter = round(getattr(frame, "rotation", 0) / 90) % 4  # counterclockwise
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarter]
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+Interval = tuple[Fraction, Fraction]
+
+
+def shown_rectangle(width: int, height: int, aspect: Fraction, fit: Fit) -> tuple[Interval, Interval]:
+    """Returns the rows and the columns of a frame that become the square, as exact intervals of its own pixels.
+
+    ``squash`` takes all of them; ``crop`` the largest centred rectangle that is shown as a square.
+    """
+    rows, columns = Fraction(height), Fraction(width)
     if fit == "crop":
-        shape = float(aspect) if aspect else 1.0
-        short = min(width * shape, height)
-        wide, high = short / shape, short
-        left, top = (width - wide) / 2, (height - high) / 2
-    rows, columns = _shares(height, top, high, size), _shares(width, left, wide, size)
-    return _upright(_average(pixels, rows, columns), turn_of(frame))
+        rows, columns = min(rows, columns * aspect), min(columns, rows / aspect)
+    top, left = (height - rows) / 2, (width - columns) / 2
+    return (top, top + rows), (left, left + columns)
 
 
-def turn_of(frame: VideoFrame) -> Turn:
-    """How a player turns a frame, from its display matrix.
+def area_mean(pixels: np.ndarray, rows: Interval, columns: Interval, size: int) -> np.ndarray:
+    """Returns the mean of uint8 [height, width, 3] over each of size x size equal cells of a rectangle, as uint8.
 
-    The matrix maps a place (x, y) of the frame to (a x + c y, b x + d y) on the screen; quarter turns and mirrorings
-    have two entries that are not 0. Of other angles the nearest quarter turn is taken.
+    Sums are of whole numbers and exact (a pixel weighs as many units as it covers of a grid that divides pixels and
+    cells alike), so every machine rounds the same numbers, halves to even.
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX") if hasattr(frame, "side_data") else None
-    if data is not None and len(bytes(data)) >= 36:
-        a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
-    else:
-        a, b, c, d = _QUARTERS[round(getattr(frame, "rotation", 0) / 90) % 4]
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return Turn(transpose=True, flip_rows=b < 0, flip_columns=c < 0)
-    return Turn(flip_rows=d < 0, flip_columns=a < 0)
+    height, width, _ = pixels.shape
+    sums, row_units = _weigh(pixels.reshape(height, width * 3), *rows, size)  # [size, width * 3]
+    sums = np.ascontiguousarray(sums.reshape(size, width, 3).swapaxes(0, 1), np.float64).reshape(width, size * 3)
+    totals, column_units = _weigh(sums, *columns, size)  # [size, size * 3], columns first
+    means = totals / (float(row_units) * float(column_units))
+    return np.rint(means).astype(np.uint8).reshape(size, size, 3).swapaxes(0, 1)
 
 
-_QUARTERS = {0: (1, 0, 0, 1), 1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}
-"""``a, b, c, d`` of PyAV's rotation, in quarters counter-clockwise."""
+def _weigh(lines: np.ndarray, start: Fraction, end: Fraction, size: int) -> tuple[np.ndarray, int]:
+    """Returns the weighted sum of the lines of each cell, float [size, n], and what the weights of a cell sum to."""
+    cells, units = _cells(start, end, size)
+    # The narrowest kind that holds every sum exactly.
+    kind = np.float32 if lines.dtype == np.uint8 and 255 * units < _FLOAT32_WHOLE else np.float64
+    sums = np.empty((size, lines.shape[1]), kind)
+    # Cell by cell, so that no more of a frame than one cell's lines is ever held as floats.
+    for line, (first, weights) in zip(sums, cells):
+        np.dot(weights.astype(kind), lines[first : first + len(weights)].astype(kind, copy=False), out=line)
+    return sums, units
+
+
+@functools.lru_cache(maxsize=64)
+def _cells(start: Fraction, end: Fraction, size: int) -> tuple[list[tuple[int, np.ndarray]], int]:
+    """Divides [start, end) into equal cells: the first pixel of each with its pixels' whole weights; and their sum."""
+    step = (end - start) / size
+    unit = math.lcm(start.denominator, step.denominator)  # units per pixel
+    low, length = int(start * unit), int(step * unit)
+    cells = []
+    for left in range(low, low + size * length, length):
+        right = left + length
+        pixels = range(left // unit, -(-right // unit))
+        shares = [min(right, (pixel + 1) * unit) - max(left, pixel * unit) for pixel in pixels]
+        cells.append((pixels.start, np.array(shares, np.float64)))
+    return cells, length
 
 
 def describe_picture(fit: Fit) -> dict[str, Any]:
-    """All that is done from a decoded frame to the stored square, for the description beside an export."""
-    area = {
-        "squash": "the whole frame: left = top = 0, wide = W, high = H",
-        "crop": "the middle square as it is shown: short = min(W * A, H), wide = short / A, high = short, "
-        "left = (W - wide) / 2, top = (H - high) / 2",
-    }
+    """Returns how a decoded frame becomes the stored square, as JSON holds it: enough to do it again elsewhere."""
+    if fit == "crop":
+        rectangle = (
+            "The largest centred rectangle that is shown as a square. With W, H the stored frame's width and height "
+            "and r its pixel aspect: h = min(H, W r) rows and w = min(W, H / r) columns, from row (H - h) / 2 and "
+            "column (W - w) / 2; none of them is rounded."
+        )
+        aspect = (
+            "r is the width of a stored pixel over its height, as the container gives it, else as the codec gives it, "
+            "else 1."
+        )
+    else:
+        rectangle = "All of the frame: h = H rows and w = W columns, from row 0 and column 0."
+        aspect = "Not used: whatever shape the frame is shown in, it becomes a square."
     return {
+        "input": (
+            "A frame as FFmpeg decodes it, of the stream the ffmpeg program chooses by default but never a cover "
+            "picture; each frame at its own size. The two fields of an interlaced frame stay woven, line by line."
+        ),
+        "colour": (
+            "Converted to 8-bit R'G'B' at full resolution. Each chroma sample is repeated over the pixels it stands "
+            "for, wherever it was sited. Matrix and range are the frame's own; an unspecified matrix is BT.601, an "
+            "unspecified range is limited (16-235) for YUV, full for yuvj formats, grey and RGB. Transfer function and "
+            "primaries are not converted (no tone mapping). Deeper samples are reduced to 8 bits, alpha is dropped, "
+            "not blended."
+        ),
+        "colour_rounding": "nearest" if _EXACT else "FFmpeg's tables, up to 3 levels off",
+        "swscale": "flags=" + ("point+full_chroma_int+full_chroma_inp+accurate_rnd" if _EXACT else "point"),
         "fit": fit,
-        "colour": "8-bit RGB at the frame's own size (W x H pixels) by its own matrix and range, as ffmpeg's swscale "
-        "converts to rgb24; limited range where it names none",
-        "pixel_aspect": "A: width of a pixel as it is shown, in heights (sample aspect ratio); 1 where it is not named",
-        "area": area[fit],
-        "mean": "pixel (row i, column j) of the stored square of S pixels is the mean of what the rectangle top + i * "
-        "high / S to top + (i + 1) * high / S, left + j * wide / S to left + (j + 1) * wide / S covers, pixels at its "
-        "edges by their covered share, rounded to the nearest whole number (halves to even)",
-        "orientation": "then turned and mirrored as the display matrix says, as players show it",
+        "pixel_aspect": aspect,
+        "rectangle": rectangle,
+        "mean": (
+            "out[i, j] = sum over y, x of A(i, y) B(j, x) rgb[y, x], with A(i, y) = overlap([top + i h / S, "
+            "top + (i + 1) h / S], [y, y + 1]) S / h, B(j, x) = overlap([left + j w / S, left + (j + 1) w / S], "
+            "[x, x + 1]) S / w; S is the side of the square, overlap the length two intervals share. The formula is "
+            "the same where the square is larger than the rectangle."
+        ),
+        "rounding": "Once, of the exact mean, to the nearest whole number, halves to even; uint8.",
+        "orientation": (
+            "Last, the square is turned as the display matrix says, which maps stored (x, y) to shown (a x + c y, "
+            "b x + d y), y down: as it is where b = c = 0, transposed where a = d = 0; then mirrored left to right "
+            "where the new x falls, top to bottom where the new y falls. No matrix, or one of zeros: as it is. Frames "
+            "more than a degree from a quarter turn are refused."
+        ),
     }
-
-
-def _average(pixels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """uint8 [size, size, 3]: two products, of strips of rows so that a large frame is never there in floats."""
-    height, width = pixels.shape[:2]
-    summed = np.zeros((len(rows), width * 3), np.float32)
-    step = max(1, _STRIP // (width * 3))
-    for first in range(0, height, step):
-        strip = pixels[first : first + step].reshape(-1, width * 3).astype(np.float32)
-        summed += rows[:, first : first + step] @ strip
-    return np.rint(columns @ summed.reshape(len(rows), width, 3)).astype(np.uint8)
-
-
-def _upright(pixels: np.ndarray, turn: Turn) -> np.ndarray:
-    if turn.transpose:
-        pixels = pixels.swapaxes(0, 1)
-    pixels = pixels[:: -1 if turn.flip_rows else 1, :: -1 if turn.flip_columns else 1]
-    return np.ascontiguousarray(pixels)
-
-
-@lru_cache(maxsize=64)
-def _shares(side: int, start: float, length: float, size: int) -> np.ndarray:
-    """Returns float32 [size, side]: the share of each old pixel in each new one, which divide ``length`` from ``start``
-    on evenly; rows sum to 1."""
-    edges = start + np.arange(size + 1) * length / size
-    old = np.arange(side)
-    overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
-    return (np.clip(overlap, 0, None) * size / length).astype(np.float32)
