@@ -24,6 +24,7 @@ _HIDDEN = re.compile(
     "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # order of reading, line ends, invisible marks
     "\ud800-\udfff\ufdd0-\ufdef"  # halves of characters: bytes that are no UTF-8; what is no character
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # marks of shorthand and music, unseen too
     + "\U000e0000-\U000e0fff"  # tags
     "]"
 )

@@ -49,16 +49,22 @@ def escape(text: str) -> str:
     return _BEGINNING.sub(lambda found: f"{found[1]}\\{found[2]}", flat)
 
 
+def _marked(text: str, mark: str) -> str:
+    """Emphasised text; around nothing the marks would be a rule, or stand there themselves."""
+    shown = escape(text)
+    return f"{mark}{shown}{mark}" if shown else ""
+
+
 def _part(block: Part) -> str:
     match block:
         case Paragraph():
-            return f"**{escape(block.text)}**" if block.strong else escape(block.text)
+            return _marked(block.text, "**" if block.strong else "")
         case Callout():
             return "\n>\n".join(f"> **{_LEVELS[block.level]}.** {escape(line)}" for line in block.lines)
         case Table():
             return _table(block)
         case Picture():
-            return f"![{escape(block.alt)}]({FIGURES}/{block.name}.png)\n\n*{escape(block.caption)}*"
+            return f"![{escape(block.alt)}]({FIGURES}/{block.name}.png)\n\n{_marked(block.caption, '*')}"
         case Gallery():
             return "\n\n".join(_part(picture) for picture in block.pictures)
         case Code():
@@ -87,5 +93,5 @@ def _row(values: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = f"**{escape(cell.text)}**" if cell.alert and cell.text else escape(cell.text)
+    text = _marked(cell.text, "**" if cell.alert else "")
     return f"{text} <br><small>{escape(cell.note)}</small>" if cell.note else text

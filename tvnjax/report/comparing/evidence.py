@@ -152,7 +152,7 @@ class Evidence:
                 if event.get("scoring") == "inherited":
                     scored.setdefault(identity, top1)
                 elif (number(event, "part") or 1.0) >= 1:
-                    trained.setdefault(identity, {}).setdefault(event.get("seed"), top1)
+                    trained.setdefault(identity, {}).setdefault(str(event.get("seed")), top1)
                     genes.setdefault(identity, _genes(event.get("genotype")))
         both = [identity for identity in trained if identity in scored]
         twice = [list(seeds.values())[:2] for seeds in trained.values() if len(seeds) > 1]
@@ -172,5 +172,6 @@ def _genes(genotype: Any) -> dict[str, Any]:
     genes = {key: value for key, value in genotype.items() if isinstance(value, int)}
     for index, block in enumerate(genotype["blocks"]):
         if isinstance(block, dict):
-            genes |= {f"{gene} of block {index + 1}": value for gene, value in block.items()}
+            scalars = {gene: value for gene, value in block.items() if isinstance(value, str | int | float)}
+            genes |= {f"{gene} of block {index + 1}": value for gene, value in scalars.items()}
     return genes

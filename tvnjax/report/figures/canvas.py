@@ -69,6 +69,10 @@ _LOOK: dict[str, Any] = {
 }
 
 
+_LETTERS = 14.0
+"""Of a legend, to an inch."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
     """Colour, marker and dashes of a strategy, so that no figure tells strategies apart by colour alone."""
@@ -115,9 +119,9 @@ def strategy_legend(
         )
         for name in names
     ]
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=min(len(handles), columns), handlelength=3 if line else 1
-    )
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    columns = max(min(len(handles), columns, int(figure.get_figwidth() * _LETTERS // (longest + 6))), 1)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=3 if line else 1)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ def profile_points(record: RunRecord) -> dict[str, np.ndarray]:
     for event in [*record.select("profile"), *record.select("gate")]:
         points = event.get("points")
         for point in points if isinstance(points, list) else []:
-            if not isinstance(point, dict) or point.get("kind") not in KINDS:
+            if not isinstance(point, dict) or not isinstance(point.get("kind"), str) or point["kind"] not in KINDS:
                 continue
             measured, predicted = number(point, "measured_ms"), number(point, "predicted_ms")
             if measured and predicted and measured > 0 and predicted > 0:

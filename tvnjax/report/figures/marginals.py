@@ -15,6 +15,9 @@ from tvnjax.report.record import RunRecord, best_of, number
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.relaxed import GENES, IDENTITY
 
+MOST_SHOWN = 48
+"""Blocks, genes of one, and values of a gene that are drawn; no search has as many, and a log may say anything."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Marginals:
@@ -65,7 +68,7 @@ def read_marginals(record: RunRecord) -> Marginals | None:
         steps=np.array(steps),
         blocks=tuple(
             _strips([blocks[index] if index < len(blocks) else None for blocks in entries])
-            for index in range(len(entries[-1]))
+            for index in range(min(len(entries[-1]), MOST_SHOWN))
         ),
         shapes=_strips([by_step[step][1] for step in steps]),
     )
@@ -123,7 +126,7 @@ def final_entropy(marginals: Marginals) -> float | None:
 def _genes(present: Iterable[Any]) -> list[str]:
     names = list(present)
     known = [gene for gene in GENES if gene in names]
-    return known + [gene for gene in names if gene not in GENES and isinstance(gene, str)]
+    return (known + [gene for gene in names if gene not in GENES and isinstance(gene, str)])[:MOST_SHOWN]
 
 
 def _strips(entries: list[Any]) -> Strips:
@@ -134,7 +137,7 @@ def _strips(entries: list[Any]) -> Strips:
         rows = [
             row if isinstance(entry, dict) and isinstance(row := entry.get(gene), dict) else {} for entry in entries
         ]
-        names = dict.fromkeys(name for row in rows for name in row)
+        names = list(dict.fromkeys(name for row in rows for name in row))[:MOST_SHOWN]
         if names:
             found[gene] = {
                 name: np.array([math.nan if (p := number(row, name)) is None else p for row in rows]) for name in names

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tvnjax.report.figures.canvas import FAINT, INK, WIDTH, new_figure
-from tvnjax.report.figures.marginals import shown_run
+from tvnjax.report.figures.marginals import MOST_SHOWN, shown_run
 from tvnjax.report.record import RunRecord, number
 
 AXES = ("spatial", "temporal")
@@ -119,7 +119,7 @@ def series(steps: Sequence[dict[str, Any]], values: Sequence[float | None]) -> n
 
 def _blocks(step: dict[str, Any]) -> list[Any]:
     blocks = step.get("parameter_free")
-    return blocks if isinstance(blocks, list) else []
+    return blocks[:MOST_SHOWN] if isinstance(blocks, list) else []
 
 
 def _mass(step: dict[str, Any], index: int, axis: str) -> float | None:
