@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.environment import TIMED_BY, environment, fingerprint
+from tvnjax.core.environment import TIMED_BY, cache_dir, environment, fingerprint
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.core.waiting import taking_turns
@@ -253,7 +253,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> str:
-    return (
-        f"measurements are kept in a file that can be written; {path}: {error.strerror}: set TVNJAX_CACHE to a folder "
-        "of yours"
-    )
+    # A run's own copy is not in the cache.
+    cached = path.is_relative_to(cache_dir())
+    cure = "set TVNJAX_CACHE to a folder of yours" if cached else "make room, or give permission"
+    return f"measurements are kept in a file that can be written; {path}: {error.strerror}: {cure}"
