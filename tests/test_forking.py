@@ -172,7 +172,7 @@ def test_a_folder_without_permission_is_one_line(run, open_folder, what):
 @pytest.mark.parametrize("ends", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=type)
 @pytest.mark.parametrize("after", [0, 3, 7])
 def test_a_copy_that_fails_leaves_nothing(run, tmp_path, monkeypatch, after, ends):
-    calls, plain = [], atomic.shutil.copyfile
+    calls, plain = [], atomic.shutil.copyfileobj
 
     def failing(*arguments, **options):
         calls.append(arguments)
@@ -180,7 +180,7 @@ def test_a_copy_that_fails_leaves_nothing(run, tmp_path, monkeypatch, after, end
             raise ends
         plain(*arguments, **options)
 
-    monkeypatch.setattr(atomic.shutil, "copyfile", failing)
+    monkeypatch.setattr(atomic.shutil, "copyfileobj", failing)
     before = tree(run)
     with pytest.raises(InvalidInputError if isinstance(ends, OSError) else KeyboardInterrupt) as refused:
         copied(run, tmp_path / "deep" / "new")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def run(
         check_continues(config, out)
     run_dir = RunDir(out, resume=resume)
     stages = Stages(run_dir, listen(run_dir), config.checkpoint_seconds)
-    hint = f"go on with: tvnjax run --resume {out}"
+    hint = f"go on with: tvnjax run --resume {shlex.quote(str(out))}"
     try:
         with kept(out / "config.json", hint), stoppable(stages.keep, hint, insisting=argv is not None):
             return _run(config, stages, lambda: begin(config, out, command, argv), resume=resume)

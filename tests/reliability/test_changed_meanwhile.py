@@ -70,7 +70,7 @@ def undisturbed(tmp_path_factory):
 @pytest.fixture
 def again(undisturbed, tmp_path):
     """The same videos elsewhere; latencies and programs of before, but no clips."""
-    config, folder, expected = undisturbed
+    _config, folder, expected = undisturbed
     write_videos(tmp_path / "clips")
     shutil.rmtree(folder / "cache" / "datasets")
     return tiny(tmp_path / "clips"), tmp_path, expected
@@ -100,7 +100,7 @@ def test_a_run_that_is_resumed_refuses_others_and_goes_on_with_its_own(stage, ag
         run(config, folder / "run", monkeypatch, after=stage, then=leave)
     shutil.copytree(folder / "clips", folder / "kept")
     change(folder / "clips")
-    with pytest.raises(InvalidInputError, match="it began with|may be skipped|must keep a clip") as refused:
+    with pytest.raises(InvalidInputError, match=r"it began with|may be skipped|must keep a clip") as refused:
         run(config, folder / "run", monkeypatch, resume=True)
     assert len(str(refused.value).splitlines()) == 1
     # From where they were kept, under another name.

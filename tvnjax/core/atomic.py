@@ -95,7 +95,8 @@ def copy_into(source: Path, target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if not source.is_dir():
-        shutil.copyfile(source, target, follow_symlinks=False)
+        with source.open("rb") as reading, target.open("xb") as writing:
+            shutil.copyfileobj(reading, writing)
         return
     target.mkdir(exist_ok=True)
     for path in source.iterdir():

@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import shutil
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ _ABOUT_FILE = "_CHECKPOINT_METADATA"
 """Where Orbax keeps a checkpoint's own metadata."""
 _ONE_AT_A_TIME = threading.Lock()
 """Orbax's checkpointers share a writer of metadata, which the first to close closes for all."""
+
+_LATE_S = 0.2
+"""Seconds in which arrays that were being written when one failed have failed, too."""
 
 
 def save_state(path: Path, state: dict[str, nnx.State], about: dict[str, Any] | None = None) -> None:
@@ -117,25 +122,37 @@ def load_state(path: Path, like: dict[str, Any]) -> dict[str, nnx.State]:
 
 @contextlib.contextmanager
 def _saving(path: Path) -> Iterator[ocp.StandardCheckpointer]:
-    """A checkpointer whose errors of the system are Python's.
-
-    Orbax's is a ``ValueError``, the system's number in its text, and shows where it happened on standard error.
-    """
-    log = logging.getLogger("absl")
-    with _ONE_AT_A_TIME:
-        told, log.disabled = log.disabled, True
+    """A checkpointer whose errors of the system are Python's; Orbax's is a ``ValueError``, the number in its text."""
+    with _ONE_AT_A_TIME, _quiet():
         try:
             with ocp.StandardCheckpointer() as checkpointer:
                 yield checkpointer
         except (ValueError, RuntimeError, OSError) as error:
             number = error.errno if isinstance(error, OSError) else _system_error(str(error))
+            time.sleep(_LATE_S)
             for left in path.parent.glob(f"{glob.escape(path.name)}.orbax-checkpoint-tmp*"):
                 shutil.rmtree(left, ignore_errors=True)
             if number is None:
                 raise
             raise OSError(number, os.strerror(number), str(path)) from error
-        finally:
-            log.disabled = told
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Orbax and TensorStore print of an error besides raising it: where it happened, once for each array
+    that was being written."""
+    log, hook = logging.getLogger("absl"), sys.unraisablehook
+    disabled = log.disabled
+
+    def unraisable(told: Any) -> None:
+        if str(told.exc_value) != "Event loop is closed":
+            hook(told)
+
+    log.disabled, sys.unraisablehook = True, unraisable
+    try:
+        yield
+    finally:
+        log.disabled, sys.unraisablehook = disabled, hook
 
 
 def _system_error(text: str) -> int | None:

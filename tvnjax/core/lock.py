@@ -64,7 +64,13 @@ class DirectoryLock:
         self.last_alive = found.st_mtime - _SILENT_S
         """A moment at which that owner was alive."""
         started = process_start(os.getpid())
-        self._write({"pid": os.getpid(), "host": socket.gethostname(), "started": started, **_place(found, self.path)})
+        named = {"pid": os.getpid(), "host": socket.gethostname(), "started": started, **_place(found, self.path)}
+        try:
+            self._write(named)
+        except OSError:
+            if not found.st_size:  # as good as made here: on a full disk nothing is left
+                self.path.unlink(missing_ok=True)
+            raise
         self._touched = time.monotonic()
 
     def alive(self) -> None:

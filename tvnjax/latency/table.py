@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.environment import TIMED_BY, check_writable, environment, fingerprint, unwritable
+from tvnjax.core.environment import TIMED_BY, cache_dir, check_writable, environment, fingerprint, unwritable
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import JSON_LIMIT
 from tvnjax.core.run_dir import read_json, write_json
@@ -169,7 +169,7 @@ class LatencyTable:
             with taking_turns(self.path.parent):
                 yield
         except OSError as error:
-            raise unwritable(self.path.parent, _KEPT, error) from None
+            raise _unwritable(self.path, error) from None
 
     def _read(self) -> dict[Key, Entry]:
         """The entries of the file; a damaged one is moved aside. Only in turn: of two processes that met a damaged one,
@@ -275,3 +275,12 @@ def _checked(entry: Entry) -> Entry:
 
 def _digest(entries: list[dict[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def _unwritable(path: Path, error: OSError) -> InvalidInputError:
+    if path.is_relative_to(cache_dir()):
+        return unwritable(path.parent, _KEPT, error)
+    # A run's own copy is not in the cache.
+    return InvalidInputError(
+        f"measurements are kept in a file that can be written; {path}: {error.strerror}: make room, or give permission"
+    )
