@@ -37,7 +37,7 @@ def test_baselines_get_the_gradient_searchs_seconds(options, limit, monkeypatch)
     monkeypatch.setattr(searching, "_differentiable", lambda *_: result)
     monkeypatch.setattr(searching, "_ask_for_evaluations", ask)
     config = RunConfig(strategies=("differentiable", "evolution"), **options)
-    stub: Any = SimpleNamespace(config=config, seconds=30.0)
+    stub: Any = SimpleNamespace(config=config, seconds=30.0, clips=None)
     found = searching.search_all(stub, stub, stub, stub, stub)
     assert [one.name for one in found] == ["differentiable", "evolution"]
     assert seen == [({"table": 30.0}, limit)]

@@ -13,6 +13,7 @@ from tvnjax.space.lowering import lower
 from tvnjax.space.scaling import scale_genotype
 from tvnjax.zoo.paper_tables import paper_tables, read_published
 from tvnjax.zoo.registry import ZOO
+from tvnjax.zoo.trained import TrainedNetwork
 from tvnjax.zoo.tvn import TVN1
 
 
@@ -61,7 +62,8 @@ def test_figures_typed_in_are_shown_beside_ours(tmp_path, capsys):
 
 def trained_run(folder, name, scores):
     entry = ZOO[name]
-    saved = SavedNetwork(entry=entry, classes=("a", "b"), head=None, weights=folder / "checkpoints" / name)
+    trained = TrainedNetwork(entry=entry, classes=("a", "b"))
+    saved = SavedNetwork(trained=trained, weights=folder / "checkpoints" / name)
     folder.mkdir()
     write_network(folder, saved)
     (folder / "results.json").write_text(json.dumps({"scores": scores, "data": {"name": "clips"}}))
