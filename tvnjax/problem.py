@@ -293,8 +293,9 @@ def space_and_classes(
     shapes = ShapeSpace(config.shapes, config.data.clip_frames or longest)
     nameless = isinstance(config.data, VideoData) and config.data.manifest is None and config.data.folder is None
     if classes is None and not nameless:
-        recipe = config.data.recipe(num_frames=longest, frame_stride=1, image_size=max(config.shapes.image_size))
-        classes = len(recipe.class_names)
+        if not isinstance(config.data, VideoData):
+            config.data.recipe(**clip_sizes(config))  # refuses clips that are drawn too small
+        classes = len(config.data.class_names)
     return shapes, classes or default, runtime
 
 

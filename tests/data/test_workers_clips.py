@@ -10,6 +10,7 @@ from tvnjax import problem as problem_module
 from tvnjax.config import PRESETS
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
+from tvnjax.data import video_folder
 from tvnjax.data.video_folder import VideoData
 from tvnjax.problem import EvaluatorOf, prepare_problem
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
@@ -50,3 +51,17 @@ def test_a_machine_without_the_clips_makes_the_same_or_refuses(prepared, write_v
     write_video(folder / "dog" / "0.mkv", 30)
     with pytest.raises(InvalidInputError, match="workers train on the clips of their run"):
         worker(config, run.clips)
+
+
+def test_a_profile_asks_for_the_classes_and_reads_no_video(prepared, monkeypatch):
+    _, config, run = prepared
+    monkeypatch.setattr(video_folder, "digests_of", lambda *_: pytest.fail("reads videos"))
+    _, classes, _ = problem_module.space_and_classes(config, None, 10, Silent())
+    assert classes == len(run.clips.class_names) == 2
+
+
+def test_a_profile_of_drawn_clips_takes_what_a_run_takes():
+    """On 0.1 planted clips were refused: their space reaches over more frames than are drawn, and is cut to them."""
+    config = PRESETS["planted"][1]
+    shapes, classes, _ = problem_module.space_and_classes(config, None, 10, Silent())
+    assert classes == 4 and shapes.clip_frames == config.data.clip_frames

@@ -70,7 +70,7 @@ def undisturbed(tmp_path_factory):
 @pytest.fixture
 def again(undisturbed, tmp_path):
     """The same videos elsewhere; latencies and programs of before, but no clips."""
-    _config, folder, expected = undisturbed
+    _, folder, expected = undisturbed
     write_videos(tmp_path / "clips")
     shutil.rmtree(folder / "cache" / "datasets")
     return tiny(tmp_path / "clips"), tmp_path, expected

@@ -16,7 +16,7 @@ from tvnjax.data.folder import read_folder
 from tvnjax.data.leaks import check_copies
 from tvnjax.data.manifest import LabelledSpan, read_manifest
 from tvnjax.data.recipe import SPLITS, Clip, Progress, Recipe, SkippedClip, fingerprint
-from tvnjax.data.settled import settle
+from tvnjax.data.settled import Settled, settle
 from tvnjax.data.spans import ShortSpanError, ShortSpans, SpanOutsideVideoError
 
 
@@ -71,6 +71,15 @@ class VideoData:
         """None: a clip is cut as long as it is asked for."""
         return None
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per label; no video is read.
+
+        Raises:
+          InvalidInputError: the manifest or the folder breaks a rule.
+        """
+        return self._settled(None, SPLITS)[2].class_names
+
     def recipe(
         self,
         *,
@@ -82,11 +91,6 @@ class VideoData:
         progress: Progress | None = None,
     ) -> Recipe:
         """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
-        if (self.manifest is None) == (self.folder is None):
-            met = "neither" if self.manifest is None else f"both {str(self.manifest)!r} and {str(self.folder)!r}"
-            raise InvalidInputError(
-                f"video data needs a manifest or a folder, got {met}; give one of --data.manifest and --data.folder"
-            )
         shape = ClipShape(
             window=window_length(num_frames, frame_stride),
             jitter=self.temporal_jitter,
@@ -94,21 +98,7 @@ class VideoData:
             fit=self.fit,
             short_spans=self.short_spans,
         )
-        if self.manifest is not None:
-            root, listing = Path(self.manifest).parent, read_manifest(Path(self.manifest))
-            name = Path(self.manifest).stem
-        else:
-            root = Path(self.folder or ".")
-            name, listing = root.resolve().name, read_folder(root)
-        settled = settle(
-            root,
-            listing,
-            val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction,
-            seed=self.split_seed,
-            classes=classes,
-            required=required,
-        )
+        root, name, settled = self._settled(classes, required)
         spans, class_names = settled.spans, settled.class_names
         digests = digests_of(root, (span.path for span in spans), progress)
         notes = (*settled.notes, *check_copies(spans, {p: d for p, d in digests.items() if len(d) == 64}))
@@ -127,6 +117,33 @@ class VideoData:
             required=required,
             notes=notes,
             max_skipped=self.max_skipped,
+        )
+
+    def _settled(self, classes: tuple[str, ...] | None, required: tuple[str, ...]) -> tuple[Path, str, Settled]:
+        """The folder that paths are relative to, the name of the set, and its spans."""
+        if (self.manifest is None) == (self.folder is None):
+            met = "neither" if self.manifest is None else f"both {str(self.manifest)!r} and {str(self.folder)!r}"
+            raise InvalidInputError(
+                f"video data needs a manifest or a folder, got {met}; give one of --data.manifest and --data.folder"
+            )
+        if self.manifest is not None:
+            root, listing = Path(self.manifest).parent, read_manifest(Path(self.manifest))
+            name = Path(self.manifest).stem
+        else:
+            root = Path(self.folder or ".")
+            name, listing = root.resolve().name, read_folder(root)
+        return (
+            root,
+            name,
+            settle(
+                root,
+                listing,
+                val_fraction=self.val_fraction,
+                test_fraction=self.test_fraction,
+                seed=self.split_seed,
+                classes=classes,
+                required=required,
+            ),
         )
 
 

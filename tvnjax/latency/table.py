@@ -191,7 +191,7 @@ class LatencyTable:
             with self.path.open("rb") as file:
                 # What the system fails to read is not damaged: it is as it was when the system can read it again.
                 file.read(JSON_LIMIT + 1)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise InvalidInputError(
