@@ -242,6 +242,6 @@ def test_a_full_disk_while_entries_are_saved_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tvnjax.latency.table.write_json", full)
     with pytest.raises(
-        InvalidInputError, match=r"latencies are kept below .*\(No space left on device\).*TVNJAX_CACHE"
+        InvalidInputError, match=r"can be written; .*table\.json: No space left on device: make room"
     ):
         table.save()
