@@ -10,12 +10,11 @@ import jax
 import numpy as np
 
 from tvnjax.config import RunConfig
-from tvnjax.core.environment import cache_dir, use_compilation_cache
+from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.monitor import Monitor, Silent
+from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
-from tvnjax.data.contents import is_whole
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
@@ -153,45 +152,6 @@ class Evaluator:
         return trainer, None, self._problem.train_batches(genotype, "train", self._training.batch_size, seed)
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluatorOf:
-    """Makes evaluators where it is called, on the very clips that the run prepared."""
-
-    config: RunConfig
-    clips: ClipSet
-
-    def __call__(self, strategy: str) -> Any:
-        key = (self.config, self.clips.fingerprint)
-        if key not in _PROBLEMS:
-            _PROBLEMS.clear()
-            _PROBLEMS[key] = self._problem()
-        return _PROBLEMS[key].evaluator().evaluate
-
-    def _problem(self) -> Problem:
-        """The run's problem: its clips are read where the run has put them. On a machine without that folder they are
-        made again, and have to come to the same.
-
-        Raises:
-            InvalidInputError: they do not.
-        """
-        use_compilation_cache()
-        if is_whole(self.clips.directory, self.clips.fingerprint, by_size=True):
-            runtime = load_runtime(self.config.runtime, self.config.threads, self.config.device)
-            return _problem_of(self.config, self.clips, runtime)
-        problem = prepare_problem(self.config, Silent(), told=False)
-        if problem.clips.fingerprint != self.clips.fingerprint:
-            raise InvalidInputError(
-                f"workers train on the clips of their run; those made of {self.clips.name} here are others (digest "
-                f"{problem.clips.fingerprint[:12]}, the run's {self.clips.fingerprint[:12]}): give this machine the "
-                "same videos, or a cache folder it shares with the run (TVNJAX_CACHE)"
-            )
-        return problem
-
-
-_PROBLEMS: dict[tuple[RunConfig, str], Problem] = {}
-"""Of a worker, which serves one run at a time."""
-
-
 def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -> Problem:
     """Checks the space, then builds the clips (once; later runs find them).
 
@@ -211,7 +171,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
         cache_dir=cache_dir() / "datasets",
         progress=lambda done, total, what: monitor.progress("data", done, total, what),
     )
-    problem = _problem_of(config, clips, runtime)
+    problem = problem_of(config, clips, runtime)
     if told:
         monitor.event("data", **problem.describe_data())
         for line in clips.said():
@@ -219,7 +179,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
     return problem
 
 
-def _problem_of(config: RunConfig, clips: ClipSet, runtime: Runtime) -> Problem:
+def problem_of(config: RunConfig, clips: ClipSet, runtime: Runtime) -> Problem:
     shapes, space = _spaces(config)
     return Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
 

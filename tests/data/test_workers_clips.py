@@ -6,14 +6,15 @@ import shutil
 
 import pytest
 
-from tvnjax import problem as problem_module
+from tvnjax import worker_problem
 from tvnjax.config import PRESETS
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.data import video_folder
 from tvnjax.data.video_folder import VideoData
-from tvnjax.problem import EvaluatorOf, prepare_problem
+from tvnjax.problem import prepare_problem, space_and_classes
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.worker_problem import EvaluatorOf
 
 
 @pytest.fixture
@@ -28,9 +29,9 @@ def prepared(class_folders, write_video, tmp_path, monkeypatch):
 def worker(config, clips):
     """The problem as another process makes it, of what reaches it."""
     config, clips = copy.deepcopy((config, clips))
-    problem_module._PROBLEMS.clear()
+    worker_problem._PROBLEMS.clear()
     EvaluatorOf(config, clips)("evolution")
-    (made,) = problem_module._PROBLEMS.values()
+    (made,) = worker_problem._PROBLEMS.values()
     return made
 
 
@@ -56,12 +57,12 @@ def test_a_machine_without_the_clips_makes_the_same_or_refuses(prepared, write_v
 def test_a_profile_asks_for_the_classes_and_reads_no_video(prepared, monkeypatch):
     _, config, run = prepared
     monkeypatch.setattr(video_folder, "digests_of", lambda *_: pytest.fail("reads videos"))
-    _, classes, _ = problem_module.space_and_classes(config, None, 10, Silent())
+    _, classes, _ = space_and_classes(config, None, 10, Silent())
     assert classes == len(run.clips.class_names) == 2
 
 
 def test_a_profile_of_drawn_clips_takes_what_a_run_takes():
     """On 0.1 planted clips were refused: their space reaches over more frames than are drawn, and is cut to them."""
     config = PRESETS["planted"][1]
-    shapes, classes, _ = problem_module.space_and_classes(config, None, 10, Silent())
+    shapes, classes, _ = space_and_classes(config, None, 10, Silent())
     assert classes == 4 and shapes.clip_frames == config.data.clip_frames

@@ -241,7 +241,5 @@ def test_a_full_disk_while_entries_are_saved_is_one_line(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("tvnjax.latency.table.write_json", full)
-    with pytest.raises(
-        InvalidInputError, match=r"can be written; .*table\.json: No space left on device: make room"
-    ):
+    with pytest.raises(InvalidInputError, match=r"can be written; .*table\.json: No space left on device: make room"):
         table.save()
