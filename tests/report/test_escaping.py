@@ -1,6 +1,7 @@
 """Names that came from outside, in everything that is shown as HTML or SVG: shown as text, never as tags."""
 
 import json
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.reliability.hostile_names import hidden
 from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
 from tvnjax.report.comparing.page import write_comparison
@@ -97,6 +99,21 @@ def test_a_comparison_shows_names_as_text(tmp_path: Path) -> None:
     write_comparison(runs, tmp_path / "out")
     text = checked(tmp_path / "out" / "compare.html")
     assert f"The runs are of different data: data {EVIL}0" in text and f"{EVIL}1" in text
+
+
+def test_whole_pages_hide_nothing(tmp_path: Path) -> None:
+    """Control characters, marks of direction, halves of characters; in legends, too."""
+    name = "a\x1b[31m\x00\x07\x9b2J\u202eb\u2028c\udcff|`$x$\uffff"
+    run = evil_run(tmp_path / os.fsdecode(b"run\xff\x1b[31m"), name)
+    write_report(run)
+    write_comparison([run], tmp_path / "out")
+    shown = r"a\x1b[31m\x00\x07\x9b2J\u202eb\u2028c\xff|`$x$\uffff"
+    for page in (run / "report.html", tmp_path / "out" / "compare.html"):
+        assert not hidden(page.read_text(encoding="utf-8"), "\n") and shown in checked(page)
+    for page in (run / "report.md", tmp_path / "out" / "compare.md"):
+        assert not hidden(page.read_text(encoding="utf-8"), "\n")
+        assert r"a\\x1b\[31m" in page.read_text(encoding="utf-8")
+    assert r"run\xff\x1b[31m" in checked(run / "report.html")
 
 
 def test_a_drawing_holds_a_files_name_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

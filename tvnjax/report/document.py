@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from tvnjax.core.printable import printable
 
-_CELL, _TEXT, _CODE = 1000, 20_000, 200_000
-"""Characters of a cell, a paragraph and a block of code; longer ones are shortened in their middle, which says so."""
+_HEADER, _CELL, _TEXT, _CODE = 60, 1000, 20_000, 200_000
+"""Characters of a column's name, which makes its column as wide, of a cell, a paragraph and a block of code; what is
+longer is shortened in its middle, which says so."""
 
 
 class Words:
@@ -24,13 +25,14 @@ class Words:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if field.name not in self.drawn:
-                object.__setattr__(self, field.name, self._shown(getattr(self, field.name)))
+                limit = _HEADER if field.name == "header" else self.limit
+                object.__setattr__(self, field.name, self._shown(getattr(self, field.name), limit))
 
-    def _shown(self, value: Any) -> Any:
+    def _shown(self, value: Any, limit: int) -> Any:
         if isinstance(value, str):
-            return printable(value, self.limit, self.keep)
+            return printable(value, limit, self.keep)
         if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
-            return tuple(printable(item, self.limit, self.keep) for item in value)
+            return tuple(printable(item, limit, self.keep) for item in value)
         return value
 
 

@@ -9,7 +9,7 @@ from tvnjax.report import figure_parts, search_parts, search_tables, tables
 from tvnjax.report.document import Callout, Code, Details, Document, Paragraph, Part, Section, Subtitle
 from tvnjax.report.drawing import AXES_NOTE
 from tvnjax.report.headline import headline
-from tvnjax.report.quantities import milliseconds
+from tvnjax.report.quantities import count, milliseconds
 from tvnjax.report.record import RunRecord, best_of, number
 
 
@@ -115,9 +115,9 @@ def _data(record: RunRecord) -> list[Part]:
 def _counted(data: Mapping[str, Any]) -> list[Part]:
     short, skipped = [], data.get("skipped")
     if (widened := number(data, "widened")) is not None:
-        short.append(f"{widened:,.0f} labelled spans were shorter than a clip and took in frames around them")
+        short.append(f"{count(widened)} labelled spans were shorter than a clip and took in frames around them")
     if (held := number(data, "held")) is not None:
-        short.append(f"{held:,.0f} were filled up by holding their last frame")
+        short.append(f"{count(held)} were filled up by holding their last frame")
     parts: list[Part] = [Paragraph(text="; ".join(short) + ".")] if short else []
     if isinstance(skipped, list) and skipped:
         return [*parts, Callout(lines=(f"{len(skipped):,} clip{'s' * (len(skipped) > 1)} skipped.",))]

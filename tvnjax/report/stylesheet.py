@@ -23,8 +23,9 @@ body {
 }
 h1 { font-size: 1.7rem; margin: 0 0 .5rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.3rem; margin: 2.75rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--rule); }
-h3 { font-size: 1.02rem; margin: 1.75rem 0 .4rem; }
-p { margin: .6rem 0; max-width: 46rem; overflow-wrap: anywhere; }
+h3 { font-size: 1.02rem; margin: 1.75rem 0 .4rem; overflow-wrap: anywhere; }
+p { margin: .6rem 0; max-width: 46rem; }
+p, li, summary { overflow-wrap: anywhere; }
 a { color: var(--link); }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .92rem; }
 .lead { font-size: 1.15rem; font-weight: 600; line-height: 1.45; }
@@ -45,7 +46,7 @@ tbody th { font-weight: 500; }
 td.alert { color: var(--alert); font-weight: 700; }
 small {
   display: block; max-width: 17rem; color: var(--faint);
-  font-size: .82em; font-weight: 400; line-height: 1.35; white-space: normal;
+  font-size: .82em; font-weight: 400; line-height: 1.35; white-space: normal; overflow-wrap: break-word;
 }
 figure { margin: .75rem 0 1.25rem; }
 .paper { background: #ffffff; border: 1px solid var(--rule); border-radius: 6px; padding: .5rem; overflow-x: auto; }

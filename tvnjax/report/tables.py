@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tvnjax.core.printable import printable
 from tvnjax.latency.gate import BIAS, LIMITS, RANDOM_NETWORKS, SELECTED_NETWORKS
 from tvnjax.report.document import Cell, Table, cells
 from tvnjax.report.quantities import (
@@ -151,7 +152,7 @@ def comparison(record: RunRecord) -> Table:
     if several:
         rows.append((Cell(text="seeds"), *(Cell(text=str(len(group))) for group in groups)))
     else:
-        rows.append((Cell(text="network"), *(Cell(text=group[0].genotype_id or MISSING) for group in groups)))
+        rows.append((Cell(text="network"), *(Cell(text=_identity(group[0])) for group in groups)))
     header = ("", *record.strategies)
     caption = "Mean ± sample standard deviation over seeds." if several else ""
     return Table(header=header, rows=tuple(rows), caption=caption)
@@ -163,7 +164,7 @@ def every_seed(record: RunRecord) -> Table:
     rows = tuple(
         (
             Cell(text=f"{result.name}, seed {result.seed}", note=result.error),
-            Cell(text=result.genotype_id or MISSING),
+            Cell(text=_identity(result)),
             *(
                 Cell(
                     text=optional(measure.value(result), measure.style),
@@ -284,7 +285,11 @@ def _block_words(block: Block, frames: int) -> tuple[str, ...]:
     )
 
 
+def _identity(result: StrategyResult) -> str:
+    return printable(result.genotype_id, 60) or MISSING
+
+
 def _plain(value: Any) -> str:
     if value is None:
         return MISSING
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return count(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
