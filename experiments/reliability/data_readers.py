@@ -12,7 +12,7 @@ import numpy as np
 from experiments.reliability.mutations import mutate_bytes
 from experiments.reliability.reader import Reader, ensure, quiet
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.data.decode import ClipShape, UnreadableVideoError, decode_spans
+from tvnjax.data.decode import ClipShape, DamagedSpanError, UnreadableVideoError, decode_spans
 from tvnjax.data.folder import read_folder
 from tvnjax.data.manifest import LabelledSpan, read_manifest
 from tvnjax.data.settled import settle
@@ -113,7 +113,7 @@ class Videos(Reader):
         shape = ClipShape(window=window, jitter=jitter, size=16, fit=fit, short_spans="hold")
         spans = rng.choice(([(0, None)], [(0, 3), (2, 9)], [(5, 6)], [(0, 10**9)]))
         for result in decode_spans(path, spans, shape):
-            if not isinstance(result, SpanOutsideVideoError):
+            if not isinstance(result, (SpanOutsideVideoError, DamagedSpanError)):
                 pixels, placement = result
                 ensure(pixels.shape == (shape.frames, 16, 16, 3) and pixels.dtype == np.uint8, "a shape")
                 ensure(0 <= placement.span[0] < placement.span[1] <= shape.frames, "a place")

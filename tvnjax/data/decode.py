@@ -3,7 +3,7 @@
 import errno
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from stat import S_ISREG
@@ -13,6 +13,8 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tvnjax.data.picture import Fit, PictureMaker
@@ -40,6 +42,14 @@ class UnreadableVideoError(Exception):
     """The file is missing, no video, damaged, or without a frame."""
 
 
+class DamagedSpanError(Exception):
+    """The clip needs a frame the decoder could not read all of, or one after it that is made of it.
+
+    Decoders fill what they cannot read with a guess, and report it of that frame alone; the frames up to the next key
+    frame are made of the guess.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipShape:
     """How spans become clips of one fixed shape."""
@@ -61,10 +71,11 @@ class ClipShape:
 
 def decode_spans(
     path: Path, spans: Sequence[Span], shape: ClipShape
-) -> Iterator[tuple[np.ndarray, Placement] | SpanOutsideVideoError]:
+) -> Iterator[tuple[np.ndarray, Placement] | SpanOutsideVideoError | DamagedSpanError]:
     """Decodes ``path`` once and yields, per span and in order, its uint8 [frames, size, size, 3] and its placement.
 
-    A span that lies outside the video yields the error that says so. Frames no span needs are decoded (the others
+    A span that lies outside the video, or whose clip needs a damaged frame, yields the error that says so. Frames no
+    span needs are decoded (the others
     depend on them) but neither scaled nor kept; a span without an end keeps every frame of the video until the file
     is done. The pixels are those :func:`tvnjax.data.picture.describe_picture` describes.
 
@@ -75,20 +86,34 @@ def decode_spans(
       ShortSpanError: see :func:`tvnjax.data.spans.place_span`.
     """
     reach = shape.window + shape.jitter
-    frames, decoded = _decode(path, [(s - reach, math.inf if e is None else e + reach) for s, e in spans], shape)
+    video = _decode(path, [(s - reach, math.inf if e is None else e + reach) for s, e in spans], shape)
     for start, end in spans:
         try:
             placement = place_span(
-                start, end, decoded, window=shape.window, jitter=shape.jitter, short_spans=shape.short_spans
+                start, end, video.decoded, window=shape.window, jitter=shape.jitter, short_spans=shape.short_spans
             )
         except SpanOutsideVideoError as error:
             yield error
-        else:
-            yield np.stack([frames[i] for i in placement.indices.tolist()]), placement
+            continue
+        indices = placement.indices.tolist()
+        if damaged := sorted(video.damaged.intersection(indices)):
+            yield DamagedSpanError(f"{len(damaged)} of its frames are damaged, the first is frame {damaged[0]}")
+            continue
+        yield np.stack([video.kept[i] for i in indices]), placement
 
 
-def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape) -> tuple[dict[int, np.ndarray], int]:
-    """Returns the needed frames by number, and how many frames were decoded (all, or beyond the last needed)."""
+@dataclass(kw_only=True)
+class _Decoded:
+    kept: dict[int, np.ndarray] = field(default_factory=dict)
+    """The needed frames by number: uint8 [size, size, 3]."""
+    damaged: set[int] = field(default_factory=set)
+    """Numbers of all damaged frames; see :class:`DamagedSpanError`."""
+    decoded: int = 0
+    """Frames decoded: all, or beyond the last needed."""
+
+
+def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape) -> _Decoded:
+    """Returns the frames of a file that lie in some half-open ranges."""
     try:
         if not S_ISREG(path.stat().st_mode):
             raise UnreadableVideoError("is no file")
@@ -101,9 +126,7 @@ def _decode(path: Path, needed: Sequence[tuple[float, float]], shape: ClipShape)
         raise
 
 
-def _decode_file(
-    source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape
-) -> tuple[dict[int, np.ndarray], int]:
+def _decode_file(source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape) -> _Decoded:
     """Returns what :func:`_decode` does, unless reading failed: then neither frames nor FFmpeg's opinion count."""
     try:
         decoded = _decode_open(source, needed, shape)
@@ -116,11 +139,9 @@ def _decode_file(
     return decoded
 
 
-def _decode_open(
-    source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape
-) -> tuple[dict[int, np.ndarray], int]:
-    kept: dict[int, np.ndarray] = {}
-    decoded = 0
+def _decode_open(source: "_Bytes", needed: Sequence[tuple[float, float]], shape: ClipShape) -> _Decoded:
+    result = _Decoded()
+    kept = result.kept
     ranges = iter(_merge(needed))
     first, last = next(ranges)
     pictures = PictureMaker(shape.size, shape.fit)
@@ -131,24 +152,27 @@ def _decode_open(
                 raise UnreadableVideoError("has a codec this build of FFmpeg cannot decode")
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             stream.thread_type = "NONE"  # starting threads takes longer than decoding a short clip
-            for frame in container.decode(stream):
-                if decoded >= first:
-                    kept[decoded] = pictures.square(frame, _pixel_aspect(stream))
-                    if len(kept) * kept[decoded].nbytes > MAX_KEPT:
+            for frame, aspect in _frames(container, stream):
+                number = result.decoded
+                if frame.is_corrupt or (number - 1 in result.damaged and not frame.key_frame):
+                    result.damaged.add(number)
+                if number >= first:
+                    kept[number] = pictures.square(frame, aspect)
+                    if len(kept) * kept[number].nbytes > MAX_KEPT:
                         raise UnreadableVideoError(
                             f"has more than the {len(kept) - 1} frames of {shape.size} pixels that are kept of one file"
                         )
-                decoded += 1
-                if decoded >= last:
+                result.decoded += 1
+                if result.decoded >= last:
                     first, last = next(ranges, (math.inf, math.inf))
                     if first == math.inf:
                         break
     # FFmpeg's "no permission" or "input/output error" are about the content, though PyAV derives them from OSError.
     except (FFmpegError, ValueError) as error:
-        raise UnreadableVideoError(f"cannot be decoded after frame {decoded}: {_one_line(error)}") from None
-    if not decoded:
+        raise UnreadableVideoError(f"cannot be decoded after frame {result.decoded}: {_one_line(error)}") from None
+    if not result.decoded:
         raise UnreadableVideoError("has no frame")
-    return kept, decoded
+    return result
 
 
 def _choose_stream(container: InputContainer) -> VideoStream:
@@ -177,12 +201,30 @@ def _area(stream: VideoStream) -> int:
     return 0 if stream.codec_context is None else stream.codec_context.width * stream.codec_context.height
 
 
-def _pixel_aspect(stream: VideoStream) -> Fraction:
-    """Returns the width of a pixel over its height: what the container says, else what the codec says, else 1."""
-    for aspect in (stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio):
-        if aspect is not None and aspect > 0:
-            return aspect
-    return Fraction(1)
+def _frames(container: InputContainer, stream: VideoStream) -> Iterator[tuple[VideoFrame, Fraction]]:
+    """Decodes a stream: every frame with the width of its pixels over their height.
+
+    The container's word holds for the whole stream. The codec's may change from frame to frame, as in broadcasts, and
+    PyAV shows that of the last packet alone, while reordered frames come out later; so every packet carries its own.
+    """
+    context = stream.codec_context
+    context.copy_opaque = True
+    said = stream.sample_aspect_ratio  # the container's, else what the codec says at first
+    fixed = said if said != context.sample_aspect_ratio else None
+    for packet in container.demux(stream):
+        carried: list[Fraction | None] = []
+        if packet.size:
+            packet.opaque = carried
+        frames = _decode_packet(packet)
+        carried.append(context.sample_aspect_ratio)
+        for frame in frames:
+            own = frame.opaque if isinstance(frame.opaque, list) else carried
+            aspect = fixed or own[0]
+            yield frame, aspect if aspect is not None and aspect > 0 else Fraction(1)
+
+
+def _decode_packet(packet: Packet) -> list[VideoFrame]:
+    return [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
 
 
 class _Bytes:

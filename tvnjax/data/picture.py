@@ -4,7 +4,6 @@ Four steps: colour conversion at the frame's own size, a choice of the source re
 pixel covers, and the turn the metadata ask for. :func:`describe_picture` says all of it in words.
 """
 
-import functools
 import math
 from fractions import Fraction
 from typing import Any, Literal
@@ -13,6 +12,8 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+
+from tvnjax.data.area import Interval, area_mean
 
 Fit = Literal["squash", "crop"]
 
@@ -25,8 +26,6 @@ _EXACT = all(flag in Interpolation.__members__ for flag in _FLAGS)
 _INTERPOLATION: Any = sum(Interpolation[name].value for name in ("POINT", *_FLAGS)) if _EXACT else "POINT"
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _BLOCK = 64  # pixels; a multiple of every format's chroma block
-_FLOAT32_WHOLE = 2**24
-"""Whole numbers up to here are exact in float32."""
 
 
 class PictureMaker:
@@ -44,25 +43,29 @@ class PictureMaker:
           ValueError: the metadata turn the frame by something else than quarter turns.
         """
         transpose, mirror_x, mirror_y = read_orientation(frame)
-        pixels = self._to_rgb(frame)
+        planes = self._to_planes(frame)
         # Rows and columns stay those of the file until the end: turning the small square is cheaper than the frame,
         # and a centred square is the same one before and after a turn.
-        height, width = pixels.shape[:2]
-        rows, columns = shown_rectangle(width, height, aspect, self._fit)
-        square = area_mean(pixels, rows, columns, self._size)
+        rows, columns = shown_rectangle(frame.width, frame.height, aspect, self._fit)
+        square = np.stack([area_mean(plane, rows, columns, self._size) for plane in planes], -1)
         if transpose:
             square = square.swapaxes(0, 1)
         return np.ascontiguousarray(square[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1])
 
-    def _to_rgb(self, frame: VideoFrame) -> np.ndarray:
+    def _to_planes(self, frame: VideoFrame) -> list[np.ndarray]:
+        """Returns red, green and blue, each uint8 [height, width], in memory that FFmpeg holds."""
         options: dict[str, Any] = {}
         width, height = frame.width, frame.height
         if _EXACT and any(component.is_chroma for component in frame.format.components):
             frame = _with_plain_chroma(frame)
         if not _EXACT and frame.color_range == _FULL_RANGE:  # old versions look at the pixel format alone
             options = {"src_color_range": "JPEG", "dst_color_range": "JPEG"}
-        converted = self._converter.reformat(frame, format="rgb24", interpolation=_INTERPOLATION, **options)
-        return converted.to_ndarray()[:height, :width]
+        # swscale writes planes several times as fast as it writes rgb24, and the same numbers.
+        converted = self._converter.reformat(frame, format="gbrp", interpolation=_INTERPOLATION, **options)
+        if any(plane.line_size <= 0 for plane in converted.planes):  # stored as planes, upside down
+            return [plane[:height, :width] for plane in np.moveaxis(converted.to_ndarray(), -1, 0)]
+        green, blue, red = (_lines(plane)[:height, :width] for plane in converted.planes)
+        return [red, green, blue]
 
 
 def _with_plain_chroma(frame: VideoFrame) -> VideoFrame:
@@ -121,9 +124,6 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     return a, b, c, d
 
 
-Interval = tuple[Fraction, Fraction]
-
-
 def shown_rectangle(width: int, height: int, aspect: Fraction, fit: Fit) -> tuple[Interval, Interval]:
     """Returns the rows and the columns of a frame that become the square, as exact intervals of its own pixels.
 
@@ -136,47 +136,6 @@ def shown_rectangle(width: int, height: int, aspect: Fraction, fit: Fit) -> tupl
     return (top, top + rows), (left, left + columns)
 
 
-def area_mean(pixels: np.ndarray, rows: Interval, columns: Interval, size: int) -> np.ndarray:
-    """Returns the mean of uint8 [height, width, 3] over each of size x size equal cells of a rectangle, as uint8.
-
-    Sums are of whole numbers and exact (a pixel weighs as many units as it covers of a grid that divides pixels and
-    cells alike), so every machine rounds the same numbers, halves to even.
-    """
-    height, width, _ = pixels.shape
-    sums, row_units = _weigh(pixels.reshape(height, width * 3), *rows, size)  # [size, width * 3]
-    sums = np.ascontiguousarray(sums.reshape(size, width, 3).swapaxes(0, 1), np.float64).reshape(width, size * 3)
-    totals, column_units = _weigh(sums, *columns, size)  # [size, size * 3], columns first
-    means = totals / (float(row_units) * float(column_units))
-    return np.rint(means).astype(np.uint8).reshape(size, size, 3).swapaxes(0, 1)
-
-
-def _weigh(lines: np.ndarray, start: Fraction, end: Fraction, size: int) -> tuple[np.ndarray, int]:
-    """Returns the weighted sum of the lines of each cell, float [size, n], and what the weights of a cell sum to."""
-    cells, units = _cells(start, end, size)
-    # The narrowest kind that holds every sum exactly.
-    kind = np.float32 if lines.dtype == np.uint8 and 255 * units < _FLOAT32_WHOLE else np.float64
-    sums = np.empty((size, lines.shape[1]), kind)
-    # Cell by cell, so that no more of a frame than one cell's lines is ever held as floats.
-    for line, (first, weights) in zip(sums, cells):
-        np.dot(weights.astype(kind), lines[first : first + len(weights)].astype(kind, copy=False), out=line)
-    return sums, units
-
-
-@functools.lru_cache(maxsize=64)
-def _cells(start: Fraction, end: Fraction, size: int) -> tuple[list[tuple[int, np.ndarray]], int]:
-    """Divides [start, end) into equal cells: the first pixel of each with its pixels' whole weights; and their sum."""
-    step = (end - start) / size
-    unit = math.lcm(start.denominator, step.denominator)  # units per pixel
-    low, length = int(start * unit), int(step * unit)
-    cells = []
-    for left in range(low, low + size * length, length):
-        right = left + length
-        pixels = range(left // unit, -(-right // unit))
-        shares = [min(right, (pixel + 1) * unit) - max(left, pixel * unit) for pixel in pixels]
-        cells.append((pixels.start, np.array(shares, np.float64)))
-    return cells, length
-
-
 def describe_picture(fit: Fit) -> dict[str, Any]:
     """Returns how a decoded frame becomes the stored square, as JSON holds it: enough to do it again elsewhere."""
     if fit == "crop":
@@ -186,8 +145,8 @@ def describe_picture(fit: Fit) -> dict[str, Any]:
             "column (W - w) / 2; none of them is rounded."
         )
         aspect = (
-            "r is the width of a stored pixel over its height, as the container gives it, else as the codec gives it, "
-            "else 1."
+            "r is the width of a stored pixel over its height, as the container gives it, else as the codec gives it "
+            "for this frame, else 1."
         )
     else:
         rectangle = "All of the frame: h = H rows and w = W columns, from row 0 and column 0."

@@ -11,7 +11,7 @@ from typing import get_args
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.data.checks import check_fraction, check_integer, window_length
 from tvnjax.data.content import digest_of, digests_of
-from tvnjax.data.decode import ClipShape, Fit, UnreadableVideoError, decode_spans
+from tvnjax.data.decode import ClipShape, DamagedSpanError, Fit, UnreadableVideoError, decode_spans
 from tvnjax.data.folder import read_folder
 from tvnjax.data.leaks import check_copies
 from tvnjax.data.manifest import LabelledSpan, read_manifest
@@ -227,7 +227,7 @@ def _clips_of_file(
             "short spans hold or widen, or take fewer frames or a smaller stride"
         ) from None
     for span, result in zip(spans, decoded):
-        if isinstance(result, SpanOutsideVideoError):
+        if isinstance(result, (SpanOutsideVideoError, DamagedSpanError)):
             clips.append(skipped(span, str(result)))
             continue
         pixels, placement = result
