@@ -347,3 +347,6 @@ def test_a_folder_of_videos_is_searched_and_a_broken_one_is_named(tmp_path, caps
     assert [skipped["path"] for skipped in results["data"]["skipped"]] == ["dark/broken.mp4"]
     assert "warning: 1 of 17 clips (5.88%) of videos skipped: 1 " in capsys.readouterr().err
     assert "broken.mp4" in (tmp_path / "run" / "report.md").read_text()
+    (row,) = results["strategies"]
+    assert main(["evaluate", str(tmp_path / "run" / "checkpoints" / "differentiable-0")]) == 0
+    assert f"top-1 {row['top1']:.1%}" in capsys.readouterr().out

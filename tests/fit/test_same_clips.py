@@ -16,7 +16,7 @@ import pytest
 from tvnjax.cli import main
 from tvnjax.core.monitor import Silent
 from tvnjax.data.picture import describe_picture
-from tvnjax.fit.clips import ClipOptions
+from tvnjax.fit.clips import ClipOptions, ScoredClips, scored_clips
 from tvnjax.fit.saved import open_saved
 from tvnjax.fit.training import Fit, FitConfig
 from tvnjax.space.genotype import Block, Genotype
@@ -124,6 +124,15 @@ def test_a_split_with_clips_that_were_trained_on_is_not_scored_unasked(run, squa
     manifest.write_text("path,label,split\n" + "\n".join(rows))
     assert main(["evaluate", str(out), "--data", str(manifest)]) == 2
     assert "of the 48 clips of test" in capsys.readouterr().err
+
+
+def test_clips_that_were_changed_since_the_training_are_said(run):
+    trained = open_saved(run[0]).trained
+    assert trained.clips is not None
+    for fingerprint, words in (("0" * 64, "was changed since the training"), ("", "the weights are of version 0.1")):
+        before = dataclasses.replace(trained, clips={**trained.clips, "fingerprint": fingerprint})
+        with pytest.warns(UserWarning, match=words):
+            scored_clips(ScoredClips(), before, "test")
 
 
 def test_an_ensemble_reads_for_each_network_the_clips_it_knows(run, squares, capsys, tmp_path):

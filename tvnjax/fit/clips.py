@@ -143,9 +143,28 @@ def scored_clips(
             f"{named(trained.classes)}, {clips.name} has {named(clips.class_names)}: train it further on these with "
             "'tvnjax train --init'"
         )
-    for line in clips.said():
+    for line in (*_changed_since(known, source, clips), *clips.said()):
         warnings.warn(line, stacklevel=2)
     return clips
+
+
+def _changed_since(known: Preparation | None, source: ClipSource, clips: ClipSet) -> list[str]:
+    """Whether clips that are named and made as those of a training are others all the same."""
+    if known is None:
+        return []
+    if not known.fingerprint:
+        if known.video is None:
+            return []
+        return [
+            f"the weights are of version 0.1, which stored the frames of {clips.name} with colour at half its resolution "
+            "and not turned upright: what they score now may differ from what their run reported"
+        ]
+    if source == known.source and clips.fingerprint != known.fingerprint:
+        return [
+            f"what {clips.name} holds was changed since the training (digest {known.fingerprint[:12]} then, "
+            f"{clips.fingerprint[:12]} now): splits that are not named may be others"
+        ]
+    return []
 
 
 def named(classes: Sequence[str]) -> str:
