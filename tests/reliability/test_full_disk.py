@@ -5,6 +5,7 @@ With a real file system in memory, filled to the last byte.
 
 import json
 import shutil
+import time
 import warnings
 
 import pytest
@@ -225,17 +226,16 @@ def test_a_training_goes_on_after_a_full_disk(small_disk, tmp_path, monkeypatch,
     whole, out = tmp_path / "whole", small_disk.path / "run"
     assert main([str(part) for part in [*call, "--out", whole]]) == 0
     plain = ConsoleMonitor.progress
-    met = []
+    again: list[str] = []
 
     def filling(self, stage, done, total, text=""):
-        if stage == "training" and done == 20 and not met:
-            met.append(done)
+        if stage == "training" and done >= 20 and not again:
+            time.sleep(1)  # what is being written beside the training is there by now, or has made room again
             small_disk.fill()
         plain(self, stage, done, total, text)
 
     monkeypatch.setattr(ConsoleMonitor, "progress", filling)
     warnings.simplefilter("always")  # a checkpoint that could not be kept is said, and is no error
-    again: list[str] = []
     for _ in range(2):
         capsys.readouterr()
         if main([str(part) for part in [*call, "--out", out, *again]]) == 0:

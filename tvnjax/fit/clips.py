@@ -156,7 +156,7 @@ def _changed_since(known: Preparation | None, source: ClipSource, clips: ClipSet
         if known.video is None:
             return []
         return [
-            f"the weights are of version 0.1, which stored the frames of {clips.name} with colour at half its resolution "
+            f"the weights are of version 0.1, which stored frames of {clips.name} with colour at half its resolution "
             "and not turned upright: what they score now may differ from what their run reported"
         ]
     if source == known.source and clips.fingerprint != known.fingerprint:
