@@ -189,7 +189,7 @@ def _one_line(message: str, prog: str, refused: Sequence[str]) -> str:
     text = re.sub(r"^(Unrecognized options|Value error|Parsing error) (?=Unrecognized|Error|Missing)", "", text)
     if refused and (option := re.match(r"Error parsing (\S+):", text)):
         text = f"{option[1]}: {refused[0]}"
-    text = re.sub(r"^Error parsing \w+: ", "", text)
+    text = re.sub(r"^Error parsing [\w.]+: ", "", text)
     text = re.sub(r"^(Invalid choice (?=invalid choice)|Missing argument (?=Missing value))", "", text)
     if missing := re.match(r"(?:Required options )?Missing from [\w -]+: (.*)", text):
         text = f"{prog} needs {'; and '.join(map(_needed, missing[1].split('(required)')[:-1]))}"
