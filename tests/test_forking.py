@@ -132,11 +132,15 @@ def test_a_place_that_cannot_be_is_one_line(run, tmp_path, name, reason):
 
 
 AS_ANOTHER_USER = """
-import os, sys
+import functools, importlib.metadata, os, sys
 from pathlib import Path
 from tests.test_forking import CONFIG, fork
+source, new, before = map(Path, sys.argv[1:])
+# Once as root: the other user may be unable to read the packages, which are imported here, and their versions.
+importlib.metadata.version = functools.cache(importlib.metadata.version)
+fork(CONFIG, source, before, "command", ["quick"])
 os.setgid(65534), os.setuid(65534)
-fork(CONFIG, Path(sys.argv[1]), Path(sys.argv[2]), "command", ["quick"])
+fork(CONFIG, source, new, "command", ["quick"])
 """
 
 
@@ -158,7 +162,7 @@ def test_a_folder_without_permission_is_one_line(run, open_folder, what):
     closed.chmod(0o755 if what == "new" else 0o777)
     if what == "source":
         (source / "events.jsonl").chmod(0o600)
-    command = [sys.executable, "-c", AS_ANOTHER_USER, source, closed / "new"]
+    command = [sys.executable, "-c", AS_ANOTHER_USER, source, closed / "new", open_folder / "before"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if what == "nothing":
         assert ended.returncode == 0, "a run of somebody else, which cannot be locked, is copied"
