@@ -3,6 +3,7 @@
     python -m experiments.reliability.kill_anywhere --points 30 --out experiments/reliability/kills_30.json
     python -m experiments.reliability.kill_anywhere --points 200 --out experiments/reliability/kills_200.json
     python -m experiments.reliability.kill_anywhere --points 20 --at data profile projection gate results --out ...
+    python -m experiments.reliability.kill_anywhere --points 60 --signals INT TERM --at data profile gate --out ...
 
 The search is ``--reproducible`` and goes through all stages: clips, profile, supernet, projection, evolution, shared
 weights, retraining. A *chain* is one run that is killed after a random time, resumed, killed again, and so on
@@ -10,6 +11,9 @@ until it comes to its end; what it leaves is then compared with the uninterrupte
 timings, the genotypes, every array of every checkpoint to the bit, and the numbers in the event log. Every kill is a
 point. Most waiting times are short, so that starting up, and going on, are killed too. Stages that take a moment are
 seldom met that way: with ``--at`` a chain is killed once in each of the stages named, a little after it has come there.
+``--signals`` takes turns with other signals: after Ctrl-C or SIGTERM a run has to end by itself, with the status that a
+shell expects; the longest time that took is recorded. What the runs have started and
+left behind is listed. Runs with workers, which no two clocks make equal, have ``kill_workers``.
 
 Processes are forked from one that has the packages imported and nothing else, which saves the seconds of importing.
 
@@ -27,12 +31,12 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.reliability.processes import apart, ended, forked, killed, left_behind, mark
 from tvnjax import pipeline
 from tvnjax.config import RunConfig
 from tvnjax.console import ConsoleMonitor
@@ -86,7 +90,6 @@ TINY = RunConfig(
 
 _TIMED = ("seconds", "compile_seconds", "spent", "latency_ms", "latency_iqr_ms", "environment", "elapsed", "charged_s")
 _TIMED_ENDS = ("_seconds", "_s")
-_PATIENCE_S = 1200.0
 
 
 def main() -> int:
@@ -97,18 +100,23 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="a cache folder of before, to begin with a copy of")
     parser.add_argument("--strategies", nargs="+", help="of the search; default: " + " ".join(TINY.strategies))
     parser.add_argument("--at", nargs="+", default=[], help="stages to kill in, in this order, instead of at any time")
+    parser.add_argument("--signals", nargs="+", default=["KILL"], choices=["KILL", "INT", "TERM"], help="in turns")
     parser.add_argument("--limit-minutes", type=float, default=1e9, help="kill no more after these")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         if options.cache is not None:
             shutil.copytree(options.cache, Path(folder) / "cache")
-        config = dataclasses.replace(TINY, strategies=tuple(options.strategies or TINY.strategies))
-        counts = kill_anywhere(Path(folder), options.points, options.seed, options.limit_minutes, config, options.at)
+        strategies = tuple(options.strategies or TINY.strategies)
+        config = dataclasses.replace(TINY, strategies=strategies)
+        signals = [signal.Signals[f"SIG{name}"] for name in options.signals]
+        counts = kill_anywhere(
+            Path(folder), options.points, options.seed, options.limit_minutes, config, options.at, signals
+        )
     counts["command"] = "python -m experiments.reliability.kill_anywhere " + " ".join(sys.argv[1:])
     print(json.dumps(counts, indent=1))
     if options.out is not None:
         options.out.write_text(json.dumps(counts, indent=1) + "\n", encoding="utf-8")
-    return 1 if counts["differing"] else 0
+    return 1 if counts["differing"] or counts["left_behind"] else 0
 
 
 def kill_anywhere(
@@ -118,55 +126,67 @@ def kill_anywhere(
     limit_minutes: float = 1e9,
     config: RunConfig = TINY,
     at: Sequence[str] = (),
+    signals: Sequence[signal.Signals] = (signal.SIGKILL,),
 ) -> dict[str, Any]:
     """Kills until there were so many points; returns the counts."""
     os.environ["TVNJAX_CACHE"] = str(folder / "cache")
+    mark()
     rng, start = random.Random(seed), time.monotonic()
     whole = folder / "whole"
-    _ended(_forked(config, whole, folder / "whole.log"))
-    expected = _apart(what_is_left, whole)
+    ended(forked(go, config, whole, folder / "whole.log"))
+    expected = apart(what_is_left, whole)
     begun = time.monotonic()
     # Again, everything cached: how long it takes, and the promise of --reproducible itself.
-    _ended(_forked(config, folder / "again", folder / "again.log"))
+    ended(forked(go, config, folder / "again", folder / "again.log"))
     took = time.monotonic() - begun
-    differing = [f"again: {text}" for text in differences(expected, _apart(what_is_left, folder / "again"))]
+    differing = [f"again: {text}" for text in differences(expected, apart(what_is_left, folder / "again"))]
     stages: Counter[str] = Counter()
-    killed = chains = 0
-    while killed < points and time.monotonic() - start < 60 * limit_minutes:
+    by_signal: Counter[str] = Counter()
+    slowest = 0.0
+    kills = chains = 0
+    while kills < points and time.monotonic() - start < 60 * limit_minutes:
         chains += 1
         out, log = folder / f"chain-{chains}", folder / f"chain-{chains}.log"
         targets = iter(at)
         while True:
-            pid = _forked(config, out, log)
+            pid = forked(go, config, out, log)
             # Short waits kill starting up and going on, long ones the stages at the end.
             wait = rng.uniform(0, took) * rng.choice((1.0, 0.3, 0.08))
             reached: Callable[[], bool] = lambda: True  # noqa: E731
             target = next(targets, None)
             if target is not None:
                 wait, reached = rng.uniform(0, 0.2), lambda out=out, target=target: stage_of(out) == target
-            over = killed >= points or time.monotonic() - start > 60 * limit_minutes
+            over = kills >= points or time.monotonic() - start > 60 * limit_minutes
             if over or (at and target is None):
-                _ended(pid, log)
+                ended(pid, log)
                 break
-            if not _killed(pid, wait, reached):
+            number = signals[kills % len(signals)]
+            ended_in = killed(pid, wait, reached, number, log)
+            if ended_in is None:
                 break
-            killed += 1
+            if number != signal.SIGKILL:
+                slowest = max(slowest, ended_in)
+            kills += 1
+            by_signal[number.name] += 1
             stages[stage_of(out)] += 1
-            print(f"{killed} kills, {chains} chains, last in {stage_of(out)}", file=sys.stderr, flush=True)
-        found = [f"chain {chains}: {text}" for text in differences(expected, _apart(what_is_left, out))]
+            print(f"{kills} kills, {chains} chains, last in {stage_of(out)}", file=sys.stderr, flush=True)
+        found = [f"chain {chains}: {text}" for text in differences(expected, apart(what_is_left, out))]
         differing += found
         if not found:
             shutil.rmtree(out)
     return {
-        "kills": killed,
+        "kills": kills,
         "chains": chains,
         "differing": differing,
         "kills_by_stage": dict(sorted(stages.items())),
+        "kills_by_signal": dict(sorted(by_signal.items())),
+        "slowest_end_seconds": round(slowest, 1),
+        "left_behind": left_behind(),
         "seed": seed,
         "seconds": round(time.monotonic() - start),
         "uninterrupted_seconds": round(took, 1),
         "compared": {name: len(part) for name, part in expected.items()},
-        "environment": _apart(_environment, folder),
+        "environment": apart(environment_of, folder),
     }
 
 
@@ -237,69 +257,11 @@ def go(config: RunConfig, out: Path) -> None:
     """Begins the search, or goes on with it; without the page at its end, a third of the seconds, which is drawn from
     files that are compared."""
     pipeline.write_report = lambda _: None
-    pipeline.run(config, out, "kill_anywhere", ConsoleMonitor, resume=(out / "config.json").exists())
+    resume = (out / "config.json").exists()
+    pipeline.run(config, out, "kill_anywhere", ConsoleMonitor, argv=["kill_anywhere"], resume=resume)
 
 
-def _forked(config: RunConfig, out: Path, log: Path) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 70
-    try:
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        go(config, out)
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
-
-
-def _killed(pid: int, wait: float, reached: Callable[[], bool] = lambda: True) -> bool:
-    """Kills a process some seconds after it has come to a point; false if it ended well before.
-
-    Raises:
-        RuntimeError: it ended otherwise.
-    """
-    until = None
-    while until is None or time.monotonic() < until:
-        if until is None and reached():
-            until = time.monotonic() + wait
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            if status:
-                raise RuntimeError(f"a run ended with status {os.waitstatus_to_exitcode(status)}")
-            return False
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return True
-
-
-def _ended(pid: int, log: Path | None = None) -> None:
-    if _killed(pid, _PATIENCE_S):
-        raise RuntimeError(f"a run did not end within {_PATIENCE_S:g} s; {log}")
-
-
-def _apart(function: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
-    """What a function returns, called in a process of its own: this one forks, and must not touch a device before."""
-    answer = path.with_name(f"{path.name}.answer.json")
-    pid = os.fork()
-    if not pid:
-        status = 70
-        try:
-            answer.write_text(json.dumps(function(path)))
-            status = 0
-        finally:
-            os._exit(status)
-    _ended(pid)
-    return json.loads(answer.read_text())
-
-
-def _environment(_: Path) -> dict[str, Any]:
+def environment_of(_: Path) -> dict[str, Any]:
     from tvnjax.core.environment import environment
 
     return environment()

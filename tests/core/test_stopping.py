@@ -22,6 +22,15 @@ def keep():
     time.sleep({keeping})
 
 
+def other():
+    # As Ray's waiting answers a signal.
+    try:
+        print("ready", flush=True)
+        time.sleep(30)
+    except BaseException:
+        raise KeyboardInterrupt from None
+
+
 def deaf():
     # As XLA compiles: no handler of Python's runs meanwhile.
     try:
@@ -61,6 +70,14 @@ def test_work_that_does_not_hear_is_ended_from_another_thread(tmp_path):
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 143 and "go on with: this" in err and (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_library_that_makes_its_own_interrupt_of_a_signal_ends_no_otherwise(number, status, tmp_path):
+    process = begun(tmp_path, work="other()")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == status and out == "ended\n" and (tmp_path / "kept").read_text() == "kept"
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path):

@@ -250,6 +250,16 @@ def test_a_ray_worker_that_refuses_what_it_is_given_ends_the_search():
     refused_search(RayPool(Refusing(), 2))
 
 
+def test_ray_does_not_take_the_signals_of_the_run():
+    pytest.importorskip("ray")
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    pool = RayPool(SlowEvaluator(), 1)
+    try:
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    finally:
+        pool.close()
+
+
 def test_killing_one_of_three_ray_workers_loses_no_result_and_changes_none():
     pytest.importorskip("ray")
     pool = RayPool(SlowEvaluator(), 3)

@@ -50,9 +50,12 @@ def stoppable(keep: Callable[[], None], hint: str, *, insisting: bool = True) ->
     asked = threading.Event()
     done = threading.Event()
 
+    heard = [signal.SIGINT]
+
     def first(number: int, _: Any) -> None:
         if not asked.is_set():
             asked.set()
+            heard[0] = signal.Signals(number)
             raise Stopped(number)
 
     def watch() -> None:
@@ -82,10 +85,11 @@ def stoppable(keep: Callable[[], None], hint: str, *, insisting: bool = True) ->
     threading.Thread(target=watch, name="stopping", daemon=True).start()
     try:
         yield
-    except Stopped:
+    except KeyboardInterrupt as error:
         with contextlib.suppress(Exception):
             keep()
-        raise
+        # Libraries that wait in a language of their own, as Ray does, make their own interrupt of whatever they heard.
+        raise error if isinstance(error, Stopped) else Stopped(heard[0]) from error
     finally:
         signal.set_wakeup_fd(woken)
         for number, handler in before.items():

@@ -147,7 +147,11 @@ class RayPool:
         if self._began:
             options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
             # A local cluster has as many slots as workers were asked for, however few cores there are.
-            ray.init(address=address, **options) if address else ray.init(num_cpus=count, **options)
+            options |= {"address": address} if address else {"num_cpus": count}
+            # From another thread: in the main one Ray takes SIGTERM for itself, and ends the process without a last
+            # checkpoint. Ray's processes end with the thread that began them, which therefore stays.
+            self._starter = concurrent.futures.ThreadPoolExecutor(1)
+            self._starter.submit(ray.init, **options).result()
         self._actor = ray.remote(num_cpus=1)(_Evaluator)
         self._actors = [self._actor.remote(make) for _ in range(count)]
         self._references: dict[Any, int] = {}
@@ -178,6 +182,7 @@ class RayPool:
             self._ray.kill(actor)
         if self._began:
             self._ray.shutdown()
+            self._starter.shutdown()
 
 
 def _import_ray() -> Any:
