@@ -14,12 +14,12 @@ import shutil
 from pathlib import Path
 from typing import Any, get_args
 
-from tvnjax.config import PRESETS, RunConfig
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment
 from tvnjax.latency.runtimes import RuntimeName
-from tvnjax.pipeline import run
 from tvnjax.report.page import write_report
+from tvnjax.running.config import PRESETS, RunConfig
+from tvnjax.running.pipeline import run
 from tvnjax.search.budget import Budget
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
 

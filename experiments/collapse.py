@@ -30,13 +30,13 @@ from typing import Any
 
 import jax
 
-from tvnjax.config import PRESETS, RunConfig
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.nn.supernet import softmax_weights
-from tvnjax.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem
+from tvnjax.running.config import PRESETS, RunConfig
+from tvnjax.running.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem
 from tvnjax.search.base import Evaluation, Verdict
 from tvnjax.search.diagnostics import describe, parametric_layers
 from tvnjax.search.differentiable import DifferentiableSearch

@@ -23,17 +23,17 @@ from typing import Any, get_args
 
 import jax
 
-from tvnjax.config import PRESETS, RunConfig, StrategyName
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
-from tvnjax.pipeline import run
 from tvnjax.report.comparing.evidence import Evidence
 from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
+from tvnjax.running.config import PRESETS, RunConfig, StrategyName
+from tvnjax.running.pipeline import run
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.projection import ProjectionConfig
 

@@ -20,11 +20,11 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
-from tvnjax.config import PRESETS
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.data.planted import PlantedData, PlantedTask
-from tvnjax.pipeline import run
 from tvnjax.report.page import write_report
+from tvnjax.running.config import PRESETS
+from tvnjax.running.pipeline import run
 
 HELD_OUT = ("appearing", "small_mark")
 RESULT = Path(__file__).with_suffix(".json")

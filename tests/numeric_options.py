@@ -17,7 +17,7 @@ from tvnjax.cli.show import ShowOptions
 from tvnjax.cli.tables import TablesOptions
 from tvnjax.cli.train import EnsembleOptions, EvaluateOptions, TrainOptions
 from tvnjax.cli.zoo import ZooOptions
-from tvnjax.config import PRESETS
+from tvnjax.running.config import PRESETS
 
 COMMANDS: dict[str, tuple[type, list[str], bool]] = {
     "train": (TrainOptions, ["tvn1", "--data", "clips"], True),

@@ -89,7 +89,9 @@ def test_bad_input_is_one_line_that_names_it(argv, words, capsys, tmp_path, monk
 
 def test_ray_that_is_missing_is_named_before_anything_is_measured(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr("tvnjax.pipeline.profile_run", lambda *arguments: pytest.fail("the device was profiled"))
+    monkeypatch.setattr(
+        "tvnjax.running.pipeline.profile_run", lambda *arguments: pytest.fail("the device was profiled")
+    )
     out = tmp_path / "run"
     line = error_line(capsys, "run", "quick", *TINY_OPTIONS, "--workers.engine", "ray", "--out", out)
     assert "pip install 'tvnjax[ray]'" in line and not out.exists()

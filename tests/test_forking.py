@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.report.fabricated_run import make_run
-from tvnjax import continuing
 from tvnjax.cli import main
-from tvnjax.config import PRESETS
-from tvnjax.continuing import begin, fork
 from tvnjax.core import atomic
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stages
+from tvnjax.running import continuing
+from tvnjax.running.config import PRESETS
+from tvnjax.running.continuing import begin, fork
 
 CONFIG = PRESETS["quick"][1]
 LONGER = dataclasses.replace(CONFIG, retrain_seeds=3)

@@ -9,7 +9,7 @@ import pytest
 from tests.fabricated_table import SPACE, make_table, quality
 from tvnjax.cli import main
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.replay import ReplayConfig, record_runs, replay
+from tvnjax.running.replay import ReplayConfig, record_runs, replay
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import TableSpace, enumerate_space
 from tvnjax.space.canonical import genotype_id

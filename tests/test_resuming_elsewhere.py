@@ -11,7 +11,7 @@ from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stages
 from tvnjax.latency.table import LatencyTable
-from tvnjax.profiling import TABLE_FILE, profile_run
+from tvnjax.running.profiling import TABLE_FILE, profile_run
 
 
 class Stand:

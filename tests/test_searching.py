@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tvnjax import searching
-from tvnjax.config import RunConfig
+from tvnjax.running import searching
+from tvnjax.running.config import RunConfig
 from tvnjax.search.base import SearchResult
 
 

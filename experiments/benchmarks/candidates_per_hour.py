@@ -36,7 +36,6 @@ import jax
 import optax
 from flax import nnx
 
-from tvnjax.config import PRESETS, RunConfig
 from tvnjax.core.environment import environment
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import write_json
@@ -44,7 +43,8 @@ from tvnjax.data.video_folder import VideoData
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import normalize
-from tvnjax.problem import Problem, prepare_problem
+from tvnjax.running.config import PRESETS, RunConfig
+from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.workers import Lost, SpawnPool

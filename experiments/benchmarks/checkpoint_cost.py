@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.config import PRESETS
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.checkpoints import Checkpoints
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.journal import Journal
 from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stages
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.problem import prepare_problem
+from tvnjax.running.config import PRESETS
+from tvnjax.running.problem import prepare_problem
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.differentiable import DifferentiableSearch

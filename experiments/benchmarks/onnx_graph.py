@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tvnjax.config import PRESETS
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import write_json
 from tvnjax.export.onnx_graph import onnx_network
 from tvnjax.export.optional import optional_package
 from tvnjax.export.program import export_program
 from tvnjax.latency.timer import Timer
+from tvnjax.running.config import PRESETS
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.lowering import lower
 from tvnjax.space.search_space import search_space

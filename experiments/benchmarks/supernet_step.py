@@ -23,7 +23,6 @@ import numpy as np
 from flax import nnx
 
 from tests.nn.naive_mixture import naive_spatial, naive_temporal
-from tvnjax.config import PRESETS
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import write_json
 from tvnjax.core.variables import ArchParam
@@ -33,6 +32,7 @@ from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import default_form
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.supernet import Supernet
+from tvnjax.running.config import PRESETS
 from tvnjax.space.lowering import lower
 from tvnjax.space.relaxed import GENES, relax_plan
 from tvnjax.space.search_space import space_at_plan

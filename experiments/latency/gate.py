@@ -20,8 +20,7 @@ matplotlib.use("svg")
 import numpy as np
 from matplotlib import pyplot
 
-from tvnjax.config import PRESETS
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import use_compilation_cache
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.covering import promising_genotype
@@ -29,14 +28,15 @@ from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
 from tvnjax.latency.profile import DEFAULT_CLASSES
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
-from tvnjax.problem import profile_device
 from tvnjax.report.figures.canvas import plain_log_axis
+from tvnjax.running.config import PRESETS
+from tvnjax.running.problem import profile_device
+from tvnjax.running.verification import measure_all
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
 from tvnjax.space.search_space import search_space
 from tvnjax.space.shapes import ShapeSpace
-from tvnjax.verification import measure_all
 
 HERE = Path(__file__).parent
 CONFIG = PRESETS["clips"][1]

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tvnjax.config import PRESETS
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.latency.measure import Sentinel, measure
 from tvnjax.latency.profile import DEFAULT_CLASSES, REFERENCE
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
+from tvnjax.running.config import PRESETS
 from tvnjax.space.lowering import lower
 from tvnjax.space.search_space import search_space
 from tvnjax.space.shapes import ShapeSpace

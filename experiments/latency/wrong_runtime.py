@@ -15,14 +15,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tvnjax.config import PRESETS
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.measure import measure_networks
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
-from tvnjax.pipeline import run
+from tvnjax.running.config import PRESETS
+from tvnjax.running.pipeline import run
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
 

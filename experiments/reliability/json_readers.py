@@ -14,11 +14,11 @@ from tests.report.fabricated_run import make_run
 from tvnjax.core.environment import environment
 from tvnjax.fit.saved import NETWORK_FILE, SavedNetwork, open_saved
 from tvnjax.latency.table import FORMAT, LatencyTable, _digest
-from tvnjax.replay import ReplayConfig, record_runs, replay
 from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.figures import canvas
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_events, read_run
+from tvnjax.running.replay import ReplayConfig, record_runs, replay
 from tvnjax.search.table_reading import read_table
 from tvnjax.space.genotype import Block, Genotype, read_genotype
 from tvnjax.space.lowering import lower

@@ -37,12 +37,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.reliability.processes import apart, ended, forked, killed, left_behind, mark
-from tvnjax import pipeline
-from tvnjax.config import RunConfig
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.latency.profile import Profiling
 from tvnjax.report.record import read_events
+from tvnjax.running import pipeline
+from tvnjax.running.config import RunConfig
 from tvnjax.search.budget import Budget
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.evolution import EvolutionConfig

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tvnjax.config import RunConfig
 from tvnjax.core.stopping import Stopped
+from tvnjax.running.config import RunConfig
 
 _PATIENCE_S = 1200.0
 _GONE_S = 20.0

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 
 from experiments.tabular.make_table import CONFIG, FOLDER, TABLE
-from tvnjax.config import PRESETS, RunConfig, StrategyName
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.outside import read_json
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.cost_model import Measured, fit
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.problem import Problem, prepare_problem
-from tvnjax.replay import ReplayConfig, replay
 from tvnjax.report.comparing.statistics import mean_interval, probability_of_improvement
+from tvnjax.running.config import PRESETS, RunConfig, StrategyName
+from tvnjax.running.problem import Problem, prepare_problem
+from tvnjax.running.replay import ReplayConfig, replay
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.differentiable import DifferentiableSearch
 from tvnjax.search.projection import ProjectionConfig

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.tabular.make_table import CONFIG, FOLDER, TABLE
-from tvnjax.console import ConsoleMonitor
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import write_json
-from tvnjax.problem import prepare_problem
 from tvnjax.report.comparing.statistics import gene_correlation, rank_correlation
+from tvnjax.running.problem import prepare_problem
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.table_reading import read_table

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.config import RunConfig
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.data.planted import PlantedData
 from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, Sentinel, measure
 from tvnjax.latency.timer import Timer
-from tvnjax.problem import Problem, prepare_problem
 from tvnjax.report.comparing.statistics import rank_correlation
+from tvnjax.running.config import RunConfig
+from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
 from tvnjax.space.canonical import genotype_id

@@ -6,15 +6,15 @@ import shutil
 
 import pytest
 
-from tvnjax import worker_problem
-from tvnjax.config import PRESETS
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.data import video_folder
 from tvnjax.data.video_folder import VideoData
-from tvnjax.problem import prepare_problem, space_and_classes
+from tvnjax.running import worker_problem
+from tvnjax.running.config import PRESETS
+from tvnjax.running.problem import prepare_problem, space_and_classes
+from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
-from tvnjax.worker_problem import EvaluatorOf
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ def main(kind: str, out: Path) -> int:
     if kind == "profile":
         from tvnjax.core.environment import use_compilation_cache
         from tvnjax.core.monitor import Silent
-        from tvnjax.problem import profile_device, space_and_classes
+        from tvnjax.running.problem import profile_device, space_and_classes
 
         use_compilation_cache()
         space = space_and_classes(TIMED, 4, 4, Silent())
         profile_device(TIMED, *space, Silent())
         return 0
-    from tvnjax import pipeline
-    from tvnjax.console import ConsoleMonitor
+    from tvnjax.cli.console import ConsoleMonitor
+    from tvnjax.running import pipeline
 
     pipeline.write_report = lambda _: None
     pipeline.run(TIMED if kind == "run" else REPRODUCIBLE, out, "sharing", ConsoleMonitor)

@@ -10,10 +10,10 @@ import pytest
 from experiments.reliability.kill_anywhere import differences, what_is_left
 from tests.grey_video import write_video
 from tests.reliability.tiny_videos import tiny, write_videos
-from tvnjax import pipeline
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.core.stages import Stage
+from tvnjax.running import pipeline
 
 STAGES = ("data", "profile", "differentiable-0", "evolution-0", "gate", "retrained-differentiable-0")
 

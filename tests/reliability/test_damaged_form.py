@@ -24,7 +24,7 @@ from tvnjax.core.monitor import Silent
 from tvnjax.core.outside import LINE_LIMIT, LOG_LIMIT
 from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stage
-from tvnjax.profiling import Measurements
+from tvnjax.running.profiling import Measurements
 from tvnjax.search.results import result_from_json
 
 HUGE = 10**400

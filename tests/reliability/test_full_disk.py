@@ -15,14 +15,14 @@ from tests.data.annotation_files import hmdb51, write
 from tests.data.test_annotated_videos import hmdb51_videos
 from tests.fabricated_table import make_table
 from tests.report.fabricated_run import make_run
-from tvnjax import pipeline
 from tvnjax.cli import main
-from tvnjax.config import PRESETS
-from tvnjax.console import ConsoleMonitor
-from tvnjax.continuing import begin
+from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import write_json
 from tvnjax.report.page import write_report
+from tvnjax.running import pipeline
+from tvnjax.running.config import PRESETS
+from tvnjax.running.continuing import begin
 from tvnjax.space.genotype import Block, Genotype
 
 GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))

@@ -12,11 +12,11 @@ import pytest
 
 from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
-from tvnjax.config import PRESETS
-from tvnjax.continuing import begin
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.core.waiting import TURN_FILE
 from tvnjax.report.page import write_report
+from tvnjax.running.config import PRESETS
+from tvnjax.running.continuing import begin
 from tvnjax.space.genotype import Block, Genotype
 
 GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))

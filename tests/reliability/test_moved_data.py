@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.tiny_videos import tiny, write_videos
-from tvnjax import pipeline
-from tvnjax.continuing import begin, check_continues, fork, refuse_unfinished
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.core.stages import Stages
 from tvnjax.data.video_folder import VideoData
+from tvnjax.running import pipeline
+from tvnjax.running.continuing import begin, check_continues, fork, refuse_unfinished
 
 
 def data_stage(config, out, *, resume):

@@ -17,8 +17,8 @@ from rich.table import Table as RichTable
 
 from tests.reliability.hostile_names import hidden, names
 from tvnjax.cli import _show_warning, main
+from tvnjax.cli.console import ConsoleMonitor, PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
-from tvnjax.console import ConsoleMonitor, PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.printable import printable, say

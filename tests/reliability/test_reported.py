@@ -18,8 +18,8 @@ from tests.data.pictures import patch_matrix, stored
 from tests.grey_video import write_video
 from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
-from tvnjax.config import PRESETS
-from tvnjax.continuing import begin
+from tvnjax.running.config import PRESETS
+from tvnjax.running.continuing import begin
 from tvnjax.space.genotype import Block, Genotype
 
 BLOCKS = (Block(spatial_kernel=3, spatial_stride=2, filters=8), Block(spatial_kernel=3, spatial_stride=2, filters=16))

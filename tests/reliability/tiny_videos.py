@@ -5,8 +5,8 @@ from pathlib import Path
 
 from experiments.reliability.kill_anywhere import TINY
 from tests.grey_video import write_video
-from tvnjax.config import RunConfig
 from tvnjax.data.video_folder import VideoData
+from tvnjax.running.config import RunConfig
 
 
 def write_videos(folder: Path) -> Path:

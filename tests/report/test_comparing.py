@@ -10,7 +10,6 @@ import pytest
 from tests.fabricated_table import make_table
 from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
-from tvnjax.replay import ReplayConfig, replay
 from tvnjax.report.comparing.evidence import Evidence
 from tvnjax.report.comparing.figures import on_common_times
 from tvnjax.report.comparing.statistics import (
@@ -22,6 +21,7 @@ from tvnjax.report.comparing.statistics import (
     rank_correlation,
 )
 from tvnjax.report.record import read_run
+from tvnjax.running.replay import ReplayConfig, replay
 
 
 def test_an_interval_covers_the_mean_as_often_as_it_says():

@@ -152,7 +152,7 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _usage() -> str:
-    from tvnjax.config import PRESETS
+    from tvnjax.running.config import PRESETS
 
     calls = {name: f"tvnjax {name} {arguments}" for name, (_, arguments, _) in COMMANDS.items()}
     width = max(map(len, calls.values()))

@@ -8,9 +8,9 @@ import tyro
 from rich.box import SIMPLE
 from rich.table import Table
 
+from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
-from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.plain import json_file

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.table import Table
 
+from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
-from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
 from tvnjax.latency.runtimes import RuntimeName

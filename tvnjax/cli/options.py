@@ -37,7 +37,7 @@ def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str
     Args:
         around: a dataclass with further options, whose field ``config`` takes the preset's.
     """
-    from tvnjax.config import PRESETS
+    from tvnjax.running.config import PRESETS
 
     names = ", ".join(PRESETS)
     if not argv or argv[0] in ("-h", "--help"):

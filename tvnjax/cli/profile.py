@@ -8,8 +8,8 @@ from rich.table import Table
 
 from tvnjax.cli.machine import print_json
 from tvnjax.cli.options import parse_preset
-from tvnjax.config import RunConfig
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.running.config import RunConfig
 
 DEFAULT_PRESET = "clips"
 
@@ -36,12 +36,12 @@ class ProfileOptions:
 def profile_command(argv: list[str]) -> int:
     named = bool(argv) and (not argv[0].startswith("-") or argv[0] in ("-h", "--help"))
     _, options = parse_preset("profile", argv if named else [DEFAULT_PRESET, *argv], ProfileOptions)
-    from tvnjax.console import ConsoleMonitor, PlainConsole
+    from tvnjax.cli.console import ConsoleMonitor, PlainConsole
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.latency.gate import Gate
     from tvnjax.latency.profile import DEFAULT_CLASSES
-    from tvnjax.problem import profile_device, space_and_classes
-    from tvnjax.verification import verify_random
+    from tvnjax.running.problem import profile_device, space_and_classes
+    from tvnjax.running.verification import verify_random
 
     use_compilation_cache()
     config: Any = options.config

@@ -8,10 +8,10 @@ import tyro
 from rich.box import SIMPLE
 from rich.table import Table
 
+from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.options import parse_command
-from tvnjax.console import PlainConsole
 from tvnjax.core.printable import say
-from tvnjax.replay import ReplayConfig
+from tvnjax.running.replay import ReplayConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ReplayOptions(ReplayConfig):
 
 def record_command(argv: list[str]) -> int:
     options = parse_command(RecordOptions, argv, prog="tvnjax record", flags=True)
-    from tvnjax.replay import record_runs
+    from tvnjax.running.replay import record_runs
 
     table = record_runs(options.runs, options.out, force=options.force)
     say(f"{options.out}: {len(table.entries)} networks, seeds {', '.join(map(str, table.seeds))}")
@@ -48,7 +48,7 @@ def record_command(argv: list[str]) -> int:
 
 def replay_command(argv: list[str]) -> int:
     options = parse_command(ReplayOptions, argv, prog="tvnjax replay")
-    from tvnjax.replay import replay
+    from tvnjax.running.replay import replay
     from tvnjax.search.table_reading import read_table
 
     table = read_table(options.table)

@@ -10,19 +10,19 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from tvnjax.cli.options import parse_preset
-from tvnjax.continuing import begun_argv, check_continues, fork, refuse_unfinished
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
+from tvnjax.running.continuing import begun_argv, check_continues, fork, refuse_unfinished
 
 _BOOLEANS = ("True", "False")
 
 
 def run_command(argv: list[str]) -> int:
     config, out, argv, resume = _asked(argv)
-    from tvnjax.console import ConsoleMonitor
+    from tvnjax.cli.console import ConsoleMonitor
     from tvnjax.core.run_dir import RunDir
     from tvnjax.core.stopping import Stopped, end_soon
-    from tvnjax.pipeline import run
+    from tvnjax.running.pipeline import run
 
     with contextlib.ExitStack() as stack:
 
@@ -94,7 +94,7 @@ def report_command(argv: list[str]) -> int:
 
 
 def _print_results(results: dict[str, Any], out: Path) -> None:
-    from tvnjax.console import PlainConsole
+    from tvnjax.cli.console import PlainConsole
 
     columns = ("strategy", "top-1", "top-5", "ms", "params", "seconds", "trained", "refused")
     table = Table(*columns, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))

@@ -9,9 +9,9 @@ import tyro
 from rich.box import SIMPLE
 from rich.table import Table
 
+from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import TimingOptions, blocks_ms
-from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.printable import say

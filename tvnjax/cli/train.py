@@ -89,7 +89,7 @@ class EnsembleOptions(ScoredClips, TimingOptions):
 
 def train_command(argv: list[str]) -> int:
     options = parse_command(TrainOptions, argv, prog="tvnjax train", flags=True)
-    from tvnjax.console import ConsoleMonitor
+    from tvnjax.cli.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.core.run_dir import RunDir, kept
     from tvnjax.core.stages import Stages

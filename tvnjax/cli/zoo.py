@@ -7,10 +7,10 @@ import tyro
 from rich.box import SIMPLE
 from rich.table import Table
 
+from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
-from tvnjax.console import PlainConsole
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
 from tvnjax.space.network import COUNTING_RULE

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tvnjax.config import StrategyName
 from tvnjax.core.environment import environment
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.outputs import write_output
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.report.record import number, read_events, read_run
+from tvnjax.running.config import StrategyName
+from tvnjax.running.strategies import make_strategy
 from tvnjax.search.base import SearchResult
 from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import EvolutionConfig
@@ -23,7 +24,6 @@ from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
 from tvnjax.space.network import COUNTING_RULE
-from tvnjax.strategies import make_strategy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,14 @@
 import dataclasses
 from typing import Any
 
-from tvnjax.config import RunConfig
 from tvnjax.core.environment import use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.contents import is_whole
 from tvnjax.latency.runtimes import load_runtime
-from tvnjax.problem import Problem, prepare_problem, problem_of
+from tvnjax.running.config import RunConfig
+from tvnjax.running.problem import Problem, prepare_problem, problem_of
 
 
 @dataclasses.dataclass(frozen=True)

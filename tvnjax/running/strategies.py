@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from tvnjax.config import StrategyName
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.running.config import StrategyName
 from tvnjax.search.base import Space, Strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch

@@ -6,7 +6,9 @@ from typing import Any
 from tvnjax.core.checkpoint import save_state
 from tvnjax.core.stages import Stages
 from tvnjax.latency.profile import Profile
-from tvnjax.problem import Problem
+from tvnjax.running.problem import Problem
+from tvnjax.running.strategies import make_strategy
+from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import run_strategy
@@ -16,8 +18,6 @@ from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.workers import Pool, make_pool, run_on_workers
 from tvnjax.space.search_space import refine
-from tvnjax.strategies import make_strategy
-from tvnjax.worker_problem import EvaluatorOf
 
 
 def search_all(

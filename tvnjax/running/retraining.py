@@ -14,7 +14,7 @@ from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.timer import Timer
 from tvnjax.nn.saved_weights import save_weights
-from tvnjax.problem import Problem, filter_timer
+from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.space.canonical import genotype_id

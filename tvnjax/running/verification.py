@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tvnjax.config import RunConfig
 from tvnjax.core.monitor import Monitor
 from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
 from tvnjax.latency.measure import DriftError, Sentinel, measure
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
-from tvnjax.problem import Problem, filter_timer
+from tvnjax.running.config import RunConfig
+from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.space.canonical import genotype_id

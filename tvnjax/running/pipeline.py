@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tvnjax.config import RunConfig
-from tvnjax.continuing import begin, check_continues
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
@@ -19,16 +17,18 @@ from tvnjax.data.contents import copy_contents, what_changed
 from tvnjax.fit.saved import CLIPS_FILE
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
-from tvnjax.problem import Problem, check_counted, decide_costs, make_task, prepare_problem, watch_drift
-from tvnjax.profiling import Measurements, profile_run
 from tvnjax.report.page import write_report
-from tvnjax.retraining import confirm, retrain
+from tvnjax.running.config import RunConfig
+from tvnjax.running.continuing import begin, check_continues
+from tvnjax.running.problem import Problem, check_counted, decide_costs, make_task, prepare_problem, watch_drift
+from tvnjax.running.profiling import Measurements, profile_run
+from tvnjax.running.retraining import confirm, retrain
+from tvnjax.running.searching import search_all
+from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.search.workers import check_engine
-from tvnjax.searching import search_all
 from tvnjax.space.network import COUNTING_RULE
-from tvnjax.verification import gate_of_searches
 
 
 def run(

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from tvnjax.config import RunConfig
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
@@ -28,6 +27,7 @@ from tvnjax.latency.profile import Profile, SpaceProfiler
 from tvnjax.latency.runtimes import Runtime, load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
+from tvnjax.running.config import RunConfig
 from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter

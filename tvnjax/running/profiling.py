@@ -15,7 +15,7 @@ from tvnjax.core.stages import Stage, Stages
 from tvnjax.latency.measure import Measurement
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.table import LatencyTable, OtherEnvironmentError
-from tvnjax.problem import Problem, profile_device
+from tvnjax.running.problem import Problem, profile_device
 
 TABLE_FILE = "latency_table.json"
 _PASSES = 5

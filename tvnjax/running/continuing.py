@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tvnjax.config import RunConfig
 from tvnjax.core.atomic import copy_into, is_partial, write_atomic, write_folder
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import history, read_lines
@@ -18,6 +17,7 @@ from tvnjax.core.links import refuse_links
 from tvnjax.core.lock import LOCK_FILE, unwritten
 from tvnjax.core.plain import json_bytes, jsonable, whole_number
 from tvnjax.core.run_dir import finished_seq, read_json, write_json
+from tvnjax.running.config import RunConfig
 
 _CONFIG = "config.json"
 _PLACES = ("data.manifest", "data.folder")
