@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tvnjax.space import network
+from tvnjax.graph import network
 
 
 def windows(x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...], fill: float) -> np.ndarray:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tvnjax.graph import network
+from tvnjax.graph.network import Shape
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import BatchNorm, Initializer, NonLocal, normalize
-from tvnjax.space import network
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Shape
 from tvnjax.space.search_space import BlockChoices, SearchSpace
 
 SMALL = SearchSpace(

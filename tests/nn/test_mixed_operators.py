@@ -9,15 +9,15 @@ from flax import nnx
 from tests.nn.naive_mixture import naive_spatial, naive_temporal
 from tests.nn.one_hots import FAST_COMPILE, randomise
 from tests.nn.reference_layers import convolution, pool
+from tvnjax.graph import network
+from tvnjax.graph.network import Shape
 from tvnjax.nn.branches import branch_conv, run_if
 from tvnjax.nn.convolution import conv
 from tvnjax.nn.layers import Initializer
 from tvnjax.nn.masks import kernel_windows, prefix_mask, subkernel_offset
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
-from tvnjax.space import network
 from tvnjax.space.genotype import Block
 from tvnjax.space.lowering import spatial_layers, temporal_layers
-from tvnjax.space.network import Shape
 
 
 def operators(kinds, kernels):

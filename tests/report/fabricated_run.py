@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tests.report.fabricated_search import BUDGET_MS, draw_likely, gradient_events, make_shapes
+from tvnjax.graph.network import COUNTING_RULE
 from tvnjax.search.diagnostics import parametric_layers
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import COUNTING_RULE
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import SearchSpace, space_at_plan
 from tvnjax.space.search_space import search_space as whole_space

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from tests.report.fabricated_run import search_space
+from tvnjax.graph.network import Network
+from tvnjax.graph.outline import collapse, layer_words
 from tvnjax.report.drawing import describe_network, draw_network
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Network
-from tvnjax.space.outline import collapse, layer_words
 
 
 def drawn_words(network: Network) -> Counter[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tvnjax.graph.network import ContextGate, Conv, NonLocal, Pool, SqueezeExcite
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower, smallest_pool, squeeze_hidden
-from tvnjax.space.network import ContextGate, Conv, NonLocal, Pool, SqueezeExcite
 from tvnjax.space.search_space import paper_space
 from tvnjax.zoo.tvn import TVN1, TVN3
 

@@ -6,9 +6,9 @@ from flax import nnx
 
 from tests.zoo.movinet_reference import ROWS, movinet_a0
 from tests.zoo.weights import parts, randomize
+from tvnjax.graph.network import Conv
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import BatchNorm, Scale
-from tvnjax.space.network import Conv
 from tvnjax.zoo.registry import zoo_entry
 
 

@@ -6,10 +6,10 @@ import re
 import pytest
 
 from tvnjax.cli import main
+from tvnjax.graph.outline import blocks, layer_label
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.report.overview import draw_overview
 from tvnjax.space.genotype import genotype_from_json
-from tvnjax.space.outline import blocks, layer_label
 from tvnjax.zoo.registry import ZOO, zoo_entry
 from tvnjax.zoo.tvn import TVN1
 

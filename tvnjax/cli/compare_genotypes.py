@@ -15,11 +15,11 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.plain import json_file
 from tvnjax.core.printable import NAME, printable, say
+from tvnjax.graph.network import COUNTING_RULE, Network
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.difference import differences
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import COUNTING_RULE, Network
 from tvnjax.space.scaling import compound_scale, scale_genotype
 from tvnjax.zoo.resolve import CUSTOM_CLASSES, find_network
 

@@ -15,8 +15,8 @@ from tvnjax.cli.timing import TimingOptions, blocks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.printable import say
-from tvnjax.space.network import COUNTING_RULE, Network
-from tvnjax.space.outline import blocks, frames_text, head_text, size, unit_label
+from tvnjax.graph.network import COUNTING_RULE, Network
+from tvnjax.graph.outline import blocks, frames_text, head_text, size, unit_label
 from tvnjax.zoo.resolve import find_network
 
 

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from tvnjax.graph.network import Network
 from tvnjax.latency.runtimes import RuntimeName
-from tvnjax.space.network import Network
 
 CALL_RULE = "one clip, float32, evaluation mode, pixels normalised and on the device; the fastest of repeated calls"
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.export.optional import optional_package
+from tvnjax.graph import network
+from tvnjax.graph.network import Network, Shape, Triple
 from tvnjax.nn.child import Child, HeadModule, UnitModule
 from tvnjax.nn.layers import ConvNorm, Dense, NonLocal, Scale, SqueezeExcite
-from tvnjax.space import network
-from tvnjax.space.network import Network, Shape, Triple
 
 OPSET, IR_VERSION = 17, 9
 

@@ -8,8 +8,8 @@ import jax
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph.network import Network
 from tvnjax.nn.child import Child
-from tvnjax.space.network import Network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 from scipy.optimize import nnls
 
+from tvnjax.graph.network import Conv, Head, Layer, Network, Pool, Unit
 from tvnjax.latency.layer_regressor import CANDIDATES, Constants, LayerRegressor, Program
-from tvnjax.space.network import Conv, Head, Layer, Network, Pool, Unit
 
 _TERMS = ("fixed", "macs", "moved", "gathered")
 _KINDS = ("pointwise", "dense", "depthwise", "temporal", "pool", "gate")

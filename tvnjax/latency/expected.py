@@ -17,13 +17,13 @@ import numpy as np
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph.network import Head, HeadKind, Network, Shape
 from tvnjax.latency.draws import Draws, striding
 from tvnjax.latency.sites import BlockSites, Front
 from tvnjax.latency.unit_cost import LayerCost, LayerCosts, UnitTables
 from tvnjax.latency.unit_mean import UnitMean, UnitStack
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Head, HeadKind, Network, Shape
 from tvnjax.space.relaxed import GENES, OperatorChoices
 from tvnjax.space.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
 

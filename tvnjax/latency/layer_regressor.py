@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel
 
-from tvnjax.space.network import Conv, Head, Layer, Pool, SqueezeExcite
+from tvnjax.graph.network import Conv, Head, Layer, Pool, SqueezeExcite
 
 
 class Constants(NamedTuple):

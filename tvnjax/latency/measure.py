@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph.network import Network
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.timer import Timer, Timing
-from tvnjax.space.network import Network
 
 LATENCY_RULE = (
     "one clip, float32, evaluation mode, normalised pixels already on the device; the fastest of repeated calls of the "

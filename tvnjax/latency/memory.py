@@ -10,8 +10,8 @@ from typing import Any
 
 from jax import Array
 
+from tvnjax.graph.network import Head, Layer, Network
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.space.network import Head, Layer, Network
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import ShapeKey, ShapeSpace
 

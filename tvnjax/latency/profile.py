@@ -10,6 +10,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
+from tvnjax.graph.network import HeadKind, Network, Unit
 from tvnjax.latency.cost_model import CostModel, Measured, cross_validated, fit
 from tvnjax.latency.covering import covering_genotypes, promising_genotype
 from tvnjax.latency.expected import ExpectedCost
@@ -23,7 +24,6 @@ from tvnjax.latency.timer import Timer
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import HeadKind, Network, Unit
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import SearchSpace, search_space
 from tvnjax.space.shapes import ShapeSpace

@@ -1,9 +1,9 @@
 """Measured milliseconds of every block of a network."""
 
+from tvnjax.graph.network import Network
 from tvnjax.latency.measure import measure
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
-from tvnjax.space.network import Network
 
 
 def block_milliseconds(network: Network, runtime: Runtime, timer: Timer) -> dict[int, float]:

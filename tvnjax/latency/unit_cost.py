@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 
+from tvnjax.graph.network import Head, Layer, Shape
 from tvnjax.latency.sites import Cells, Site
 from tvnjax.space.genotype import POOLS, Block
 from tvnjax.space.lowering import (
@@ -21,7 +22,6 @@ from tvnjax.space.lowering import (
     spatial_layers,
     temporal_layers,
 )
-from tvnjax.space.network import Head, Layer, Shape
 from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedBlock
 
 LayerCost = Callable[[Layer | Head], float]

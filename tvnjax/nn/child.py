@@ -6,9 +6,9 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph import network
 from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import BN_MOMENTUM, Dense, Initializer, activation, build_layer
-from tvnjax.space import network
 
 
 class UnitModule(nnx.Module):

@@ -14,9 +14,9 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph import network
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.pooling import avg_pool, max_pool
-from tvnjax.space import network
 
 BN_MOMENTUM = 0.9
 """Of the released code."""

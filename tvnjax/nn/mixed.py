@@ -20,13 +20,13 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph import network
+from tvnjax.graph.network import Shape
 from tvnjax.nn.branches import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import BatchNorm, ConvNorm, Initializer
 from tvnjax.nn.masks import fit_channels, kernel_windows, mixed_activation, share
 from tvnjax.nn.pooling import avg_pool, max_pool
-from tvnjax.space import network
-from tvnjax.space.network import Shape
 from tvnjax.space.relaxed import IDENTITY, Operator
 
 POOL_KINDS = ("maxpool", "avgpool")

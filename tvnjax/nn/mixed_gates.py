@@ -8,13 +8,13 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph import network
+from tvnjax.graph.network import Shape
 from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import Dense, Initializer, NonLocal
 from tvnjax.nn.masks import Widths, prefix_mask, share
-from tvnjax.space import network
 from tvnjax.space.lowering import squeeze_hidden
-from tvnjax.space.network import Shape
 from tvnjax.space.relaxed import RelaxedBlock
 
 

@@ -8,15 +8,15 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph import network
+from tvnjax.graph.network import Shape
 from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import ConvNorm, Initializer
 from tvnjax.nn.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.mixed_gates import MixedGates
-from tvnjax.space import network
 from tvnjax.space.lowering import strided
-from tvnjax.space.network import Shape
 from tvnjax.space.relaxed import RelaxedBlock
 
 

@@ -10,14 +10,14 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
+from tvnjax.graph import network
+from tvnjax.graph.network import HeadKind, Shape
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import BN_MOMENTUM, Initializer
 from tvnjax.nn.masks import Widths
 from tvnjax.nn.mixed_unit import MixedUnit
-from tvnjax.space import network
 from tvnjax.space.genotype import Genotype
-from tvnjax.space.network import HeadKind, Shape
 from tvnjax.space.relaxed import GENES, RelaxedBlock, RelaxedPlan
 
 GeneWeights = tuple[dict[str, Array], ...]

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
+from tvnjax.graph.network import ContextGate, Conv, Layer, Network, NonLocal, Pool, Scale, Shape, SqueezeExcite, Unit
+from tvnjax.graph.outline import Stretch, collapse, frames_text, head_text, layer_words, size
 from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
-from tvnjax.space.network import ContextGate, Conv, Layer, Network, NonLocal, Pool, Scale, Shape, SqueezeExcite, Unit
-from tvnjax.space.outline import Stretch, collapse, frames_text, head_text, layer_words, size
 
 AXES_NOTE = "Kernels, strides and sizes are time × height × width, sizes with × channels behind."
 

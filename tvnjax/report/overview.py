@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
-from tvnjax.space.network import Layer, Network
-from tvnjax.space.outline import (
+from tvnjax.graph.network import Layer, Network
+from tvnjax.graph.outline import (
     KIND_COLOURS,
     Stretch,
     blocks,
@@ -22,6 +21,7 @@ from tvnjax.space.outline import (
     layer_label,
     size,
 )
+from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
 
 _LEFT = 92.0
 """Where tiles begin; names of blocks and repeats stand before."""

@@ -9,6 +9,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.video_folder import VideoData
+from tvnjax.graph.network import HeadKind
 from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.search.budget import Budget
@@ -18,7 +19,6 @@ from tvnjax.search.projection import ProjectionConfig
 from tvnjax.search.successive_halving import HalvingConfig
 from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.search.workers import Workers
-from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.optim import Optimizer

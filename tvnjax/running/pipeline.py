@@ -15,6 +15,7 @@ from tvnjax.core.stages import Stages
 from tvnjax.core.stopping import stoppable
 from tvnjax.data.contents import copy_contents, what_changed
 from tvnjax.fit.saved import CLIPS_FILE
+from tvnjax.graph.network import COUNTING_RULE
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
@@ -28,7 +29,6 @@ from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.search.workers import check_engine
-from tvnjax.space.network import COUNTING_RULE
 
 
 def run(

@@ -19,6 +19,7 @@ from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
 from tvnjax.data.view import view
+from tvnjax.graph.network import Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.measure import Sentinel, make_sentinel
@@ -35,7 +36,6 @@ from tvnjax.search.projection import Data
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Network
 from tvnjax.space.relaxed import OperatorChoices, relax_plan
 from tvnjax.space.search_space import SearchSpace, search_space
 from tvnjax.space.shapes import Plan, ShapeSpace

@@ -11,6 +11,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.outputs import write_output
 from tvnjax.core.run_dir import RunDir, write_json
+from tvnjax.graph.network import COUNTING_RULE
 from tvnjax.report.record import number, read_events, read_run
 from tvnjax.running.config import StrategyName
 from tvnjax.running.strategies import make_strategy
@@ -23,7 +24,6 @@ from tvnjax.search.tabular import Entry, Recorded, Table, table_bytes
 from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.space.genotype import genotype_from_json
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import COUNTING_RULE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tvnjax.core.monitor import Monitor
+from tvnjax.graph.network import Network
 from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
 from tvnjax.latency.measure import DriftError, Sentinel, measure
 from tvnjax.latency.profile import Profile
@@ -18,7 +19,6 @@ from tvnjax.search.budget import Costs
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Network
 from tvnjax.space.search_space import search_space
 from tvnjax.space.shapes import ShapeSpace
 

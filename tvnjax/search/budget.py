@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph.network import Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.memory import memory_mb
-from tvnjax.space.network import Network
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

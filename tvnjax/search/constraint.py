@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 
+from tvnjax.graph.network import Network
 from tvnjax.latency.cost_model import CostModel
 from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure_network
 from tvnjax.latency.runtimes import Runtime
@@ -12,7 +13,6 @@ from tvnjax.search.base import Verdict
 from tvnjax.search.budget import Budget
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
-from tvnjax.space.network import Network
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tvnjax.graph.network import Conv, Network
 from tvnjax.space.genotype import POOLS
-from tvnjax.space.network import Conv, Network
 from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedBlock
 from tvnjax.space.shapes import ShapeKey, ShapeSpace
 

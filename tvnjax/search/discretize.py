@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tvnjax.graph.network import Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import cell_indices, plan_values
 from tvnjax.latency.options import BlockOptions, Group, Variant
@@ -22,7 +23,6 @@ from tvnjax.latency.sites import Front, first_site
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Network
 from tvnjax.space.relaxed import RelaxedBlock, relax_plan
 from tvnjax.space.shapes import Plan, ShapeKey
 

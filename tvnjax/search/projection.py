@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph.network import Network
 from tvnjax.latency.extremes import extreme_network
 from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Candidate
@@ -19,7 +20,6 @@ from tvnjax.search.working_set import WorkingSet, likeliest
 from tvnjax.space.canonical import genotype_id
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import Network
 from tvnjax.space.shapes import Plan
 from tvnjax.train.plan_programs import View
 from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer

@@ -11,6 +11,7 @@ import numpy as np
 
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
+from tvnjax.graph.network import HeadKind
 from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation
 from tvnjax.search.differentiable import DifferentiableConfig
@@ -20,7 +21,6 @@ from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.search.weight_sharing import CoveredSpace
 from tvnjax.search.working_set import WorkingSet
 from tvnjax.space.genotype import Genotype
-from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import OperatorChoices
 from tvnjax.space.search_space import SearchSpace
 from tvnjax.space.shapes import ShapeSpace

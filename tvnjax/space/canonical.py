@@ -10,9 +10,9 @@ import json
 import math
 from functools import lru_cache
 
+from tvnjax.graph.network import Shape
 from tvnjax.space.genotype import Block, Genotype
 from tvnjax.space.lowering import lower_block, squeeze_hidden
-from tvnjax.space.network import Shape
 
 _DEFAULTS = Block()
 _TRY_SMALLER = ("repeats", "spatial_kernel", "temporal_kernel", "spatial_stride", "temporal_stride", "expand")

@@ -2,10 +2,10 @@
 
 from html import escape
 
+from tvnjax.graph.network import COUNTING_RULE, Layer, Unit
+from tvnjax.graph.outline import KIND_COLOURS, blocks, frames_text, layer_kind, layer_label, size
 from tvnjax.space.genotype import Genotype
 from tvnjax.space.lowering import lower
-from tvnjax.space.network import COUNTING_RULE, Layer, Unit
-from tvnjax.space.outline import KIND_COLOURS, blocks, frames_text, layer_kind, layer_label, size
 
 NOTEBOOK_CLASSES = 339
 """Classes that are counted: those of the paper's main set."""

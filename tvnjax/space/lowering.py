@@ -6,8 +6,7 @@ expected cost of a relaxed network is a sum over these parts (see ``tvnjax.laten
 
 from functools import lru_cache
 
-from tvnjax.space.genotype import POOLS, Block, Genotype
-from tvnjax.space.network import (
+from tvnjax.graph.network import (
     ContextGate,
     Conv,
     Head,
@@ -21,6 +20,7 @@ from tvnjax.space.network import (
     Triple,
     Unit,
 )
+from tvnjax.space.genotype import POOLS, Block, Genotype
 
 SQUEEZE_MIN_HIDDEN = 8
 """Smallest hidden width of a squeeze-excite layer (released code)."""

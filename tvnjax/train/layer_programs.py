@@ -20,11 +20,11 @@ import optax
 from flax import nnx
 from jax import Array
 
+from tvnjax.graph import network
+from tvnjax.graph.network import Network, Shape
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import Initializer, activation, build_layer, normalize
-from tvnjax.space import network
-from tvnjax.space.network import Network, Shape
 from tvnjax.train.objective import count_correct, cross_entropy
 
 Arrays = tuple[Array, ...]

@@ -21,8 +21,8 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
+from tvnjax.graph.network import HeadKind
 from tvnjax.nn.supernet import GeneWeights, Supernet, default_weights
-from tvnjax.space.network import HeadKind
 from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.space.shapes import Plan, ShapeSpace
 from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, gumbel_draw, penalty_gradient

@@ -5,8 +5,8 @@ swish in the middle; the unit's last value times a trained scalar that starts at
 projection of a shortcut that strides; batch normalisation's epsilon 1e-3; a hidden layer of 2048 in the head.
 """
 
+from tvnjax.graph.network import Head, Layer, Network, Pool, Scale, Shape, SqueezeExcite
 from tvnjax.space.lowering import strided
-from tvnjax.space.network import Head, Layer, Network, Pool, Scale, Shape, SqueezeExcite
 from tvnjax.zoo.builder import Chain, conv, make_divisible
 from tvnjax.zoo.movinet_specs import STRIDES, MovinetSpec
 

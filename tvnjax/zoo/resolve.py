@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
+from tvnjax.graph.network import HeadKind, Network
 from tvnjax.space.genotype import Genotype, read_genotype
-from tvnjax.space.network import HeadKind, Network
 from tvnjax.zoo.registry import ZOO, ZooEntry, zoo_entry
 
 CUSTOM_CLASSES = 339

@@ -7,10 +7,10 @@ import numpy as np
 
 from tvnjax.export.onnx_graph import onnx_network, onnx_unit
 from tvnjax.export.optional import optional_package
+from tvnjax.graph.network import Network, Unit
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.nn.child import Child, UnitModule
 from tvnjax.nn.layers import Initializer
-from tvnjax.space.network import Network, Unit
 
 
 class OnnxRuntime:

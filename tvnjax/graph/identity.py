@@ -5,7 +5,7 @@ import hashlib
 import json
 from typing import Any
 
-from tvnjax.space.network import Head, Network, Shape
+from tvnjax.graph.network import Head, Network, Shape
 
 
 def layers_id(network: Network) -> str:

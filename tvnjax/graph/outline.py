@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from tvnjax.space.network import (
+from tvnjax.graph.network import (
     ContextGate,
     Conv,
     Layer,

@@ -1,0 +1,1 @@
+"""Networks of primitive layers with every shape known: what every genotype and every zoo network is lowered to."""
