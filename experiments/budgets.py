@@ -21,7 +21,7 @@ from tvnjax.report.page import write_report
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.pipeline import run
 from tvnjax.search.budget import Budget
-from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 
 RESULT = Path(__file__).with_suffix(".json")
 KEPT = ("top1", "latency_ms", "budget_ms", "params", "macs", "memory_mb", "seconds", "compile_seconds", "genotype")

@@ -42,8 +42,8 @@ from tvnjax.search.diagnostics import describe, parametric_layers
 from tvnjax.search.differentiable import DifferentiableSearch
 from tvnjax.search.discretize import discretize
 from tvnjax.search.projection import ProjectionConfig
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import relax_plan
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import relax_plan
 
 RESULT = Path(__file__).with_suffix(".json")
 LOGIT_STEPS = 96

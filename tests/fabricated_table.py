@@ -4,10 +4,10 @@ import numpy as np
 
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
 
 PARTS = (1 / 9, 1 / 3, 1.0)
 SPACE = search_space(

@@ -12,7 +12,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.running.replay import ReplayConfig, record_runs, replay
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import TableSpace, enumerate_space
-from tvnjax.space.canonical import genotype_id
+from tvnjax.spaces.tvn.canonical import genotype_id
 
 ALL = (
     *("evolution", "regularized_evolution", "random", "successive_halving"),

@@ -48,10 +48,10 @@ from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.workers import Lost, SpawnPool
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 from tvnjax.train.layerwise import make_programs
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.trainer import sum_score

@@ -36,7 +36,7 @@ from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.differentiable import DifferentiableSearch
 from tvnjax.search.place import Place
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.genotype import Genotype
 
 
 def main() -> int:

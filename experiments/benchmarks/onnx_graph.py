@@ -19,10 +19,10 @@ from tvnjax.export.optional import optional_package
 from tvnjax.export.program import export_program
 from tvnjax.latency.timer import Timer
 from tvnjax.running.config import PRESETS
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 
 
 def main() -> None:

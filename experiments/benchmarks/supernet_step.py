@@ -33,10 +33,10 @@ from tvnjax.nn.convolution import default_form
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.supernet import Supernet
 from tvnjax.running.config import PRESETS
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, relax_plan
-from tvnjax.space.search_space import space_at_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import GENES, relax_plan
+from tvnjax.spaces.tvn.search_space import space_at_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 from tvnjax.train.objective import cross_entropy
 
 CLASSES = 4

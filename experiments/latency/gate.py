@@ -32,11 +32,11 @@ from tvnjax.report.figures.canvas import plain_log_axis
 from tvnjax.running.config import PRESETS
 from tvnjax.running.problem import profile_device
 from tvnjax.running.verification import measure_all
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 
 HERE = Path(__file__).parent
 CONFIG = PRESETS["clips"][1]

@@ -20,8 +20,8 @@ from tvnjax.core.run_dir import write_json
 from tvnjax.latency.measure import measure_networks
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo.tvn import TVN1
 
 RESULT = Path(__file__).with_suffix(".json")

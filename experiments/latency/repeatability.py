@@ -20,9 +20,9 @@ from tvnjax.latency.profile import DEFAULT_CLASSES, REFERENCE
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.running.config import PRESETS
-from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 
 RESULT = Path(__file__).with_suffix(".json")
 NETWORKS = 10

@@ -23,8 +23,8 @@ from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.running.config import PRESETS
 from tvnjax.running.pipeline import run
-from tvnjax.space.genotype import genotype_from_json
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import genotype_from_json
+from tvnjax.spaces.tvn.lowering import lower
 
 RESULT = Path(__file__).with_suffix(".json")
 

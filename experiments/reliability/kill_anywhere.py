@@ -48,8 +48,8 @@ from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.evolution import EvolutionConfig
 from tvnjax.search.projection import ProjectionConfig
 from tvnjax.search.weight_sharing import SharingConfig
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.trainer import Training
 
 TINY = RunConfig(

@@ -35,8 +35,8 @@ from tvnjax.search.differentiable import DifferentiableSearch
 from tvnjax.search.projection import ProjectionConfig
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Table
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import genotype_from_json
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import genotype_from_json
 
 PROFILED = 40
 """Networks of the table that the latency model is fitted to."""

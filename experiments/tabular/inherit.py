@@ -29,7 +29,7 @@ from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Table, append_entries, write_header
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.train.trainer import Score
 
 RESULT = FOLDER / "inherited.json"

@@ -29,10 +29,10 @@ from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training

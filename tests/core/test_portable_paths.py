@@ -12,7 +12,7 @@ from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import require_portable
 from tvnjax.core.run_dir import RunDir
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.zoo.resolve import find_network
 
 TREE = {"a": np.arange(3.0)}

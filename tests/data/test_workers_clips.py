@@ -14,7 +14,7 @@ from tvnjax.running import worker_problem
 from tvnjax.running.config import PRESETS
 from tvnjax.running.problem import prepare_problem, space_and_classes
 from tvnjax.running.worker_problem import EvaluatorOf
-from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from tvnjax.fit.saved import open_saved
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.nn.saved_weights import save_weights
-from tvnjax.space.genotype import Block, Genotype, read_genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Block, Genotype, read_genotype
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo.resolve import of_genotype
 from tvnjax.zoo.trained import TrainedNetwork
 

@@ -21,7 +21,7 @@ from tvnjax.fit.saved import open_saved
 from tvnjax.fit.scoring import score_together
 from tvnjax.fit.training import Fit, FitConfig
 from tvnjax.nn.child import Child
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 from tvnjax.train.weights import load_start

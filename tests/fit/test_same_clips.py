@@ -19,7 +19,7 @@ from tvnjax.data.picture import describe_picture
 from tvnjax.fit.clips import ClipOptions, ScoredClips, scored_clips
 from tvnjax.fit.saved import open_saved
 from tvnjax.fit.training import Fit, FitConfig
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 from tvnjax.zoo.resolve import of_genotype

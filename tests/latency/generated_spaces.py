@@ -7,8 +7,8 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
 
 CLASSES = 5
 

@@ -25,10 +25,10 @@ from tvnjax.latency.profile import Profiling, SpaceProfiler
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeSpace
 
 PLAN = Plan(image_size=8, num_frames=2, blocks=(BlockPlan(filters=8), BlockPlan(spatial_stride=1, filters=12)))
 XLA = load_runtime("xla")

@@ -20,10 +20,10 @@ from tvnjax.latency import expected as expected_module
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype, extreme_network
 from tvnjax.latency.memory import ExpectedMemory, memory_mb, peak_activation_bytes
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import IDENTITY, OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import IDENTITY, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
 
 SEEDS = (1, 3, 10)
 """Together these have every gene free: repeats of three, idle units, inverted and open blocks, single frames."""

@@ -11,8 +11,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.measure import check_memory, measure, measure_networks
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
 
 PACKAGES = {"xla": (), "litert": ("ai_edge_litert", "litert_converter"), "onnxruntime": ("onnx", "onnxruntime")}
 SMALL, LARGE = (

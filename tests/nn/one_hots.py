@@ -8,8 +8,8 @@ from flax import nnx
 from tvnjax.core.variables import ArchParam
 from tvnjax.nn.inherit import subnet
 from tvnjax.nn.supernet import Supernet, one_hot
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import GENES, RelaxedPlan
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 

@@ -10,9 +10,9 @@ from tvnjax.graph import network
 from tvnjax.graph.network import Shape
 from tvnjax.nn.child import Child
 from tvnjax.nn.layers import BatchNorm, Initializer, NonLocal, normalize
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import BlockChoices, SearchSpace
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.search_space import BlockChoices, SearchSpace
 
 SMALL = SearchSpace(
     image_size=(6, 9),

@@ -16,8 +16,8 @@ from tvnjax.nn.convolution import conv
 from tvnjax.nn.layers import Initializer
 from tvnjax.nn.masks import kernel_windows, prefix_mask, subkernel_offset
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
-from tvnjax.space.genotype import Block
-from tvnjax.space.lowering import spatial_layers, temporal_layers
+from tvnjax.spaces.tvn.genotype import Block
+from tvnjax.spaces.tvn.lowering import spatial_layers, temporal_layers
 
 
 def operators(kinds, kernels):

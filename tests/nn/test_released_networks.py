@@ -9,8 +9,8 @@ from flax import nnx
 
 from tests.nn.released import fill, reference_input
 from tvnjax.nn.child import Child
-from tvnjax.space.genotype import genotype_from_json
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import genotype_from_json
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo.tvn import TVN1
 
 VECTORS = Path(__file__).parents[3] / "shared/reference/tvn"

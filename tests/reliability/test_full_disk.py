@@ -23,7 +23,7 @@ from tvnjax.report.page import write_report
 from tvnjax.running import pipeline
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))
 TRAINING = [

@@ -17,7 +17,7 @@ from tvnjax.core.waiting import TURN_FILE
 from tvnjax.report.page import write_report
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))
 TRAINING = ["--data", "texture", "--drawn-clips", "48", "--steps", "2", "--batch-size", "8"]

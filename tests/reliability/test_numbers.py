@@ -19,8 +19,8 @@ from tvnjax.core.plain import jsonable
 from tvnjax.report.page import write_report
 from tvnjax.report.quantities import count, mean_sd, millions, milliseconds
 from tvnjax.search.differentiable import DifferentiableConfig
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.scaling import compound_scale
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.scaling import compound_scale
 from tvnjax.train.optim import Optimizer
 from tvnjax.zoo.paper_tables import paper_tables, read_published
 

@@ -20,7 +20,7 @@ from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 BLOCKS = (Block(spatial_kernel=3, spatial_stride=2, filters=8), Block(spatial_kernel=3, spatial_stride=2, filters=16))
 NETWORK = Genotype(image_size=32, num_frames=2, frame_stride=3, blocks=BLOCKS)

@@ -11,13 +11,13 @@ import numpy as np
 from tests.report.fabricated_search import BUDGET_MS, draw_likely, gradient_events, make_shapes
 from tvnjax.graph.network import COUNTING_RULE
 from tvnjax.search.diagnostics import parametric_layers
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import SearchSpace, space_at_plan
-from tvnjax.space.search_space import search_space as whole_space
-from tvnjax.space.shapes import BlockPlan, Plan, ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import SearchSpace, space_at_plan
+from tvnjax.spaces.tvn.search_space import search_space as whole_space
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeSpace
 
 CLASS_NAMES = ("bounce", "drift left", "drift right", "grow", "shrink", "spin")
 STRATEGIES = ("differentiable", "evolution", "random")

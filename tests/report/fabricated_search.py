@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from tvnjax.search.diagnostics import describe, marginals, shape_marginals
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedBlock, relax_plan
-from tvnjax.space.search_space import space_at_plan
-from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, RelaxedBlock, relax_plan
+from tvnjax.spaces.tvn.search_space import space_at_plan
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
 
 BUDGET_MS = 6.0
 STEPS, WARMUP = 600, 120

@@ -14,7 +14,7 @@ from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
 from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.page import write_report
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 EVIL = "<script>alert(1)</script>"
 QUOTED = "\" onload='alert(1)' x=\""

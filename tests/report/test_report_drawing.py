@@ -9,8 +9,8 @@ from tvnjax.graph.network import Network
 from tvnjax.graph.outline import collapse, layer_words
 from tvnjax.report.drawing import describe_network, draw_network
 from tvnjax.report.figures.canvas import report_style, to_svg
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
 
 
 def drawn_words(network: Network) -> Counter[str]:

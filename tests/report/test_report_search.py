@@ -16,7 +16,7 @@ from tvnjax.report.headline import headline
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
 from tvnjax.report.search_tables import budgets
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 
 def gradient_run(directory: Path, **options: Any) -> Path:

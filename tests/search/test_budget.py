@@ -15,10 +15,10 @@ from tvnjax.latency.runtimes import Prepared
 from tvnjax.latency.timer import Timer, Timing
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.constraint import RuntimeFilter
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
 GENOTYPE = Genotype(image_size=8, num_frames=2, blocks=(Block(spatial_kernel=3, spatial_stride=2, filters=16),))
 NETWORK = lower(GENOTYPE, 4)

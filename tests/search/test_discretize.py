@@ -6,10 +6,10 @@ import pytest
 from tests.latency.generated_spaces import CLASSES, every_network, layer_cost, random_probabilities, random_space
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.search.discretize import discretize
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices, relax_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
 
 def small_problem(seed):

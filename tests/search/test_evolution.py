@@ -13,7 +13,7 @@ from tvnjax.search.base import WAIT, Candidate, Evaluation, Verdict
 from tvnjax.search.charge import run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
-from tvnjax.space.canonical import genotype_id
+from tvnjax.spaces.tvn.canonical import genotype_id
 
 OLD = {"leaves": "oldest"}
 

@@ -13,10 +13,10 @@ from tvnjax.search.charge import run_strategy
 from tvnjax.search.random_search import RandomSearch
 from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.weight_sharing import CoveredSpace, SharingConfig, WeightSharing
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import search_space, space_at_plan
-from tvnjax.space.shapes import BlockShapes, Plan, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import search_space, space_at_plan
+from tvnjax.spaces.tvn.shapes import BlockShapes, Plan, ShapeChoices, ShapeSpace
 
 
 def run(strategy, task, count=10**6):

@@ -13,11 +13,11 @@ from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.charge import Charge
 from tvnjax.search.projection import Data, Projection, ProjectionConfig
 from tvnjax.search.working_set import WorkingSet
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
 from tvnjax.train.trainer import Score
 
 SHAPES = ShapeSpace(ShapeChoices(image_size=(16, 32), blocks=(BlockShapes(filters=(16,)), BlockShapes(filters=(32,)))))

@@ -10,8 +10,8 @@ from tvnjax.core.monitor import Silent
 from tvnjax.search.differentiable import DifferentiableConfig
 from tvnjax.search.projection import Data, ProjectionConfig
 from tvnjax.search.shared_weights import SharedWeights
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeChoices, ShapeSpace
 
 
 @pytest.fixture(scope="module")

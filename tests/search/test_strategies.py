@@ -11,11 +11,11 @@ from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.charge import Charge, run_strategy
 from tvnjax.search.evolution import Evolution, EvolutionConfig
 from tvnjax.search.random_search import RandomSearch
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import space_at_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import space_at_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
 SPACE = space_at_plan(Plan(blocks=(BlockPlan(), BlockPlan(filters=64))), OperatorChoices())
 

@@ -18,9 +18,9 @@ from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.differentiable import DifferentiableConfig, DifferentiableSearch
 from tvnjax.search.projection import Data, ProjectionConfig
 from tvnjax.search.results import result_to_json
-from tvnjax.space.relaxed import relax_plan
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeKey
+from tvnjax.spaces.tvn.relaxed import relax_plan
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeKey
 from tvnjax.train.supernet_state import SupernetState
 
 STEPS = 30

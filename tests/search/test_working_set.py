@@ -3,7 +3,7 @@
 import numpy as np
 
 from tvnjax.search.working_set import WorkingSet
-from tvnjax.space.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
 
 SHAPES = ShapeSpace(
     ShapeChoices(

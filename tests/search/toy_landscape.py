@@ -1,9 +1,9 @@
 """A landscape whose optimum is known, as a search task: nothing is trained."""
 
 from tvnjax.search.base import WAIT, Evaluation, SearchTask, Verdict
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import space_at_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import space_at_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
 SPACE = space_at_plan(Plan(blocks=(BlockPlan(), BlockPlan(filters=64))), OperatorChoices())
 _TARGET = {"spatial_type": "depth", "spatial_kernel": 5, "temporal_kernel": 3, "expand": 2, "skip": True}

@@ -8,8 +8,8 @@ import pytest
 
 from tests.train.compilation import no_compilation
 from tests.train.drawn_clips import batches
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import ChildTrainer, Training

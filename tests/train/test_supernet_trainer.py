@@ -7,8 +7,8 @@ import pytest
 
 from tests.train.compilation import no_compilation
 from tvnjax.nn.supernet import one_hot
-from tvnjax.space.relaxed import GENES, OperatorChoices
-from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
+from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
 from tvnjax.train.gene_masks import plan_masks
 from tvnjax.train.second_order import second_order
 from tvnjax.train.supernet_settings import SupernetTraining

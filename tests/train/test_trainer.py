@@ -11,8 +11,8 @@ from tests.train.compilation import no_compilation
 from tests.train.drawn_clips import batches
 from tvnjax.core.checkpoint import load_state, save_state
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import ChildTrainer, Training

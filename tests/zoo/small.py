@@ -1,6 +1,6 @@
 """A small member of every family: few units of each kind, tiny frames."""
 
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo import tvn
 from tvnjax.zoo.mobilenetv3 import SMALL, mobilenetv3
 from tvnjax.zoo.movinet import movinet

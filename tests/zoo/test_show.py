@@ -9,7 +9,7 @@ from tvnjax.cli import main
 from tvnjax.graph.outline import blocks, layer_label
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.report.overview import draw_overview
-from tvnjax.space.genotype import genotype_from_json
+from tvnjax.spaces.tvn.genotype import genotype_from_json
 from tvnjax.zoo.registry import ZOO, zoo_entry
 from tvnjax.zoo.tvn import TVN1
 

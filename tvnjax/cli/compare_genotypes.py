@@ -16,11 +16,11 @@ from tvnjax.core.outputs import write_output
 from tvnjax.core.plain import json_file
 from tvnjax.core.printable import NAME, printable, say
 from tvnjax.graph.network import COUNTING_RULE, Network
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.difference import differences
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.scaling import compound_scale, scale_genotype
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.difference import differences
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.scaling import compound_scale, scale_genotype
 from tvnjax.zoo.resolve import CUSTOM_CLASSES, find_network
 
 Named = Annotated[str, tyro.conf.Positional]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.search_space import SearchSpace
-from tvnjax.space.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import SearchSpace
+from tvnjax.spaces.tvn.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey, ShapeSpace
 
 
 def covering_genotypes(

@@ -9,7 +9,7 @@ from jax import Array
 
 from tvnjax.latency.sites import Site
 from tvnjax.latency.unit_cost import bypasses
-from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedBlock
+from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
 
 _LEAST = 1e-12
 """Legal candidates of less probability than this together count alike."""

@@ -22,10 +22,10 @@ from tvnjax.latency.draws import Draws, striding
 from tvnjax.latency.sites import BlockSites, Front
 from tvnjax.latency.unit_cost import LayerCost, LayerCosts, UnitTables
 from tvnjax.latency.unit_mean import UnitMean, UnitStack
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import GENES, OperatorChoices
-from tvnjax.space.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
+from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
 
 MOST_NUMBERS = 50_000_000
 """Most costs that are tabulated."""

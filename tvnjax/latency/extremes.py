@@ -10,9 +10,9 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.options import BlockOptions, Variant
 from tvnjax.latency.sites import Front, Site, first_site
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import relax_plan
-from tvnjax.space.shapes import BlockPlan, Plan, ShapeKey
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import relax_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeKey
 
 Extreme = Literal["cheapest", "dearest"]
 

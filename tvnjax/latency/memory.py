@@ -12,8 +12,8 @@ from jax import Array
 
 from tvnjax.graph.network import Head, Layer, Network
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace
 
 _BYTES = 4
 _MIB = 2**20

@@ -14,7 +14,7 @@ import numpy as np
 from tvnjax.latency.expected import BlockTables, ExpectedCost
 from tvnjax.latency.sites import Site
 from tvnjax.latency.unit_cost import UnitTables, bypasses
-from tvnjax.space.relaxed import IDENTITY, Operator
+from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
 
 _GATES = ("non_local", "squeeze", "context_gate", "skip")
 

@@ -21,12 +21,12 @@ from tvnjax.latency.measure import Sentinel, measure
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.table import Key, LatencyTable
 from tvnjax.latency.timer import Timer
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import SearchSpace, search_space
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import SearchSpace, search_space
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 
 _BATCH = 12
 """Programs kept compiled and timed in turns."""

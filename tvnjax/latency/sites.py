@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tvnjax.space.relaxed import OperatorChoices, RelaxedBlock, relax_plan
-from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan
+from tvnjax.spaces.tvn.relaxed import OperatorChoices, RelaxedBlock, relax_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan
 
 
 class Front(NamedTuple):

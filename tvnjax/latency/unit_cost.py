@@ -1,7 +1,7 @@
 """Costs of every layer a unit can have, in tables over its surroundings.
 
 A table holds one cost for each *row* (distinct surroundings of the layer), candidate, input width and cell. Layers come
-from ``tvnjax.space.lowering``; the cost of each distinct one is asked once.
+from ``tvnjax.spaces.tvn.lowering``; the cost of each distinct one is asked once.
 """
 
 import dataclasses
@@ -13,8 +13,8 @@ import numpy as np
 
 from tvnjax.graph.network import Head, Layer, Shape
 from tvnjax.latency.sites import Cells, Site
-from tvnjax.space.genotype import POOLS, Block
-from tvnjax.space.lowering import (
+from tvnjax.spaces.tvn.genotype import POOLS, Block
+from tvnjax.spaces.tvn.lowering import (
     expand_layers,
     gate_layers,
     lower_unit,
@@ -22,7 +22,7 @@ from tvnjax.space.lowering import (
     spatial_layers,
     temporal_layers,
 )
-from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedBlock
+from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
 
 LayerCost = Callable[[Layer | Head], float]
 

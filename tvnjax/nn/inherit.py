@@ -12,8 +12,8 @@ from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import Pool
 from tvnjax.nn.masks import subkernel_offset
 from tvnjax.nn.supernet import Supernet
-from tvnjax.space.genotype import POOLS, Block, Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import POOLS, Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
 
 
 def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) -> Child:

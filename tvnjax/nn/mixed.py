@@ -27,7 +27,7 @@ from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import BatchNorm, ConvNorm, Initializer
 from tvnjax.nn.masks import fit_channels, kernel_windows, mixed_activation, share
 from tvnjax.nn.pooling import avg_pool, max_pool
-from tvnjax.space.relaxed import IDENTITY, Operator
+from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
 
 POOL_KINDS = ("maxpool", "avgpool")
 SPATIAL_CONVOLUTIONS: tuple[str, ...] = ("std", "1std", "depth")

@@ -14,8 +14,8 @@ from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import Dense, Initializer, NonLocal
 from tvnjax.nn.masks import Widths, prefix_mask, share
-from tvnjax.space.lowering import squeeze_hidden
-from tvnjax.space.relaxed import RelaxedBlock
+from tvnjax.spaces.tvn.lowering import squeeze_hidden
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 
 class MixedGates(nnx.Module):

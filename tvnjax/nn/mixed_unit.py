@@ -16,8 +16,8 @@ from tvnjax.nn.layers import ConvNorm, Initializer
 from tvnjax.nn.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.mixed_gates import MixedGates
-from tvnjax.space.lowering import strided
-from tvnjax.space.relaxed import RelaxedBlock
+from tvnjax.spaces.tvn.lowering import strided
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 
 class MixedUnit(nnx.Module):

@@ -17,8 +17,8 @@ from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import BN_MOMENTUM, Initializer
 from tvnjax.nn.masks import Widths
 from tvnjax.nn.mixed_unit import MixedUnit
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import GENES, RelaxedBlock, RelaxedPlan
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import GENES, RelaxedBlock, RelaxedPlan
 
 GeneWeights = tuple[dict[str, Array], ...]
 """For each block and each of ``GENES`` a vector of weights over its candidates, summing to one."""

@@ -21,8 +21,8 @@ from tvnjax.report.figures.trace import search_trace
 from tvnjax.report.figures.training import retraining
 from tvnjax.report.quantities import count, milliseconds, optional, percent
 from tvnjax.report.record import RunRecord, best_of, number
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
 
 
 def network_gallery(record: RunRecord) -> list[Part]:

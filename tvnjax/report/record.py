@@ -15,7 +15,7 @@ from tvnjax.core.links import refuse_links
 from tvnjax.core.outside import NotJsonError, in_range, parse_json, read_lines, read_text
 from tvnjax.core.printable import NAME, printable
 from tvnjax.graph.network import HeadKind
-from tvnjax.space.genotype import Genotype, genotype_from_json
+from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
 
 _NUMBERS = (
     *("top1", "top5", "latency_ms", "latency_iqr_ms", "predicted_ms", "budget_ms", "params", "macs", "memory_mb"),

@@ -17,7 +17,7 @@ from tvnjax.report.quantities import (
 )
 from tvnjax.report.record import RunRecord, StrategyResult, best_of, number
 from tvnjax.search.diagnostics import parametric_layers
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.lowering import lower
 
 _SPACE = "\N{NO-BREAK SPACE}"
 PLANS_SHOWN = 500

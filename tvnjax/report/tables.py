@@ -21,7 +21,7 @@ from tvnjax.report.quantities import (
     signed,
 )
 from tvnjax.report.record import RunRecord, StrategyResult, number
-from tvnjax.space.genotype import Block
+from tvnjax.spaces.tvn.genotype import Block
 
 _SHORT_CLASSES = 5
 _SPACE = "\N{NO-BREAK SPACE}"

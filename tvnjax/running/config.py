@@ -19,8 +19,8 @@ from tvnjax.search.projection import ProjectionConfig
 from tvnjax.search.successive_halving import HalvingConfig
 from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.search.workers import Workers
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import BlockShapes, ShapeChoices
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 

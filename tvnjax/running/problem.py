@@ -33,12 +33,12 @@ from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.projection import Data
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices, relax_plan
-from tvnjax.space.search_space import SearchSpace, search_space
-from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import SearchSpace, search_space
+from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
 from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
 from tvnjax.train.trainer import Batch, ChildTrainer, Trained
 from tvnjax.zoo.resolve import of_genotype

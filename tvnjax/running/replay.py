@@ -22,8 +22,8 @@ from tvnjax.search.successive_halving import HalvingConfig
 from tvnjax.search.table_reading import parse_table, read_table
 from tvnjax.search.tabular import Entry, Recorded, Table, table_bytes
 from tvnjax.search.weight_sharing import SharingConfig
-from tvnjax.space.genotype import genotype_from_json
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import genotype_from_json
+from tvnjax.spaces.tvn.lowering import lower
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

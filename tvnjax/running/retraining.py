@@ -17,8 +17,8 @@ from tvnjax.nn.saved_weights import save_weights
 from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype, genotype_from_json
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
 from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Trained
 
 _CONFIRM_ATTEMPTS = 100

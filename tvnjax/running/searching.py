@@ -17,7 +17,7 @@ from tvnjax.search.evolution import Evolution
 from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.workers import Pool, make_pool, run_on_workers
-from tvnjax.space.search_space import refine
+from tvnjax.spaces.tvn.search_space import refine
 
 
 def search_all(

@@ -16,11 +16,11 @@ from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.search_space import search_space
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.search_space import search_space
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 
 _BATCH = 10
 _SEED = 101

@@ -6,9 +6,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.search_space import Draw
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.search_space import Draw
 
 Scoring = Literal["trained", "inherited"]
 """Trained from scratch, or scored with the weights of a supernet."""

@@ -25,8 +25,8 @@ from tvnjax.search.base import (
     as_proposal,
 )
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
 
 _PROPOSALS = 50
 """Proposals for each network that may be trained, where those are counted: a filter may refuse all."""

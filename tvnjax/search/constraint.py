@@ -11,8 +11,8 @@ from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
 from tvnjax.search.budget import Budget
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
 
 
 @dataclasses.dataclass(kw_only=True)

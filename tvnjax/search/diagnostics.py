@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from tvnjax.graph.network import Conv, Network
-from tvnjax.space.genotype import POOLS
-from tvnjax.space.relaxed import IDENTITY, Operator, RelaxedBlock
-from tvnjax.space.shapes import ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.genotype import POOLS
+from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
+from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace
 
 Weights = Sequence[Mapping[str, Any]]
 

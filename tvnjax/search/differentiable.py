@@ -24,8 +24,8 @@ from tvnjax.search.diagnostics import describe, marginals, shape_marginals
 from tvnjax.search.place import Place
 from tvnjax.search.projection import Data, Projection, ProjectionConfig
 from tvnjax.search.working_set import WorkingSet
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
 from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
 from tvnjax.train.supernet_state import SupernetState
 from tvnjax.train.supernet_trainer import SupernetTrainer

@@ -20,11 +20,11 @@ from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import cell_indices, plan_values
 from tvnjax.latency.options import BlockOptions, Group, Variant
 from tvnjax.latency.sites import Front, first_site
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import RelaxedBlock, relax_plan
-from tvnjax.space.shapes import Plan, ShapeKey
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock, relax_plan
+from tvnjax.spaces.tvn.shapes import Plan, ShapeKey
 
 Probabilities = Sequence[Mapping[str, Any]]
 """For every block and gene the probabilities of its candidates, masked for the plan or not."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import WAIT, Candidate, Space, Wait
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.search_space import Draw
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.search_space import Draw
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""

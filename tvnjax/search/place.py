@@ -9,7 +9,7 @@ from tvnjax.core.stages import Stage
 from tvnjax.search.projection import Data
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.search.working_set import WorkingSet
-from tvnjax.space.shapes import Plan
+from tvnjax.spaces.tvn.shapes import Plan
 from tvnjax.train.supernet_state import SupernetState, broken_part
 from tvnjax.train.supernet_trainer import SupernetTrainer
 

@@ -17,10 +17,10 @@ from tvnjax.search.charge import Charge
 from tvnjax.search.diagnostics import parametric_layers
 from tvnjax.search.discretize import Choice, discretize
 from tvnjax.search.working_set import WorkingSet, likeliest
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.shapes import Plan
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.shapes import Plan
 from tvnjax.train.plan_programs import View
 from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
 from tvnjax.train.trainer import Score

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tvnjax.search.base import Candidate, Space
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""

@@ -20,10 +20,10 @@ from tvnjax.search.projection import Data
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.search.weight_sharing import CoveredSpace
 from tvnjax.search.working_set import WorkingSet
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import SearchSpace
-from tvnjax.space.shapes import ShapeSpace
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import SearchSpace
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 from tvnjax.train.supernet_trainer import SupernetTrainer
 from tvnjax.train.trainer import Score
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import WAIT, Candidate, Proposal, Space, Wait
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""

@@ -8,8 +8,8 @@ from typing import Any
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import NotJsonError, parse_json, read_lines
 from tvnjax.search.tabular import FORMAT, Entry, Recorded, Table
-from tvnjax.space.genotype import Block, Genotype, genotype_from_json
-from tvnjax.space.search_space import INPUT_GENES, BlockChoices, SearchSpace
+from tvnjax.spaces.tvn.genotype import Block, Genotype, genotype_from_json
+from tvnjax.spaces.tvn.search_space import INPUT_GENES, BlockChoices, SearchSpace
 
 _MOST_CLASSES = 100_000
 _SECONDS = ("table_seconds", "supernet_seconds", "inherit_seconds")

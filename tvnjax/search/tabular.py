@@ -19,9 +19,9 @@ from tvnjax.core.lines import append
 from tvnjax.core.plain import jsonable
 from tvnjax.core.printable import json_text
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.search_space import Draw, SearchSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.search_space import Draw, SearchSpace
 
 FORMAT = 1
 _TRIES = 50

@@ -10,11 +10,11 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import WAIT, Candidate, Proposal, Space, Strategy, Wait, as_proposal
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.relaxed import OperatorChoices, relax_plan
-from tvnjax.space.search_space import Draw, space_at_plan
-from tvnjax.space.shapes import Plan
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import Draw, space_at_plan
+from tvnjax.spaces.tvn.shapes import Plan
 
 _TRIES = 50
 """Mutations that may leave the compiled plans before a fresh network is drawn instead."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.space.shapes import Plan, ShapeKey, ShapeSpace, ShapeTable, plan_from_json
+from tvnjax.spaces.tvn.shapes import Plan, ShapeKey, ShapeSpace, ShapeTable, plan_from_json
 
 _DRAWS = 256
 """Plans drawn from the policy to pick new members from."""

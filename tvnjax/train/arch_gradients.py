@@ -10,7 +10,7 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.nn.supernet import GeneWeights
-from tvnjax.space.relaxed import GENES
+from tvnjax.spaces.tvn.relaxed import GENES
 
 
 class Draw(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.space.relaxed import GENES, RelaxedPlan
+from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
 
 Masks = tuple[dict[str, np.ndarray], ...]
 """For each block and each of ``GENES`` whether each candidate may be used."""

@@ -19,7 +19,7 @@ from tvnjax.core.variables import ArchParam
 from tvnjax.graph.network import HeadKind
 from tvnjax.nn.layers import BN_MOMENTUM, normalize
 from tvnjax.nn.supernet import GeneWeights, Supernet
-from tvnjax.space.relaxed import RelaxedPlan
+from tvnjax.spaces.tvn.relaxed import RelaxedPlan
 from tvnjax.train.compilation import compile_program
 from tvnjax.train.objective import count_correct, cross_entropy
 

@@ -23,8 +23,8 @@ from jax import Array
 from tvnjax.core.variables import ArchParam
 from tvnjax.graph.network import HeadKind
 from tvnjax.nn.supernet import GeneWeights, Supernet, default_weights
-from tvnjax.space.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
-from tvnjax.space.shapes import Plan, ShapeSpace
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
+from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
 from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, gumbel_draw, penalty_gradient
 from tvnjax.train.compilation import compile_program
 from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks

@@ -1,7 +1,7 @@
 """A chain of units, each receiving what the one before gives; what front ends of published networks share."""
 
 from tvnjax.graph.network import BN_EPSILON, Conv, Head, Layer, Network, Shape, Triple, Unit
-from tvnjax.space.lowering import strided
+from tvnjax.spaces.tvn.lowering import strided
 
 
 def conv(

@@ -6,7 +6,7 @@ projection of a shortcut that strides; batch normalisation's epsilon 1e-3; a hid
 """
 
 from tvnjax.graph.network import Head, Layer, Network, Pool, Scale, Shape, SqueezeExcite
-from tvnjax.space.lowering import strided
+from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.zoo.builder import Chain, conv, make_divisible
 from tvnjax.zoo.movinet_specs import STRIDES, MovinetSpec
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.outside import MIB, in_range, read_text
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.scaling import compound_scale, scale_genotype
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.scaling import compound_scale, scale_genotype
 from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, ZooEntry
 from tvnjax.zoo.resolve import find_network, of_genotype
 from tvnjax.zoo.tvn import TVN1

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.graph.network import HeadKind, Network
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo import tvn
 from tvnjax.zoo.mobilenetv3 import HIDDEN_LARGE, HIDDEN_SMALL, LARGE, SMALL, Bottleneck, mobilenetv3
 from tvnjax.zoo.movinet import movinet

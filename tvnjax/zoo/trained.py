@@ -8,8 +8,8 @@ from typing import Any
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph.identity import layers_id
 from tvnjax.graph.network import HeadKind, Network
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import genotype_from_json
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import genotype_from_json
 from tvnjax.zoo.registry import ZOO, ZooEntry
 from tvnjax.zoo.resolve import find_network, lower_for, of_genotype
 from tvnjax.zoo.run_facts import check_classes, check_head

@@ -4,7 +4,7 @@ The paper also names TVN-5 and TVN-6; those were never published. The two mobile
 code (a variable is read before it is set); here they are the plain chain of their blocks.
 """
 
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 TVN1 = Genotype(
     image_size=224,

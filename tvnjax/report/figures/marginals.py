@@ -12,8 +12,8 @@ from tvnjax.report.figures.canvas import WIDTH, new_figure, strategy_looks
 from tvnjax.report.figures.shape_strips import block_title, shape_columns, width_marks
 from tvnjax.report.figures.strips import Column, Strips, draw_columns, shown
 from tvnjax.report.record import RunRecord, best_of, number
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.relaxed import GENES, IDENTITY
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.relaxed import GENES, IDENTITY
 
 MOST_SHOWN = 48
 """Blocks, genes of one, and values of a gene that are drawn; no search has as many, and a log may say anything."""

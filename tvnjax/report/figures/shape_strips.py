@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tvnjax.report.figures.strips import Column, Strips
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 _OF_BLOCK = re.compile(r"(\w+) of block (\d{1,3})", re.ASCII)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 INPUT_SHAPE_GENES = ("image_size", "num_frames", "frame_stride", "num_blocks")
 BLOCK_SHAPE_GENES = ("spatial_stride", "temporal_stride", "repeats", "filters")

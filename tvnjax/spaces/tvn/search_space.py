@@ -1,7 +1,7 @@
 """Which values every gene may take, and how to draw and mutate within them.
 
-A genotype splits in two. *Shape genes* (``tvnjax.space.shapes``) decide tensor sizes; one assignment of them is a
-``Plan``, and a plan is what gets compiled. *Operator genes* (``tvnjax.space.relaxed``) decide what happens inside those
+A genotype splits in two. *Shape genes* (``tvnjax.spaces.tvn.shapes``) decide tensor sizes; one assignment of them is a
+``Plan``, and a plan is what gets compiled. *Operator genes* (``tvnjax.spaces.tvn.relaxed``) decide what happens inside those
 sizes and are relaxed inside one program. This is their union, as evolution and random search see it.
 """
 
@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.genotype import Activation, Block, Genotype, SpatialType, TemporalType
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.shapes import Plan, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.genotype import Activation, Block, Genotype, SpatialType, TemporalType
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeSpace
 
 Draw = Literal["gene", "kind"]
 """How the gene a mutation changes is drawn: uniformly from all, or first a kind (image size, frames, frame stride,

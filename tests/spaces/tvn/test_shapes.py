@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.search_space import refine, search_space
-from tvnjax.space.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import refine, search_space
+from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
 
 CHOICES = ShapeChoices(
     image_size=(4, 9),

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.difference import differences
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.scaling import compound_scale, scale_genotype
+from tvnjax.spaces.tvn.difference import differences
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.scaling import compound_scale, scale_genotype
 from tvnjax.zoo.tvn import TVN1
 
 SMALL = Genotype(image_size=32, num_frames=4, blocks=(Block(spatial_kernel=3, filters=20, repeats=2),) * 2)

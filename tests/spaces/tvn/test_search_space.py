@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.canonical import genotype_id
-from tvnjax.space.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.space.search_space import BlockChoices, SearchSpace, paper_space, space_at_plan
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
+from tvnjax.spaces.tvn.search_space import BlockChoices, SearchSpace, paper_space, space_at_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
 PLAN = Plan(blocks=(BlockPlan(filters=16), BlockPlan(spatial_stride=1, temporal_stride=2, filters=24, repeats=2)))
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.genotype import Genotype
+from tvnjax.spaces.tvn.genotype import Genotype
 
 COMPOUND_DEPTH, COMPOUND_WIDTH, COMPOUND_SIDE = 1.2, 1.1, 1.15
 """Bases of compound scaling (Tan and Le, "EfficientNet" 2019, section 4), as for "TVN-1 EN" of the Tiny

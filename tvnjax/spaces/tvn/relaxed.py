@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.space.genotype import POOLS, Activation, Block, Genotype, SpatialType, TemporalType
-from tvnjax.space.shapes import BlockPlan, Plan
+from tvnjax.spaces.tvn.genotype import POOLS, Activation, Block, Genotype, SpatialType, TemporalType
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
 IDENTITY = ("identity", 1)
 GENES = (

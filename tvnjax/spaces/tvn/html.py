@@ -4,8 +4,8 @@ from html import escape
 
 from tvnjax.graph.network import COUNTING_RULE, Layer, Unit
 from tvnjax.graph.outline import KIND_COLOURS, blocks, frames_text, layer_kind, layer_label, size
-from tvnjax.space.genotype import Genotype
-from tvnjax.space.lowering import lower
+from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.lowering import lower
 
 NOTEBOOK_CLASSES = 339
 """Classes that are counted: those of the paper's main set."""

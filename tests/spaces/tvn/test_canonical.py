@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tvnjax.space.canonical import canonicalize, genotype_id
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower
-from tvnjax.space.relaxed import OperatorChoices
-from tvnjax.space.search_space import paper_space, space_at_plan
-from tvnjax.space.shapes import Plan
+from tvnjax.spaces.tvn.canonical import canonicalize, genotype_id
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import paper_space, space_at_plan
+from tvnjax.spaces.tvn.shapes import Plan
 
 
 def genotype(*blocks, size=32, frames=4, stride=1):

@@ -20,7 +20,7 @@ from tvnjax.graph.network import (
     Triple,
     Unit,
 )
-from tvnjax.space.genotype import POOLS, Block, Genotype
+from tvnjax.spaces.tvn.genotype import POOLS, Block, Genotype
 
 SQUEEZE_MIN_HIDDEN = 8
 """Smallest hidden width of a squeeze-excite layer (released code)."""

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tvnjax.graph.network import ContextGate, Conv, NonLocal, Pool, SqueezeExcite
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower, smallest_pool, squeeze_hidden
-from tvnjax.space.search_space import paper_space
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower, smallest_pool, squeeze_hidden
+from tvnjax.spaces.tvn.search_space import paper_space
 from tvnjax.zoo.tvn import TVN1, TVN3
 
 LAYERS = Path(__file__).parents[3] / "shared/reference/tvn/layers.csv"

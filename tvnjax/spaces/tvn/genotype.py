@@ -124,7 +124,7 @@ class Genotype:
 
     def _repr_html_(self) -> str:
         """For notebooks."""
-        from tvnjax.space.html import genotype_html  # which needs this module
+        from tvnjax.spaces.tvn.html import genotype_html  # which needs this module
 
         return genotype_html(self)
 

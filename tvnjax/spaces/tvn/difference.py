@@ -3,8 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-from tvnjax.space.canonical import canonicalize
-from tvnjax.space.genotype import Block, Genotype
+from tvnjax.spaces.tvn.canonical import canonicalize
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 
 class GeneDifference(NamedTuple):

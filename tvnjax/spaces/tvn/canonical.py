@@ -11,8 +11,8 @@ import math
 from functools import lru_cache
 
 from tvnjax.graph.network import Shape
-from tvnjax.space.genotype import Block, Genotype
-from tvnjax.space.lowering import lower_block, squeeze_hidden
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower_block, squeeze_hidden
 
 _DEFAULTS = Block()
 _TRY_SMALLER = ("repeats", "spatial_kernel", "temporal_kernel", "spatial_stride", "temporal_stride", "expand")
