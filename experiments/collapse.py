@@ -38,10 +38,10 @@ from tvnjax.nn.supernet import softmax_weights
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem
 from tvnjax.search.base import Evaluation, Verdict
-from tvnjax.search.diagnostics import describe, parametric_layers
-from tvnjax.search.differentiable import DifferentiableSearch
-from tvnjax.search.discretize import discretize
-from tvnjax.search.projection import ProjectionConfig
+from tvnjax.search.gradient.diagnostics import describe, parametric_layers
+from tvnjax.search.gradient.differentiable import DifferentiableSearch
+from tvnjax.search.gradient.discretize import discretize
+from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import relax_plan
 

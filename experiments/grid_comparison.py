@@ -34,8 +34,8 @@ from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
 from tvnjax.running.config import PRESETS, RunConfig, StrategyName
 from tvnjax.running.pipeline import run
-from tvnjax.search.evolution import EvolutionConfig
-from tvnjax.search.projection import ProjectionConfig
+from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.strategies.evolution import EvolutionConfig
 
 RESULTS: Path = Path(__file__).parent / "grid_comparison"
 EVOLUTION = EvolutionConfig(population=8, tournament=4)

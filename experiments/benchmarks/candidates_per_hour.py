@@ -46,7 +46,7 @@ from tvnjax.nn.layers import normalize
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
-from tvnjax.search.evolution import Evolution, EvolutionConfig
+from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
 from tvnjax.search.workers import Lost, SpawnPool
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower

@@ -34,8 +34,8 @@ from tvnjax.running.config import PRESETS
 from tvnjax.running.problem import prepare_problem
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
-from tvnjax.search.differentiable import DifferentiableSearch
-from tvnjax.search.place import Place
+from tvnjax.search.gradient.differentiable import DifferentiableSearch
+from tvnjax.search.gradient.place import Place
 from tvnjax.spaces.tvn.genotype import Genotype
 
 

@@ -44,10 +44,10 @@ from tvnjax.report.record import read_events
 from tvnjax.running import pipeline
 from tvnjax.running.config import RunConfig
 from tvnjax.search.budget import Budget
-from tvnjax.search.differentiable import DifferentiableConfig
-from tvnjax.search.evolution import EvolutionConfig
-from tvnjax.search.projection import ProjectionConfig
-from tvnjax.search.weight_sharing import SharingConfig
+from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.strategies.evolution import EvolutionConfig
+from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.trainer import Training

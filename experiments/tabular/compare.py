@@ -31,8 +31,8 @@ from tvnjax.running.config import PRESETS, RunConfig, StrategyName
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.running.replay import ReplayConfig, replay
 from tvnjax.search.budget import Budget, Costs
-from tvnjax.search.differentiable import DifferentiableSearch
-from tvnjax.search.projection import ProjectionConfig
+from tvnjax.search.gradient.differentiable import DifferentiableSearch
+from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.search.table_reading import read_table
 from tvnjax.search.tabular import Entry, Table
 from tvnjax.spaces.tvn.canonical import genotype_id

@@ -18,7 +18,7 @@ from tvnjax.core.lines import read_lines
 from tvnjax.core.plain import jsonable
 from tvnjax.report.page import write_report
 from tvnjax.report.quantities import count, mean_sd, millions, milliseconds
-from tvnjax.search.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.scaling import compound_scale
 from tvnjax.train.optim import Optimizer

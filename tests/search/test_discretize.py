@@ -5,7 +5,7 @@ import pytest
 
 from tests.latency.generated_spaces import CLASSES, every_network, layer_cost, random_probabilities, random_space
 from tvnjax.latency.expected import ExpectedCost
-from tvnjax.search.discretize import discretize
+from tvnjax.search.gradient.discretize import discretize
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan

@@ -15,11 +15,11 @@ from tvnjax.core.stages import Stage
 from tvnjax.report.record import read_events
 from tvnjax.search.base import Evaluation, Verdict
 from tvnjax.search.charge import Charge, describe_candidate, run_strategy
-from tvnjax.search.evolution import Evolution, EvolutionConfig
-from tvnjax.search.random_search import RandomSearch
 from tvnjax.search.results import result_from_json, result_to_json
-from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
-from tvnjax.search.weight_sharing import SharingConfig, WeightSharing
+from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
+from tvnjax.search.strategies.random_search import RandomSearch
+from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
+from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing
 from tvnjax.search.workers import run_on_workers
 
 STRATEGIES = {

@@ -10,9 +10,9 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import WAIT, Evaluation, Verdict
 from tvnjax.search.charge import run_strategy
-from tvnjax.search.random_search import RandomSearch
-from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
-from tvnjax.search.weight_sharing import CoveredSpace, SharingConfig, WeightSharing
+from tvnjax.search.strategies.random_search import RandomSearch
+from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
+from tvnjax.search.strategies.weight_sharing import CoveredSpace, SharingConfig, WeightSharing
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.search_space import search_space, space_at_plan

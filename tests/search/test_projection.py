@@ -11,8 +11,8 @@ from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.charge import Charge
-from tvnjax.search.projection import Data, Projection, ProjectionConfig
-from tvnjax.search.working_set import WorkingSet
+from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
+from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan

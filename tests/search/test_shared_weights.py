@@ -7,8 +7,8 @@ import pytest
 
 from tests.train.test_supernet_trainer import OPERATORS, SMALL, batches, view_of
 from tvnjax.core.monitor import Silent
-from tvnjax.search.differentiable import DifferentiableConfig
-from tvnjax.search.projection import Data, ProjectionConfig
+from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.projection import Data, ProjectionConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeChoices, ShapeSpace

@@ -9,8 +9,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.charge import Charge, run_strategy
-from tvnjax.search.evolution import Evolution, EvolutionConfig
-from tvnjax.search.random_search import RandomSearch
+from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
+from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices

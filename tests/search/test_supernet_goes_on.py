@@ -12,11 +12,11 @@ from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import RunDir, jsonable
 from tvnjax.core.stages import Stage
 from tvnjax.report.record import read_events
-from tvnjax.search import differentiable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
-from tvnjax.search.differentiable import DifferentiableConfig, DifferentiableSearch
-from tvnjax.search.projection import Data, ProjectionConfig
+from tvnjax.search.gradient import differentiable
+from tvnjax.search.gradient.differentiable import DifferentiableConfig, DifferentiableSearch
+from tvnjax.search.gradient.projection import Data, ProjectionConfig
 from tvnjax.search.results import result_to_json
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.search_space import search_space

@@ -17,9 +17,9 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation
 from tvnjax.search.charge import run_strategy
-from tvnjax.search.evolution import Evolution, EvolutionConfig
-from tvnjax.search.random_search import RandomSearch
-from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
+from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
+from tvnjax.search.strategies.random_search import RandomSearch
+from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.workers import Lost, RayPool, SpawnPool, Workers, run_on_workers
 
 COUNT = 30

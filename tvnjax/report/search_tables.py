@@ -16,7 +16,7 @@ from tvnjax.report.quantities import (
     seconds,
 )
 from tvnjax.report.record import RunRecord, StrategyResult, best_of, number
-from tvnjax.search.diagnostics import parametric_layers
+from tvnjax.search.gradient.diagnostics import parametric_layers
 from tvnjax.spaces.tvn.lowering import lower
 
 _SPACE = "\N{NO-BREAK SPACE}"

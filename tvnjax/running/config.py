@@ -13,11 +13,11 @@ from tvnjax.graph.network import HeadKind
 from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.search.budget import Budget
-from tvnjax.search.differentiable import DifferentiableConfig
-from tvnjax.search.evolution import EvolutionConfig
-from tvnjax.search.projection import ProjectionConfig
-from tvnjax.search.successive_halving import HalvingConfig
-from tvnjax.search.weight_sharing import SharingConfig
+from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.strategies.evolution import EvolutionConfig
+from tvnjax.search.strategies.successive_halving import HalvingConfig
+from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.search.workers import Workers
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices

@@ -32,7 +32,7 @@ from tvnjax.running.config import RunConfig
 from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
-from tvnjax.search.projection import Data
+from tvnjax.search.gradient.projection import Data
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower

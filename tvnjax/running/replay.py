@@ -17,11 +17,11 @@ from tvnjax.running.config import StrategyName
 from tvnjax.running.strategies import make_strategy
 from tvnjax.search.base import SearchResult
 from tvnjax.search.charge import run_strategy
-from tvnjax.search.evolution import EvolutionConfig
-from tvnjax.search.successive_halving import HalvingConfig
+from tvnjax.search.strategies.evolution import EvolutionConfig
+from tvnjax.search.strategies.successive_halving import HalvingConfig
+from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.search.table_reading import parse_table, read_table
 from tvnjax.search.tabular import Entry, Recorded, Table, table_bytes
-from tvnjax.search.weight_sharing import SharingConfig
 from tvnjax.spaces.tvn.genotype import genotype_from_json
 from tvnjax.spaces.tvn.lowering import lower
 

@@ -12,10 +12,10 @@ from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import run_strategy
-from tvnjax.search.differentiable import DifferentiableSearch
-from tvnjax.search.evolution import Evolution
+from tvnjax.search.gradient.differentiable import DifferentiableSearch
 from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.shared_weights import SharedWeights
+from tvnjax.search.strategies.evolution import Evolution
 from tvnjax.search.workers import Pool, make_pool, run_on_workers
 from tvnjax.spaces.tvn.search_space import refine
 

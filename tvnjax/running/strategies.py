@@ -5,10 +5,10 @@ from typing import Protocol
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.running.config import StrategyName
 from tvnjax.search.base import Space, Strategy
-from tvnjax.search.evolution import Evolution, EvolutionConfig
-from tvnjax.search.random_search import RandomSearch
-from tvnjax.search.successive_halving import HalvingConfig, SuccessiveHalving
-from tvnjax.search.weight_sharing import SharingConfig, WeightSharing
+from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
+from tvnjax.search.strategies.random_search import RandomSearch
+from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
+from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing
 
 
 class StrategyOptions(Protocol):

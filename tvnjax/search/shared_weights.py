@@ -14,12 +14,12 @@ from tvnjax.core.stages import Stage
 from tvnjax.graph.network import HeadKind
 from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation
-from tvnjax.search.differentiable import DifferentiableConfig
-from tvnjax.search.place import Place
-from tvnjax.search.projection import Data
+from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.place import Place
+from tvnjax.search.gradient.projection import Data
+from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.search.weight_sharing import CoveredSpace
-from tvnjax.search.working_set import WorkingSet
+from tvnjax.search.strategies.weight_sharing import CoveredSpace
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.search_space import SearchSpace

@@ -1,8 +1,8 @@
 """Which values every gene may take, and how to draw and mutate within them.
 
 A genotype splits in two. *Shape genes* (``tvnjax.spaces.tvn.shapes``) decide tensor sizes; one assignment of them is a
-``Plan``, and a plan is what gets compiled. *Operator genes* (``tvnjax.spaces.tvn.relaxed``) decide what happens inside those
-sizes and are relaxed inside one program. This is their union, as evolution and random search see it.
+``Plan``, and a plan is what gets compiled. *Operator genes* (``tvnjax.spaces.tvn.relaxed``) decide what happens inside
+those sizes and are relaxed inside one program. This is their union, as evolution and random search see it.
 """
 
 import dataclasses

@@ -14,9 +14,9 @@ from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Candidate
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import Charge
-from tvnjax.search.diagnostics import parametric_layers
-from tvnjax.search.discretize import Choice, discretize
-from tvnjax.search.working_set import WorkingSet, likeliest
+from tvnjax.search.gradient.diagnostics import parametric_layers
+from tvnjax.search.gradient.discretize import Choice, discretize
+from tvnjax.search.gradient.working_set import WorkingSet, likeliest
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower

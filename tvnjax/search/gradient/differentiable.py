@@ -20,10 +20,10 @@ from tvnjax.core.stages import Stage
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import Charge
-from tvnjax.search.diagnostics import describe, marginals, shape_marginals
-from tvnjax.search.place import Place
-from tvnjax.search.projection import Data, Projection, ProjectionConfig
-from tvnjax.search.working_set import WorkingSet
+from tvnjax.search.gradient.diagnostics import describe, marginals, shape_marginals
+from tvnjax.search.gradient.place import Place
+from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
+from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
 from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining

@@ -6,9 +6,9 @@ import numpy as np
 
 from tvnjax.core.checkpoints import Saved
 from tvnjax.core.stages import Stage
-from tvnjax.search.projection import Data
+from tvnjax.search.gradient.projection import Data
+from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.search.working_set import WorkingSet
 from tvnjax.spaces.tvn.shapes import Plan
 from tvnjax.train.supernet_state import SupernetState, broken_part
 from tvnjax.train.supernet_trainer import SupernetTrainer

@@ -1,0 +1,1 @@
+"""Strategies that ask for evaluations, one network after another."""
