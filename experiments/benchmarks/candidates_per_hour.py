@@ -42,7 +42,7 @@ from tvnjax.core.run_dir import write_json
 from tvnjax.data.video_folder import VideoData
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form, default_form
-from tvnjax.nn.layers import normalize
+from tvnjax.nn.parts import normalize
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict

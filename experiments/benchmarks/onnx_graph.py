@@ -14,7 +14,7 @@ import numpy as np
 
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import write_json
-from tvnjax.export.onnx_graph import onnx_network
+from tvnjax.export.onnx import onnx_network
 from tvnjax.export.optional import optional_package
 from tvnjax.export.program import export_program
 from tvnjax.latency.timer import Timer

@@ -20,7 +20,7 @@ from tvnjax.export.optional import CONVERTER, optional_package
 from tvnjax.export.run_file import run_file
 from tvnjax.fit.saved import open_saved
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
+from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.spaces.tvn.genotype import Block, Genotype, read_genotype
 from tvnjax.spaces.tvn.lowering import lower

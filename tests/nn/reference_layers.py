@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tvnjax.graph import network
+from tvnjax import graph
 
 
 def windows(x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...], fill: float) -> np.ndarray:
@@ -21,14 +21,14 @@ def windows(x: np.ndarray, kernel: tuple[int, ...], stride: tuple[int, ...], fil
     return np.stack(reads)
 
 
-def pool(layer: network.Pool, x: np.ndarray) -> np.ndarray:
+def pool(layer: graph.Pool, x: np.ndarray) -> np.ndarray:
     if layer.kind == "max":
         return windows(x, layer.window, layer.stride, -np.inf).max(0)
     total = windows(x, layer.window, layer.stride, 0).sum(0)
     return total / windows(np.ones_like(x), layer.window, layer.stride, 0).sum(0)
 
 
-def convolution(layer: network.Conv, x: np.ndarray, kernel: np.ndarray, norm: dict[str, np.ndarray]) -> np.ndarray:
+def convolution(layer: graph.Conv, x: np.ndarray, kernel: np.ndarray, norm: dict[str, np.ndarray]) -> np.ndarray:
     """Convolution, normalisation by running statistics, relu; ``kernel [kt, kh, kw, c / groups, features]``."""
     taps = kernel.reshape(-1, *kernel.shape[3:])
     reads = windows(x, layer.kernel, layer.stride, 0)

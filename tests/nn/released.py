@@ -7,7 +7,8 @@ import numpy as np
 from flax import nnx
 
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import BatchNorm, ContextGate, ConvNorm, Dense, SqueezeExcite
+from tvnjax.nn.layers import ContextGate, ConvNorm, SqueezeExcite
+from tvnjax.nn.parts import BatchNorm, Dense
 
 
 def fill(child: Child) -> list[nnx.Variable]:

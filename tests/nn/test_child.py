@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tvnjax.graph import network
-from tvnjax.graph.network import Shape
+from tvnjax import graph
+from tvnjax.graph import Shape
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import BatchNorm, Initializer, NonLocal, normalize
+from tvnjax.nn.layers import NonLocal
+from tvnjax.nn.parts import BatchNorm, Initializer, normalize
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.search_space import BlockChoices, SearchSpace
@@ -84,7 +85,7 @@ def test_batch_norm_keeps_the_unbiased_variance():
 
 def test_non_local_starts_as_the_identity_and_attends_over_all_positions():
     shape = Shape(2, 2, 2, 4)
-    layer = NonLocal(network.NonLocal(in_shape=shape, bottleneck=4), Initializer(0), "plain")
+    layer = NonLocal(graph.NonLocal(in_shape=shape, bottleneck=4), Initializer(0), "plain")
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, *shape)), jnp.float32)
     np.testing.assert_array_equal(layer(x, train=False), x)
     layer.out.kernel[...] = jnp.eye(4)

@@ -9,13 +9,13 @@ from flax import nnx
 from tests.nn.naive_mixture import naive_spatial, naive_temporal
 from tests.nn.one_hots import FAST_COMPILE, randomise
 from tests.nn.reference_layers import convolution, pool
-from tvnjax.graph import network
-from tvnjax.graph.network import Shape
+from tvnjax import graph
+from tvnjax.graph import Shape
 from tvnjax.nn.branches import branch_conv, run_if
 from tvnjax.nn.convolution import conv
-from tvnjax.nn.layers import Initializer
 from tvnjax.nn.masks import kernel_windows, prefix_mask, subkernel_offset
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
+from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import spatial_layers, temporal_layers
 
@@ -58,7 +58,7 @@ def test_every_spatial_operator(side, stride):
         block = Block(**({} if kind == "identity" else {"spatial_type": kind}), spatial_kernel=k, filters=4)
         y = x
         for layer in spatial_layers(block, stride, shape):
-            if isinstance(layer, network.Pool):
+            if isinstance(layer, graph.Pool):
                 y = pool(layer, y)
             elif layer.kernel == (1, 1, 1):
                 y = convolution(layer, y, np.asarray(mixed.pointwise.kernel[...]), statistics(mixed.pointwise))
@@ -82,7 +82,7 @@ def test_every_temporal_operator(frames, stride):
         block = Block(**({} if kind == "identity" else {"temporal_type": kind}), temporal_kernel=k, filters=4)
         y = x
         for layer in temporal_layers(block, stride, shape):
-            if isinstance(layer, network.Pool):
+            if isinstance(layer, graph.Pool):
                 y = pool(layer, y)
             else:
                 at = subkernel_offset(frames, stride, 8, k)

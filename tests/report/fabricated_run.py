@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.report.fabricated_search import BUDGET_MS, draw_likely, gradient_events, make_shapes
-from tvnjax.graph.network import COUNTING_RULE
+from tvnjax.graph import COUNTING_RULE
 from tvnjax.search.gradient.diagnostics import parametric_layers
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import Genotype

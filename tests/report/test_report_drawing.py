@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tests.report.fabricated_run import search_space
-from tvnjax.graph.network import Network
-from tvnjax.graph.outline import collapse, layer_words
+from tvnjax.graph import Network
+from tvnjax.graph.outline import collapse
 from tvnjax.report.drawing import describe_network, draw_network
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.spaces.tvn.genotype import Block, Genotype
@@ -25,7 +25,7 @@ def test_every_layer_of_one_to_eight_blocks_is_named(blocks: int) -> None:
     network = lower(search_space(blocks).sample(np.random.default_rng(blocks)), 6)
     words = drawn_words(network)
     shown = [unit for stretch in collapse(network.units) for unit in stretch.units]
-    wanted = Counter(layer_words(layer)[0] for unit in shown for layer in unit.layers)
+    wanted = Counter(layer.words.kind for unit in shown for layer in unit.layers)
     assert wanted and all(words[kind] >= times for kind, times in wanted.items())
     assert all(words[f"block {index + 1}"] == 1 for index in {unit.block for unit in network.units})
     assert words["skip"] == sum(unit.shortcut is not None for unit in shown)

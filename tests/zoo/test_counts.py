@@ -13,7 +13,7 @@ import pytest
 
 from tvnjax.cli import main
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Conv, Head, Pool, Scale, Shape, SqueezeExcite
+from tvnjax.graph import Conv, Head, Pool, Scale, Shape, SqueezeExcite
 from tvnjax.zoo.registry import ZOO, zoo_entry
 from tvnjax.zoo.x3d import x3d
 

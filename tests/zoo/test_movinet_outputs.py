@@ -6,9 +6,10 @@ from flax import nnx
 
 from tests.zoo.movinet_reference import ROWS, movinet_a0
 from tests.zoo.weights import parts, randomize
-from tvnjax.graph.network import Conv
+from tvnjax.graph import Conv
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import BatchNorm, Scale
+from tvnjax.nn.layers import Scale
+from tvnjax.nn.parts import BatchNorm
 from tvnjax.zoo.registry import zoo_entry
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tvnjax.cli import main
-from tvnjax.graph.outline import blocks, layer_label
+from tvnjax.graph.outline import blocks
 from tvnjax.report.figures.canvas import report_style, to_svg
 from tvnjax.report.overview import draw_overview
 from tvnjax.spaces.tvn.genotype import genotype_from_json
@@ -23,7 +23,7 @@ def test_a_drawing_names_every_layer_and_every_share(name):
     words = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     for _, stretches in blocks(network):
         for layer in (layer for stretch in stretches for unit in stretch.units for layer in unit.layers):
-            assert layer_label(layer) in words
+            assert layer.label in words
     assert words.count("1.6%") == len(blocks(network))
     assert all(f"block {index + 1}" in words for index, _ in blocks(network))
 

@@ -9,7 +9,8 @@ from flax import nnx
 
 from tests.zoo.weights import parts, randomize
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import BatchNorm, ConvNorm
+from tvnjax.nn.layers import ConvNorm
+from tvnjax.nn.parts import BatchNorm
 from tvnjax.zoo.r2plus1d import BLOCKS, r2plus1d
 from tvnjax.zoo.registry import zoo_entry
 from tvnjax.zoo.x3d import x3d

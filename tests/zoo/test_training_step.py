@@ -6,7 +6,7 @@ import pytest
 
 from tests.train.compilation import no_compilation
 from tests.zoo.small import NETWORKS
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.train.trainer import ChildTrainer, Training
 from tvnjax.zoo.registry import ZOO, zoo_entry
 

@@ -7,7 +7,8 @@ import numpy as np
 from flax import nnx
 
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import BatchNorm, ContextGate, ConvNorm, Scale, SqueezeExcite
+from tvnjax.nn.layers import ContextGate, ConvNorm, Scale, SqueezeExcite
+from tvnjax.nn.parts import BatchNorm
 
 
 def parts(child: Child, *, shortcut_first: bool = False) -> Iterator[nnx.Module]:

@@ -15,7 +15,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.plain import json_file
 from tvnjax.core.printable import NAME, printable, say
-from tvnjax.graph.network import COUNTING_RULE, Network
+from tvnjax.graph import COUNTING_RULE, Network
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.difference import differences
 from tvnjax.spaces.tvn.genotype import Genotype

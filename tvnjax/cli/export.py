@@ -9,7 +9,7 @@ import tyro
 from tvnjax.cli.options import parse_command
 from tvnjax.core.printable import say
 from tvnjax.export import ExportFormat
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 from tvnjax.latency.runtimes import RuntimeName
 
 
@@ -47,7 +47,7 @@ class MeasureOptions:
 def measure_command(argv: list[str]) -> int:
     options = parse_command(MeasureOptions, argv, prog="tvnjax measure")
     from tvnjax.core.environment import environment, use_compilation_cache
-    from tvnjax.graph.network import COUNTING_RULE
+    from tvnjax.graph import COUNTING_RULE
     from tvnjax.latency.measure import LATENCY_RULE, measure_networks
     from tvnjax.latency.runtimes import load_runtime
     from tvnjax.latency.timer import Timer

@@ -15,8 +15,9 @@ from tvnjax.cli.timing import TimingOptions, blocks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.printable import say
-from tvnjax.graph.network import COUNTING_RULE, Network
-from tvnjax.graph.outline import blocks, frames_text, head_text, size, unit_label
+from tvnjax.graph import COUNTING_RULE, Network
+from tvnjax.graph.outline import blocks, frames_text, head_text, unit_label
+from tvnjax.graph.shape import lengths
 from tvnjax.zoo.resolve import find_network
 
 
@@ -82,13 +83,13 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
             params = stretch.times * sum(unit.params for unit in stretch.units)
             table.add_row(
                 str(block + 1) if not index else "",
-                size(stretch.units[0].in_shape),
+                lengths(stretch.units[0].in_shape),
                 f"×{stretch.times}" if stretch.times > 1 else "",
                 " | ".join(map(unit_label, stretch.units)),
                 f"{params:,}",
                 f"{shares[block]:.1%}" if not index else "",
             )
-    table.add_row("head", size(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
+    table.add_row("head", lengths(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
     PlainConsole().print(table)
     say(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
 

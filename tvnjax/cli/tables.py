@@ -14,7 +14,7 @@ from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.printable import NAME, printable, say, standard_output
-from tvnjax.graph.network import COUNTING_RULE
+from tvnjax.graph import COUNTING_RULE
 from tvnjax.report.markdown import escape
 from tvnjax.zoo.paper_tables import FIGURES, PaperRow, PaperTable, paper_tables, read_published
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.runtimes import RuntimeName
 
 CALL_RULE = "one clip, float32, evaluation mode, pixels normalised and on the device; the fastest of repeated calls"

@@ -15,7 +15,7 @@ from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
 from tvnjax.fit.clips import ClipOptions, ScoredClips
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

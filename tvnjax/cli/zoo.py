@@ -13,7 +13,7 @@ from tvnjax.cli.options import parse_command
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
-from tvnjax.graph.network import COUNTING_RULE
+from tvnjax.graph import COUNTING_RULE
 from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, zoo_entry
 
 

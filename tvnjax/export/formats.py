@@ -12,7 +12,7 @@ import jax
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.export import ExportFormat
-from tvnjax.export.onnx_graph import onnx_network
+from tvnjax.export.onnx import onnx_network
 from tvnjax.export.optional import optional_package
 from tvnjax.export.program import ExportProgram
 

@@ -6,7 +6,7 @@ from typing import Any
 from tvnjax.core.plain import jsonable
 from tvnjax.data.picture import describe_picture
 from tvnjax.data.preparation import Preparation
-from tvnjax.nn.layers import PIXEL_MEAN, PIXEL_SCALE
+from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.zoo.resolve import Reading, reading
 from tvnjax.zoo.trained import TrainedNetwork
 

@@ -8,7 +8,7 @@ import jax
 from flax import nnx
 from jax import Array
 
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.nn.child import Child
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.fit.saved import SavedNetwork
 from tvnjax.fit.start import read_start
+from tvnjax.graph import HeadKind
 from tvnjax.graph.identity import layers_id
-from tvnjax.graph.network import HeadKind
 from tvnjax.zoo.registry import ZOO, ZooEntry
 from tvnjax.zoo.resolve import find_network
 from tvnjax.zoo.trained import SIZES, TrainedNetwork

@@ -9,7 +9,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.links import refuse_links
 from tvnjax.core.run_dir import write_json
 from tvnjax.fit.version_01 import clips_of_search, clips_of_training
-from tvnjax.graph.network import HeadKind, Network
+from tvnjax.graph import HeadKind, Network
 from tvnjax.nn.saved_weights import read_trained
 from tvnjax.spaces.tvn.genotype import read_genotype
 from tvnjax.zoo.registry import ZooEntry

@@ -15,7 +15,7 @@ from tvnjax.data.recipe import Progress
 from tvnjax.fit.clips import ScoredClips, named, scored_clips
 from tvnjax.fit.leaks import check_unseen
 from tvnjax.fit.saved import SavedNetwork
-from tvnjax.nn.layers import normalize
+from tvnjax.nn.parts import normalize
 from tvnjax.nn.saved_weights import load_weights
 from tvnjax.train.objective import count_correct
 from tvnjax.train.trainer import Score, sum_score

@@ -23,7 +23,7 @@ from tvnjax.fit.clips import ClipOptions, prepare_clips
 from tvnjax.fit.event_log import EventLog
 from tvnjax.fit.saved import CLIPS_FILE, SavedNetwork, write_network
 from tvnjax.fit.start import differences, read_start
-from tvnjax.graph.network import COUNTING_RULE, HeadKind
+from tvnjax.graph import COUNTING_RULE, HeadKind
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Training
 from tvnjax.train.weights import load_start

@@ -5,7 +5,9 @@ import hashlib
 import json
 from typing import Any
 
-from tvnjax.graph.network import Head, Network, Shape
+from tvnjax.graph.head import Head
+from tvnjax.graph.network import Network
+from tvnjax.graph.shape import Shape
 
 
 def layers_id(network: Network) -> str:

@@ -12,7 +12,8 @@ import dataclasses
 import numpy as np
 from scipy.optimize import nnls
 
-from tvnjax.graph.network import Conv, Head, Layer, Network, Pool, Unit
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph import Head, Layer, Network, Unit
 from tvnjax.latency.layer_regressor import CANDIDATES, Constants, LayerRegressor, Program
 
 _TERMS = ("fixed", "macs", "moved", "gathered")
@@ -32,26 +33,24 @@ def layer_features(layer: Layer | Head) -> np.ndarray:
 
     Multiply-adds and values moved are those of channels rounded up to ``LANES``. The head's are 0: it is part of the
     fixed cost of a network.
+
+    Raises:
+        InvalidInputError: the layer's costs go by a group that is not known.
     """
     row = np.zeros(len(FEATURE_NAMES))
     if isinstance(layer, Head):
         return row
-    gathered, macs = 0.0, layer.macs
-    if isinstance(layer, Conv):
-        kind = "pointwise" if layer.kernel == (1, 1, 1) else "dense"
-        if layer.depthwise:
-            kind = "depthwise"
-        elif layer.kernel[0] > 1:
-            kind = "temporal"
-        gathered = macs / layer.out_shape.c
-        macs = gathered * _whole_lanes(layer.out_shape.c)
-    elif isinstance(layer, Pool):
-        kind, gathered = "pool", sum(layer.window) * layer.out_shape.size
-    else:
-        kind = "gate"
+    cost, macs = layer.cost, float(layer.macs)
+    if cost.group not in _KINDS:
+        raise InvalidInputError(
+            f"the costs of a layer go by one of the groups {', '.join(_KINDS)}; {type(layer).__name__} names "
+            f"{cost.group!r}: name one of them"
+        )
+    if cost.whole_vectors:
+        macs = cost.gathered * _whole_lanes(layer.out_shape.c)
     moved = sum(shape.size / shape.c * _whole_lanes(shape.c) for shape in (layer.in_shape, layer.out_shape))
-    first = _KINDS.index(kind) * len(_TERMS)
-    row[first : first + len(_TERMS)] = (1, macs / 1e6, moved / 1e6, gathered / 1e6)
+    first = _KINDS.index(cost.group) * len(_TERMS)
+    row[first : first + len(_TERMS)] = (1, macs / 1e6, moved / 1e6, cost.gathered / 1e6)
     return row
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Head, HeadKind, Network, Shape
+from tvnjax.graph import Head, HeadKind, Network, Shape
 from tvnjax.latency.draws import Draws, striding
 from tvnjax.latency.sites import BlockSites, Front
 from tvnjax.latency.unit_cost import LayerCost, LayerCosts, UnitTables

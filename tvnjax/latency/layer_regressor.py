@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Kernel
 
-from tvnjax.graph.network import Conv, Head, Layer, Pool, SqueezeExcite
+from tvnjax.graph import Head, Layer
 
 
 class Constants(NamedTuple):
@@ -44,16 +44,10 @@ _LANES = (4, 8, 16)
 def layer_point(layer: Layer) -> tuple[str, np.ndarray]:
     """Kind of a layer, and where it lies among its kind: sizes in doublings, and whether channels fill whole vectors
     (ONNX Runtime has another convolution where they do not: 7.3 % error without this, 5.0 % with it)."""
-    window, stride, kind = (1, 1, 1), (1, 1, 1), type(layer).__name__
-    if isinstance(layer, Conv):
-        window, stride = layer.kernel, layer.stride
-        kind += "".join("1" if size == 1 else "k" for size in window) + ("d" if layer.depthwise else "")
-    elif isinstance(layer, Pool):
-        window, stride = layer.window, layer.stride
-        kind += layer.kind + "".join("1" if size == 1 else "k" for size in window)
-    hidden = layer.hidden if isinstance(layer, SqueezeExcite) else 1
+    cost = layer.cost
+    window, stride, kind = cost.window, cost.stride, type(layer).__name__ + cost.variant
     taken, given = layer.in_shape, layer.out_shape
-    sizes = (given.t * given.h * given.w, given.t, taken.c, given.c, np.prod(window), np.prod(stride) ** 2, hidden)
+    sizes = (given.t * given.h * given.w, given.t, taken.c, given.c, np.prod(window), np.prod(stride) ** 2, cost.hidden)
     whole = [shape.c % lanes == 0 for shape in (taken, given) for lanes in _LANES]
     return kind, np.concatenate([np.log2(np.asarray(sizes, float)), whole])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.timer import Timer, Timing

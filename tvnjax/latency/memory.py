@@ -10,7 +10,7 @@ from typing import Any
 
 from jax import Array
 
-from tvnjax.graph.network import Head, Layer, Network
+from tvnjax.graph import Head, Layer, Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace

@@ -10,7 +10,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.graph.network import HeadKind, Network, Unit
+from tvnjax.graph import HeadKind, Network, Unit
 from tvnjax.latency.cost_model import CostModel, Measured, cross_validated, fit
 from tvnjax.latency.covering import covering_genotypes, promising_genotype
 from tvnjax.latency.expected import ExpectedCost

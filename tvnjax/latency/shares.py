@@ -1,6 +1,6 @@
 """Measured milliseconds of every block of a network."""
 
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.measure import measure
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from tvnjax.graph.network import Head, Layer, Shape
+from tvnjax.graph import Head, Layer, Shape
 from tvnjax.latency.sites import Cells, Site
 from tvnjax.spaces.tvn.genotype import POOLS, Block
 from tvnjax.spaces.tvn.lowering import (

@@ -6,15 +6,16 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from tvnjax.graph import network
+from tvnjax import graph
 from tvnjax.nn.convolution import Form, default_form
-from tvnjax.nn.layers import BN_MOMENTUM, Dense, Initializer, activation, build_layer
+from tvnjax.nn.layers import build_layer
+from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer, activation
 
 
 class UnitModule(nnx.Module):
     """``act(layers(x) + shortcut(x))``."""
 
-    def __init__(self, unit: network.Unit, init: Initializer, form: Form):
+    def __init__(self, unit: graph.Unit, init: Initializer, form: Form):
         self.layers = nnx.List([build_layer(layer, init, form) for layer in unit.layers])
         shortcut = unit.shortcut
         self.shortcut = None if shortcut is None else nnx.List([build_layer(layer, init, form) for layer in shortcut])
@@ -33,9 +34,9 @@ class UnitModule(nnx.Module):
 
 
 class HeadModule(nnx.Module):
-    """Mean over time and space, dropout, dense; or a per-frame head (see ``network.Head``)."""
+    """Mean over time and space, dropout, dense; or a per-frame head (see ``graph.Head``)."""
 
-    def __init__(self, head: network.Head, init: Initializer):
+    def __init__(self, head: graph.Head, init: Initializer):
         hidden = Dense(head.in_shape.c, head.hidden, init, gain=2.0, bias=head.hidden_bias) if head.hidden else None
         self.hidden, self.hidden_act = hidden, head.hidden_act
         self.dense = Dense(head.features, head.num_classes, init)
@@ -69,7 +70,7 @@ class Child(nnx.Module):
         form: which form its convolutions and pools take; ``None`` picks the fast one of the default backend.
     """
 
-    def __init__(self, lowered: network.Network, seed: int = 0, *, form: Form | None = None):
+    def __init__(self, lowered: graph.Network, seed: int = 0, *, form: Form | None = None):
         init, form = Initializer(seed), form or default_form()
         self.units = nnx.List([UnitModule(unit, init, form) for unit in lowered.units])
         self.head = HeadModule(lowered.head, init)

@@ -9,7 +9,6 @@ from jax import Array
 
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.layers import Pool
 from tvnjax.nn.masks import subkernel_offset
 from tvnjax.nn.supernet import Supernet
 from tvnjax.spaces.tvn.genotype import POOLS, Block, Genotype
@@ -40,7 +39,7 @@ def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) 
 
 def _copy_unit(target: Any, source: Any, block: Block) -> None:
     # In the order of the lowering. Pools hold no weights, and those that would do nothing are not there.
-    layers = iter([layer for layer in target.layers if not isinstance(layer, Pool)])
+    layers = iter([layer for layer in target.layers if nnx.state(layer, nnx.Param)])
     if block.inverted_bottleneck:
         _copy_prefix(next(layers), source.widen)
     if block.spatial_kernel > 1 and block.spatial_type not in POOLS:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.nn.layers import activation
+from tvnjax.nn.parts import activation
 
 
 def prefix_mask(sizes: Sequence[int] | np.ndarray, weights: Array, width: int) -> Array:

@@ -20,12 +20,13 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from tvnjax.graph import network
-from tvnjax.graph.network import Shape
+from tvnjax import graph
+from tvnjax.graph import Shape
 from tvnjax.nn.branches import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
-from tvnjax.nn.layers import BatchNorm, ConvNorm, Initializer
+from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.masks import fit_channels, kernel_windows, mixed_activation, share
+from tvnjax.nn.parts import BatchNorm, Initializer
 from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
 
@@ -161,9 +162,7 @@ class MixedSpatial(MixedOp):
         inner = in_shape._replace(c=filters)
         std, straight, depth = (bool(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS)
         self.kernel_size = k = max(self.kernels(*SPATIAL_CONVOLUTIONS))
-        self.pointwise = (
-            ConvNorm(network.Conv(in_shape=in_shape, out_shape=inner), init, form) if std or depth else None
-        )
+        self.pointwise = ConvNorm(graph.Conv(in_shape=in_shape, out_shape=inner), init, form) if std or depth else None
         self.std_kernel = nnx.Param(init.normal((1, k, k, filters, filters), k * k * filters)) if std else None
         self.straight_kernel = (
             nnx.Param(init.normal((1, k, k, in_shape.c, filters), k * k * in_shape.c)) if straight else None

@@ -8,12 +8,13 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from tvnjax.graph import network
-from tvnjax.graph.network import Shape
+from tvnjax import graph
+from tvnjax.graph import Shape
 from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.layers import Dense, Initializer, NonLocal
+from tvnjax.nn.layers import NonLocal
 from tvnjax.nn.masks import Widths, prefix_mask, share
+from tvnjax.nn.parts import Dense, Initializer
 from tvnjax.spaces.tvn.lowering import squeeze_hidden
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
@@ -40,7 +41,7 @@ class MixedGates(nnx.Module):
             self.gate = Dense(shape.c, shape.c, init)
         # A plan with too many positions for attention has the parameters all the same: plans share them by name.
         if any(block.non_local):
-            self.non_local = NonLocal(network.NonLocal(in_shape=shape, bottleneck=max(block.non_local)), init, form)
+            self.non_local = NonLocal(graph.NonLocal(in_shape=shape, bottleneck=max(block.non_local)), init, form)
         self.attends = any(size > 0 and legal for size, legal in zip(block.non_local, block.legal("non_local")))
 
     def __call__(self, x: Array, p: Mapping[str, Array], widths: Widths, *, sampled: bool = False) -> Array:

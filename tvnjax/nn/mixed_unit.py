@@ -8,14 +8,15 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from tvnjax.graph import network
-from tvnjax.graph.network import Shape
+from tvnjax import graph
+from tvnjax.graph import Shape
 from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.layers import ConvNorm, Initializer
+from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.mixed_gates import MixedGates
+from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
@@ -55,7 +56,7 @@ class MixedUnit(nnx.Module):
 
         wide = in_shape._replace(c=self.inner)
         if self.inverts:
-            self.widen = ConvNorm(network.Conv(in_shape=in_shape, out_shape=wide, act="relu"), init, form)
+            self.widen = ConvNorm(graph.Conv(in_shape=in_shape, out_shape=wide, act="relu"), init, form)
         shape = in_shape._replace(c=max(in_shape.c if self.plain else 0, self.inner if self.inverts else 0))
         self.source_channels = shape.c
         acts = block.spatial_act
@@ -86,13 +87,13 @@ class MixedUnit(nnx.Module):
             mixed = shape._replace(c=min(shape.c, mixed_width))
             self.expand_input = mixed.c
             target = shape._replace(c=expanded)
-            self.expand = ConvNorm(network.Conv(in_shape=mixed, out_shape=target), init, form)
+            self.expand = ConvNorm(graph.Conv(in_shape=mixed, out_shape=target), init, form)
         self.gates = MixedGates(block, gate_shape, sorted(gate_widths), init, form)
         if self.inverts:
             wide, narrow = shape._replace(c=self.inner), shape._replace(c=filters)
-            self.narrow = ConvNorm(network.Conv(in_shape=wide, out_shape=narrow), init, form)
+            self.narrow = ConvNorm(graph.Conv(in_shape=wide, out_shape=narrow), init, form)
         stride = (1, spatial_stride, spatial_stride)
-        projection = network.Conv(in_shape=in_shape, out_shape=self.out_shape, stride=stride)
+        projection = graph.Conv(in_shape=in_shape, out_shape=self.out_shape, stride=stride)
         skips = any(block.skip) and shape.t == in_shape.t
         self.shortcut = ConvNorm(projection, init, form) if skips else None
 

@@ -9,14 +9,14 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax import graph
 from tvnjax.core.variables import ArchParam
-from tvnjax.graph import network
-from tvnjax.graph.network import HeadKind, Shape
+from tvnjax.graph import HeadKind, Shape
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import Form, default_form
-from tvnjax.nn.layers import BN_MOMENTUM, Initializer
 from tvnjax.nn.masks import Widths
 from tvnjax.nn.mixed_unit import MixedUnit
+from tvnjax.nn.parts import BN_MOMENTUM, Initializer
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import GENES, RelaxedBlock, RelaxedPlan
 
@@ -38,7 +38,7 @@ class Supernet(nnx.Module):
         num_classes: width of the result.
         seed: of the initial weights.
         channels: of the clip.
-        head: see ``network.Head``.
+        head: see ``graph.Head``.
         form: which form convolutions and pools take; ``None`` picks the fast one of the default backend.
     """
 
@@ -67,7 +67,7 @@ class Supernet(nnx.Module):
         self.blocks = nnx.List(blocks)
         # One for every number of blocks: what a first block and a third say of a class has nothing in common.
         self.heads = nnx.List(
-            [HeadModule(network.Head(in_shape=end, num_classes=num_classes, pool=head), init) for end in ends]
+            [HeadModule(graph.Head(in_shape=end, num_classes=num_classes, pool=head), init) for end in ends]
         )
         # Choices that are inactive in this plan have logits too: plans share them.
         self.alphas = nnx.List(

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
-from tvnjax.graph.network import ContextGate, Conv, Layer, Network, NonLocal, Pool, Scale, Shape, SqueezeExcite, Unit
-from tvnjax.graph.outline import Stretch, collapse, frames_text, head_text, layer_words, size
+from tvnjax.graph import Layer, Network, Shape, Unit
+from tvnjax.graph.outline import Stretch, collapse, frames_text, head_text
+from tvnjax.graph.shape import lengths
 from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
 
 AXES_NOTE = "Kernels, strides and sizes are time × height × width, sizes with × channels behind."
@@ -56,7 +57,7 @@ def describe_network(network: Network) -> str:
     parts = [f"{h} by {w} pixels, {frames_text(network)}"]
     for stretch in collapse(network.units):
         for unit in stretch.units:
-            layers = ", ".join(" ".join(filter(None, layer_words(layer))) for layer in unit.layers) or "identity"
+            layers = ", ".join(" ".join(filter(None, _told(layer))) for layer in unit.layers) or "identity"
             skip = "" if unit.shortcut is None else ", with a skip connection"
             times = f", {stretch.times} times" if stretch.times > 1 else ""
             parts.append(f"block {unit.block + 1}: {layers}{skip}{times}")
@@ -123,35 +124,29 @@ def _draw_shortcut(axes: Axes, branch: float, join: float, layers: tuple[Layer, 
     codes += [Outline.LINETO, Outline.CURVE3, Outline.CURVE3, Outline.LINETO]
     axes.add_patch(PathPatch(Outline(points, codes), fill=False, edgecolor=INK, linewidth=1.1))
     words = ["skip"]
-    for kind, kernel, stride, width, _ in map(layer_words, layers):
-        words += filter(None, (f"{kind} {kernel}", stride, f"→ {width}"))
+    for layer in layers:
+        told = layer.words
+        words += filter(None, (f"{told.kind} {told.kernel}", told.stride, f"→ {layer.out_shape.c}"))
     axes.text(_ARC + 5, (branch + join) / 2, "\n".join(words), va="center", fontsize=8, color=INK)
 
 
 def _draw_layer(axes: Axes, y: float, layer: Layer) -> None:
-    kind, kernel, stride, width, act = layer_words(layer)
+    kind, kernel, stride, act = layer.words
     _mark(axes, y, layer)
     axes.text(_KIND, y, kind, va="center_baseline", fontsize=9.5)
     axes.text(_KERNEL, y, kernel, va="center_baseline", fontsize=9.5)
     axes.text(_STRIDE, y, stride, va="center_baseline", fontsize=8, color=FAINT)
-    axes.text(_OUT, y, f"→ {width}", va="center_baseline", ha="right", fontsize=9.5)
+    axes.text(_OUT, y, f"→ {layer.out_shape.c}", va="center_baseline", ha="right", fontsize=9.5)
     axes.text(_ACT, y, act, va="center_baseline", fontsize=9, color=FAINT)
 
 
 def _mark(axes: Axes, y: float, layer: Layer) -> None:
     """A small sign for the kind of layer: filled for convolutions, hollow for pools, crossed for gates."""
-    if isinstance(layer, SqueezeExcite | ContextGate | Scale):
-        axes.plot([_LEFT + 8], [y], marker="o", markersize=8.5, markerfacecolor="#ffe8a3", markeredgecolor=INK)
+    sign = layer.sign
+    options = {"markersize": sign.size, "markerfacecolor": sign.face or INK, "markeredgecolor": INK}
+    axes.plot([_LEFT + 8], [y], marker=sign.marker, **options)
+    if sign.crossed:
         axes.plot([_LEFT + 8], [y], marker="x", markersize=4.5, markeredgecolor=INK, markeredgewidth=1.1)
-        return
-    marker, face = "s", INK
-    if isinstance(layer, Pool):
-        marker, face = "v", "white"
-    elif isinstance(layer, NonLocal):
-        marker, face = "D", INK
-    elif layer.depthwise:
-        face = "#b6c0c9"
-    axes.plot([_LEFT + 8], [y], marker=marker, markersize=6.5, markerfacecolor=face, markeredgecolor=INK)
 
 
 def _edge(axes: Axes, y: float, shape: Shape) -> float:
@@ -167,7 +162,7 @@ def _edge(axes: Axes, y: float, shape: Shape) -> float:
         shrinkB=0,
     )
     axes.add_patch(arrow)
-    axes.text(_MIDDLE + 8, y + 18, size(shape), va="center", fontsize=9, color=INK)
+    axes.text(_MIDDLE + 8, y + 18, lengths(shape), va="center", fontsize=9, color=INK)
     return y + _EDGE
 
 
@@ -203,5 +198,9 @@ def _box(
 
 def _ends_with(unit: Unit) -> bool:
     """Whether the unit's last layer already says its activation."""
-    last = unit.layers[-1] if unit.layers else None
-    return isinstance(last, Conv) and last.act == unit.act
+    return bool(unit.layers) and unit.layers[-1].words.act == unit.act
+
+
+def _told(layer: Layer) -> tuple[str, ...]:
+    told = layer.words
+    return told.kind, told.kernel, told.stride, str(layer.out_shape.c), told.act

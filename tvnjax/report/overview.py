@@ -10,17 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from tvnjax.graph.network import Layer, Network
-from tvnjax.graph.outline import (
-    KIND_COLOURS,
-    Stretch,
-    blocks,
-    frames_text,
-    head_text,
-    layer_kind,
-    layer_label,
-    size,
-)
+from tvnjax.graph import FAMILY_COLOURS, Layer, Network
+from tvnjax.graph.outline import Stretch, blocks, frames_text, head_text
+from tvnjax.graph.shape import lengths
 from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
 
 _LEFT = 92.0
@@ -46,7 +38,7 @@ def draw_overview(network: Network, title: str, shares: Mapping[int, float], sha
     tiles = max((_row_width(stretch) for _, rows in outline for stretch in rows), default=0.0)
     bars = _LEFT + max(tiles, 300.0) + 16
     width = bars + _SHARE + _BAR + 8
-    kinds = [kind for kind in KIND_COLOURS if kind in {layer_kind(layer) for layer in network.layers()}]
+    kinds = [kind for kind in FAMILY_COLOURS if kind in {layer.family for layer in network.layers()}]
     legend = _legend_rows(kinds, width)
     lines = sum(_height(rows) + _ARROW for _, rows in outline)
     height = 30 + 15 * len(legend) + 30 + lines + _ARROW + 30
@@ -60,10 +52,10 @@ def draw_overview(network: Network, title: str, shares: Mapping[int, float], sha
     _, h, w, _ = network.input_shape
     y = _end(axes, y, f"{h} × {w} px × {frames_text(network)}")
     for block, rows in outline:
-        y = _arrow(axes, y, size(rows[0].units[0].in_shape))
+        y = _arrow(axes, y, lengths(rows[0].units[0].in_shape))
         y = _draw_block(axes, y, block, rows, width)
         _draw_share(axes, bars, y - _height(rows) / 2, shares.get(block, 0.0))
-    y = _arrow(axes, y, size(network.head.in_shape))
+    y = _arrow(axes, y, lengths(network.head.in_shape))
     _end(axes, y, head_text(network))
     if share_name != "latency":  # a head is not timed apart
         _draw_share(axes, bars, y + 12, max(1 - sum(shares.values()), 0.0))
@@ -79,7 +71,7 @@ def _layers(stretch: Stretch) -> list[Layer | None]:
 
 
 def _tile_width(layer: Layer | None) -> float:
-    return 8.0 if layer is None else 12 + _LETTER * len(layer_label(layer))
+    return 8.0 if layer is None else 12 + _LETTER * len(layer.label)
 
 
 def _row_width(stretch: Stretch) -> float:
@@ -131,8 +123,8 @@ def _draw_skip(axes: Axes, x: float, middle: float, shortcut: tuple[Layer, ...] 
 
 def _draw_tile(axes: Axes, x: float, middle: float, layer: Layer, *, dashed: bool = False) -> float:
     width = _tile_width(layer)
-    _box(axes, x, middle - _TILE / 2, width, _TILE, face=KIND_COLOURS[layer_kind(layer)], edge=FAINT, dashed=dashed)
-    axes.text(x + width / 2, middle, layer_label(layer), ha="center", va="center_baseline", fontsize=8)
+    _box(axes, x, middle - _TILE / 2, width, _TILE, face=FAMILY_COLOURS[layer.family], edge=FAINT, dashed=dashed)
+    axes.text(x + width / 2, middle, layer.label, ha="center", va="center_baseline", fontsize=8)
     return x + width + _GAP
 
 
@@ -172,7 +164,7 @@ def _draw_legend(axes: Axes, y: float, rows: list[list[str]]) -> float:
     for row in rows:
         x = 8.0
         for kind in row:
-            _box(axes, x, y - 5, 10, 10, face=KIND_COLOURS[kind], edge=FAINT, rounding=1.0)
+            _box(axes, x, y - 5, 10, 10, face=FAMILY_COLOURS[kind], edge=FAINT, rounding=1.0)
             axes.text(x + 14, y, kind, fontsize=8, va="center")
             x += 26 + _LETTER * len(kind)
         y += 15

@@ -14,7 +14,7 @@ from tvnjax.core.lines import history
 from tvnjax.core.links import refuse_links
 from tvnjax.core.outside import NotJsonError, in_range, parse_json, read_lines, read_text
 from tvnjax.core.printable import NAME, printable
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
 
 _NUMBERS = (

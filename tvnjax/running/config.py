@@ -9,7 +9,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.video_folder import VideoData
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.search.budget import Budget

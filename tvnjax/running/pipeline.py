@@ -15,7 +15,7 @@ from tvnjax.core.stages import Stages
 from tvnjax.core.stopping import stoppable
 from tvnjax.data.contents import copy_contents, what_changed
 from tvnjax.fit.saved import CLIPS_FILE
-from tvnjax.graph.network import COUNTING_RULE
+from tvnjax.graph import COUNTING_RULE
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report

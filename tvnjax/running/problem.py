@@ -19,7 +19,7 @@ from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
 from tvnjax.data.view import view
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.measure import Sentinel, make_sentinel

@@ -11,7 +11,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor, Silent
 from tvnjax.core.outputs import write_output
 from tvnjax.core.run_dir import RunDir, write_json
-from tvnjax.graph.network import COUNTING_RULE
+from tvnjax.graph import COUNTING_RULE
 from tvnjax.report.record import number, read_events, read_run
 from tvnjax.running.config import StrategyName
 from tvnjax.running.strategies import make_strategy

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tvnjax.core.monitor import Monitor
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
 from tvnjax.latency.measure import DriftError, Sentinel, measure
 from tvnjax.latency.profile import Profile

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.memory import memory_mb
 

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.cost_model import CostModel
 from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure_network
 from tvnjax.latency.runtimes import Runtime

@@ -11,7 +11,7 @@ import numpy as np
 
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation
 from tvnjax.search.gradient.differentiable import DifferentiableConfig

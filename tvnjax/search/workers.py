@@ -111,14 +111,12 @@ class SpawnPool:
         done, _ = concurrent.futures.wait(self._futures, return_when=concurrent.futures.FIRST_COMPLETED)
         future = min(done, key=lambda one: self._futures[one])
         worker = self._futures.pop(future)
-        error = future.exception()
-        if isinstance(error, BrokenProcessPool):
+        try:
+            return worker, future.result()
+        except BrokenProcessPool:
             self._executors[worker].shutdown(wait=False, cancel_futures=True)
             self._executors[worker] = self._new()
             return worker, Lost("its worker process died, as it does when memory runs out")
-        if error is not None:
-            raise error
-        return worker, future.result()
 
     def close(self) -> None:
         """Ends the processes, a training that is under way included: what is wanted of it has been waited for."""

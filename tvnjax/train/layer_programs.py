@@ -20,11 +20,12 @@ import optax
 from flax import nnx
 from jax import Array
 
-from tvnjax.graph import network
-from tvnjax.graph.network import Network, Shape
+from tvnjax import graph
+from tvnjax.graph import Network, Shape
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.layers import Initializer, activation, build_layer, normalize
+from tvnjax.nn.layers import build_layer
+from tvnjax.nn.parts import Initializer, activation, normalize
 from tvnjax.train.objective import count_correct, cross_entropy
 
 Arrays = tuple[Array, ...]
@@ -34,7 +35,7 @@ Arrays = tuple[Array, ...]
 class Piece:
     """One layer with the activation behind it, or where two branches meet (``layer`` is then ``None``)."""
 
-    layer: network.Layer | None
+    layer: graph.Layer | None
     shape: Shape
     """What goes in."""
     act: str | None = None
@@ -51,7 +52,7 @@ class UnitPieces:
     join: Piece | None
 
 
-def unit_pieces(unit: network.Unit) -> UnitPieces:
+def unit_pieces(unit: graph.Unit) -> UnitPieces:
     """Splits a unit; without a shortcut its activation goes with its last layer."""
     layers = [Piece(layer=layer, shape=layer.in_shape) for layer in unit.layers]
     shortcut = tuple(Piece(layer=layer, shape=layer.in_shape) for layer in unit.shortcut or ())
@@ -136,11 +137,11 @@ class LayerPrograms:
         x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
         return self._get(("add", shape, batch), lambda: jax.jit(jnp.add).lower(x, x).compile())
 
-    def head(self, head: network.Head, batch: int) -> Callable:
+    def head(self, head: graph.Head, batch: int) -> Callable:
         """``(params, x, label, seed, step) -> loss, gradients, dx, sum of their squares``."""
         return self._get(("head", head, batch), lambda: self._build_head(head, batch))
 
-    def count(self, head: network.Head, batch: int) -> Callable:
+    def count(self, head: graph.Head, batch: int) -> Callable:
         """``(params, x, label, weight) -> count_correct``."""
         return self._get(("count", head, batch), lambda: self._build_count(head, batch))
 
@@ -276,7 +277,7 @@ class LayerPrograms:
 
         return jax.jit(evaluate).lower(params, stats, x).compile()
 
-    def _build_head(self, head: network.Head, batch: int) -> Any:
+    def _build_head(self, head: graph.Head, batch: int) -> Any:
         module, params, _ = _head_template(head)
 
         def step(params: Arrays, x: Array, label: Array, seed: Array, step: Array) -> Any:
@@ -292,7 +293,7 @@ class LayerPrograms:
         label, whole = jax.ShapeDtypeStruct((batch,), jnp.int32), _scalar(jnp.int32)
         return jax.jit(step).lower(params, x, label, whole, whole).compile()
 
-    def _build_count(self, head: network.Head, batch: int) -> Any:
+    def _build_count(self, head: graph.Head, batch: int) -> Any:
         module, params, _ = _head_template(head)
         x = jax.ShapeDtypeStruct((batch, *head.in_shape), jnp.float32)
         label = jax.ShapeDtypeStruct((batch,), jnp.int32)
@@ -327,7 +328,7 @@ class _Zeros(Initializer):
         return jnp.zeros(shape)
 
 
-def _head_template(head: network.Head) -> tuple[Trees, Arrays, Arrays]:
+def _head_template(head: graph.Head) -> tuple[Trees, Arrays, Arrays]:
     return Trees.split(HeadModule(head, _Zeros()))
 
 

@@ -11,10 +11,11 @@ import jax
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import default_form
-from tvnjax.nn.layers import Initializer, build_layer
+from tvnjax.nn.layers import build_layer
+from tvnjax.nn.parts import Initializer
 from tvnjax.train.layer_programs import Arrays, LayerPrograms, Piece, Trees, UnitPieces, unit_pieces
 from tvnjax.train.trainer import Batch, Score, Training, sum_score
 

@@ -16,8 +16,8 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
-from tvnjax.graph.network import HeadKind
-from tvnjax.nn.layers import BN_MOMENTUM, normalize
+from tvnjax.graph import HeadKind
+from tvnjax.nn.parts import BN_MOMENTUM, normalize
 from tvnjax.nn.supernet import GeneWeights, Supernet
 from tvnjax.spaces.tvn.relaxed import RelaxedPlan
 from tvnjax.train.compilation import compile_program

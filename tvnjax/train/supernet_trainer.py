@@ -21,7 +21,7 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 from tvnjax.nn.supernet import GeneWeights, Supernet, default_weights
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
 from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace

@@ -17,9 +17,9 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.nn.child import Child
-from tvnjax.nn.layers import normalize
+from tvnjax.nn.parts import normalize
 from tvnjax.train.compilation import compile_program
 from tvnjax.train.objective import count_correct, cross_entropy
 from tvnjax.train.optim import Optimizer

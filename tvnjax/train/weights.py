@@ -10,8 +10,8 @@ from flax import nnx
 
 from tvnjax.core.checkpoint import load_state, stored_shapes
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph import Network
 from tvnjax.graph.identity import layers_id
-from tvnjax.graph.network import Network
 from tvnjax.nn.child import Child
 from tvnjax.zoo.trained import TrainedNetwork
 

@@ -1,6 +1,6 @@
 """A chain of units, each receiving what the one before gives; what front ends of published networks share."""
 
-from tvnjax.graph.network import BN_EPSILON, Conv, Head, Layer, Network, Shape, Triple, Unit
+from tvnjax.graph import BN_EPSILON, Conv, Head, Layer, Network, Shape, Triple, Unit
 from tvnjax.spaces.tvn.lowering import strided
 
 

@@ -7,7 +7,7 @@ this is the image network. Features behind the head's hidden layer are pooled, s
 
 from typing import NamedTuple
 
-from tvnjax.graph.network import Head, Layer, Network, SqueezeExcite
+from tvnjax.graph import Head, Layer, Network, SqueezeExcite
 from tvnjax.zoo.builder import Chain, conv, make_divisible
 
 EPSILON = 1e-3

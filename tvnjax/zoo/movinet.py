@@ -5,7 +5,7 @@ swish in the middle; the unit's last value times a trained scalar that starts at
 projection of a shortcut that strides; batch normalisation's epsilon 1e-3; a hidden layer of 2048 in the head.
 """
 
-from tvnjax.graph.network import Head, Layer, Network, Pool, Scale, Shape, SqueezeExcite
+from tvnjax.graph import Head, Layer, Network, Pool, Scale, Shape, SqueezeExcite
 from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.zoo.builder import Chain, conv, make_divisible
 from tvnjax.zoo.movinet_specs import STRIDES, MovinetSpec

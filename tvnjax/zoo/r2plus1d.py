@@ -6,7 +6,7 @@ layers; those of 34 (``BasicBlock``) and 50 (``Bottleneck``) put the usual 3, 4,
 (2+1)D ResNets that the Tiny Video Networks paper compares with have no published definition; these stand in for them.
 """
 
-from tvnjax.graph.network import Conv, Head, Network, Shape
+from tvnjax.graph import Conv, Head, Network, Shape
 from tvnjax.zoo.builder import Chain, conv
 
 STAGE_WIDTHS = (64, 128, 256, 512)

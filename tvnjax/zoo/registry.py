@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.graph.network import HeadKind, Network
+from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo import tvn

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
-from tvnjax.graph.network import HeadKind, Network
+from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.tvn.genotype import Genotype, read_genotype
 from tvnjax.zoo.registry import ZOO, ZooEntry, zoo_entry
 

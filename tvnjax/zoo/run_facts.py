@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import read_json
-from tvnjax.graph.network import HeadKind
+from tvnjax.graph import HeadKind
 
 
 def classes_and_head(run: Path) -> tuple[tuple[str, ...] | None, HeadKind | None]:

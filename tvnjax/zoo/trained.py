@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph import HeadKind, Network
 from tvnjax.graph.identity import layers_id
-from tvnjax.graph.network import HeadKind, Network
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import genotype_from_json
 from tvnjax.zoo.registry import ZOO, ZooEntry

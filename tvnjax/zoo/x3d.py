@@ -7,7 +7,7 @@ and swish; no batch normalisation on the strided shortcut of the first stage, wh
 
 import math
 
-from tvnjax.graph.network import Head, Layer, Network, Shape, SqueezeExcite
+from tvnjax.graph import Head, Layer, Network, Shape, SqueezeExcite
 from tvnjax.zoo.builder import Chain, conv, make_divisible
 
 STAGE_WIDTHS = (12, 24, 48, 96)

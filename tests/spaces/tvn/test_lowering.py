@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tvnjax.graph.network import ContextGate, Conv, NonLocal, Pool, SqueezeExcite
+from tvnjax.graph import ContextGate, Conv, NonLocal, Pool, SqueezeExcite
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower, smallest_pool, squeeze_hidden
 from tvnjax.spaces.tvn.search_space import paper_space

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.graph.network import Network, Unit
+from tvnjax.graph import Network, Unit
 
 RuntimeName = Literal["xla", "litert", "onnxruntime"]
 """``xla``: JAX's own compiler, on its device. ``litert`` (XNNPACK) and ``onnxruntime``: the exported network on CPU,

@@ -10,10 +10,10 @@ import numpy as np
 from tvnjax.export.formats import tflite_program
 from tvnjax.export.optional import optional_package
 from tvnjax.export.program import export_program, plain_forward
-from tvnjax.graph.network import Network, Unit
+from tvnjax.graph import Network, Unit
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.nn.child import UnitModule
-from tvnjax.nn.layers import Initializer
+from tvnjax.nn.parts import Initializer
 
 
 class LiteRt:

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.export.onnx_graph import onnx_network, onnx_unit
+from tvnjax.export.onnx import onnx_network, onnx_unit
 from tvnjax.export.optional import optional_package
-from tvnjax.graph.network import Network, Unit
+from tvnjax.graph import Network, Unit
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.nn.child import Child, UnitModule
-from tvnjax.nn.layers import Initializer
+from tvnjax.nn.parts import Initializer
 
 
 class OnnxRuntime:

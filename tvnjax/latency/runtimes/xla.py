@@ -12,11 +12,11 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Network, Unit
+from tvnjax.graph import Network, Unit
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.nn.child import Child, UnitModule
 from tvnjax.nn.convolution import default_form
-from tvnjax.nn.layers import Initializer
+from tvnjax.nn.parts import Initializer
 
 _MOST_TURNS = 2**20
 """Of a chain; a turn of 1 ns would need as many."""

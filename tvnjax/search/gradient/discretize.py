@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import cell_indices, plan_values
 from tvnjax.latency.options import BlockOptions, Group, Variant

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph.network import Network
+from tvnjax.graph import Network
 from tvnjax.latency.extremes import extreme_network
 from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Candidate

@@ -10,7 +10,7 @@ import json
 import math
 from functools import lru_cache
 
-from tvnjax.graph.network import Shape
+from tvnjax.graph import Shape
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower_block, squeeze_hidden
 

@@ -2,8 +2,9 @@
 
 from html import escape
 
-from tvnjax.graph.network import COUNTING_RULE, Layer, Unit
-from tvnjax.graph.outline import KIND_COLOURS, blocks, frames_text, layer_kind, layer_label, size
+from tvnjax.graph import COUNTING_RULE, FAMILY_COLOURS, Layer, Unit
+from tvnjax.graph.outline import blocks, frames_text
+from tvnjax.graph.shape import lengths
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 
@@ -25,7 +26,7 @@ def genotype_html(genotype: Genotype) -> str:
             first = index == 0
             cells = (
                 f"<b>block {block + 1}</b>" if first else "",
-                size(stretch.units[0].in_shape),
+                lengths(stretch.units[0].in_shape),
                 f"×{stretch.times}" if stretch.times > 1 else "",
                 " | ".join(map(_unit, stretch.units)),
                 f"{macs / max(network.macs, 1):.1%}" if first else "",
@@ -48,4 +49,4 @@ def _unit(unit: Unit) -> str:
 
 
 def _tile(layer: Layer) -> str:
-    return f'<span style="{_TILE}background:{KIND_COLOURS[layer_kind(layer)]}">{escape(layer_label(layer))}</span>'
+    return f'<span style="{_TILE}background:{FAMILY_COLOURS[layer.family]}">{escape(layer.label)}</span>'

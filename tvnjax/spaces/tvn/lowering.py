@@ -6,7 +6,7 @@ expected cost of a relaxed network is a sum over these parts (see ``tvnjax.laten
 
 from functools import lru_cache
 
-from tvnjax.graph.network import (
+from tvnjax.graph import (
     ContextGate,
     Conv,
     Head,

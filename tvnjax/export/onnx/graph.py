@@ -6,17 +6,18 @@ makes of ``[B, T, H, W, C]`` is transposed around every one of them. Here frames
 pixels the second spatial axis of a temporal one, and a batch normalisation is part of its convolution.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from tvnjax import graph
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.export.optional import optional_package
-from tvnjax.graph import network
-from tvnjax.graph.network import Network, Shape, Triple
+from tvnjax.graph import Network, Shape, Triple
 from tvnjax.nn.child import Child, HeadModule, UnitModule
-from tvnjax.nn.layers import ConvNorm, Dense, NonLocal, Scale, SqueezeExcite
+from tvnjax.nn.parts import Dense
 
 OPSET, IR_VERSION = 17, 9
 
@@ -35,7 +36,7 @@ def onnx_network(lowered: Network, child: Child, metadata: dict[str, str]) -> by
     Raises:
         InvalidInputError: the package ``onnx`` is missing, or a layer has no ONNX form.
     """
-    graph = _Graph()
+    graph = OnnxGraph()
     graph.shape = lowered.input_shape
     pixels = graph.reshape("clip", *lowered.input_shape)
     graph.at = graph.node("Transpose", [pixels], perm=[0, 3, 1, 2])
@@ -45,16 +46,27 @@ def onnx_network(lowered: Network, child: Child, metadata: dict[str, str]) -> by
     return graph.serialized((1, *lowered.input_shape), (1, lowered.head.num_classes), metadata)
 
 
-def onnx_unit(unit: network.Unit, module: UnitModule) -> bytes:
+def onnx_unit(unit: graph.Unit, module: UnitModule) -> bytes:
     """One unit between arrays laid out as they are inside a network, ``[T, C, H, W]``. Raises as ``onnx_network``."""
-    graph = _Graph()
+    graph = OnnxGraph()
     graph.at, graph.shape = "clip", unit.in_shape
     graph.unit(unit, module)
     graph.turn("frames")
     return graph.serialized(_frames(unit.in_shape), _frames(unit.out_shape), {})
 
 
-class _Graph:
+@functools.singledispatch
+def add_layer(layer: graph.Layer, module: Any, to: "OnnxGraph") -> None:
+    """Adds a layer with its weights behind what flows in a graph. A class of layers has its form by
+    ``add_layer.register`` (``export.onnx.layers``).
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    raise InvalidInputError(f"no ONNX form is known for a layer {layer}: export to stablehlo or tflite")
+
+
+class OnnxGraph:
     """Nodes so far, the name of the array that flows, its logical shape and how it is laid out."""
 
     def __init__(self) -> None:
@@ -92,7 +104,7 @@ class _Graph:
             self.layout = layout
         return self.at
 
-    def unit(self, unit: network.Unit, module: Any) -> None:
+    def unit(self, unit: graph.Unit, module: Any) -> None:
         entry = (self.at, self.shape, self.layout)
         for layer, layer_module in zip(unit.layers, module.layers):
             self.layer(layer, layer_module)
@@ -105,38 +117,12 @@ class _Graph:
             self.shape = main[1]
         self.activate(unit.act)
 
-    def layer(self, layer: network.Layer, module: Any) -> None:
-        if isinstance(layer, network.Conv):
-            self.conv(layer, module)
-        elif isinstance(layer, network.Pool):
-            self.pool(layer)
-        elif isinstance(layer, network.SqueezeExcite):
-            self.squeeze_excite(layer, module)
-        elif isinstance(layer, network.ContextGate):
-            self.gate(self.dense(self.clip_mean(), module.dense))
-        elif isinstance(layer, network.NonLocal):
-            self.attend(module)
-        elif isinstance(layer, network.Scale):
-            self.scale(module)
-        else:
-            raise InvalidInputError(f"no ONNX form is known for a layer {layer}: export to stablehlo or tflite")
+    def layer(self, layer: graph.Layer, module: Any) -> None:
+        add_layer(layer, module, self)
         self.shape = layer.out_shape
 
-    def conv(self, layer: network.Conv, module: ConvNorm) -> None:
-        kernel, bias = _folded(module)
-        kernel = np.transpose(kernel, (4, 3, 0, 1, 2))
-        pads, window, stride, kernel = self._window(layer, layer.kernel, layer.stride, kernel)
-        inputs = [self.at, self.constant(kernel), self.constant(bias)]
-        self.at = self.node("Conv", inputs, kernel_shape=window, strides=stride, pads=pads, group=layer.groups)
-        self.activate(layer.act)
-
-    def pool(self, layer: network.Pool) -> None:
-        pads, window, stride, _ = self._window(layer, layer.window, layer.stride)
-        kind = "MaxPool" if layer.kind == "max" else "AveragePool"
-        self.at = self.node(kind, [self.at], kernel_shape=window, strides=stride, pads=pads)
-
-    def _window(
-        self, layer: network.Conv | network.Pool, window: Triple, stride: Triple, kernel: Any = None
+    def window(
+        self, layer: graph.Layer, window: Triple, stride: Triple, kernel: Any = None, *, centered: bool = False
     ) -> tuple[list[int], list[int], list[int], Any]:
         """Turns the array to the layout of a window; the pads, window, stride and kernel there."""
         (t, h, w, _), (kt, kh, kw), (st, sh, sw) = layer.in_shape, window, stride
@@ -149,7 +135,7 @@ class _Graph:
         else:
             layout, sizes, windows, strides = "volume", (t, h, w), window, stride
         self.turn(layout)
-        pads = _centered_pads if isinstance(layer, network.Conv) and layer.centered else _same_pads
+        pads = _centered_pads if centered else _same_pads
         both = [pads(size, k, s) for size, k, s in zip(sizes, windows, strides)]
         return [a for a, _ in both] + [b for _, b in both], list(windows), list(strides), kernel
 
@@ -183,26 +169,7 @@ class _Graph:
         factor = self.reshape(self.activated(scores, kind), frames, self.shape.c, 1, 1)
         self.at = self.node("Mul", [self.turn("frames"), factor])
 
-    def squeeze_excite(self, layer: network.SqueezeExcite, module: SqueezeExcite) -> None:
-        means = self.frame_means() if layer.per_frame else self.clip_mean()
-        hidden = self.activated(self.dense(means, module.reduce), layer.hidden_act)
-        self.gate(self.dense(hidden, module.restore), layer.gate, self.shape.t if layer.per_frame else 1)
-        self.activate(layer.act)
-
-    def scale(self, module: Scale) -> None:
-        self.at = self.node("Mul", [self.at, self.constant(np.asarray(module.scale[...], np.float32))])
-
-    def attend(self, module: NonLocal) -> None:
-        t, h, w, c = self.shape
-        columns = self.reshape(self.turn("time"), c, t * h * w)
-        tokens = self.node("Transpose", [columns], perm=[1, 0])
-        query, key, value = (self.dense(tokens, part) for part in (module.query, module.key, module.value))
-        scores = self.node("MatMul", [query, self.node("Transpose", [key], perm=[1, 0])])
-        read = self.node("MatMul", [self.node("Softmax", [scores], axis=-1), value])
-        added = self.node("Transpose", [self.dense(read, module.out)], perm=[1, 0])
-        self.at = self.node("Add", [self.at, self.reshape(added, 1, c, t, h * w)])
-
-    def head(self, head: network.Head, module: HeadModule) -> None:
+    def head(self, head: graph.Head, module: HeadModule) -> None:
         features = self.clip_mean() if head.pool == "mean" else self.frame_means()
         if module.hidden is not None:
             features = self.activated(self.dense(features, module.hidden), head.hidden_act)
@@ -236,17 +203,6 @@ class _Graph:
 
 def _frames(shape: Shape) -> tuple[int, int, int, int]:
     return shape.t, shape.c, shape.h, shape.w
-
-
-def _folded(module: ConvNorm) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias of a convolution with its normalisation as it evaluates."""
-    kernel = np.asarray(module.kernel[...])
-    bias = np.zeros(kernel.shape[-1], np.float32) if module.bias is None else np.asarray(module.bias[...])
-    if module.norm is not None:
-        mean, var, beta = (np.asarray(p[...]) for p in (module.norm.mean, module.norm.var, module.norm.bias))
-        scale = np.asarray(module.norm.scale[...]) / np.sqrt(var + module.norm.epsilon)
-        kernel, bias = kernel * scale, (bias - mean) * scale + beta
-    return kernel.astype(np.float32), bias.astype(np.float32)
 
 
 def _centered_pads(size: int, window: int, stride: int) -> tuple[int, int]:

@@ -1,0 +1,35 @@
+"""The module of a convolution."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from tvnjax import graph
+from tvnjax.nn.convolution import Form, conv
+from tvnjax.nn.layers.registry import build_layer
+from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, activation
+
+
+class ConvNorm(nnx.Module):
+    """SAME convolution, batch normalisation, activation; ``kernel`` is ``[kt, kh, kw, c_in / groups, c_out]``."""
+
+    def __init__(self, layer: graph.Conv, init: Initializer, form: Form):
+        width, per_group = layer.out_shape.c, layer.in_shape.c // layer.groups
+        fan_in = int(np.prod(layer.kernel)) * per_group
+        self.kernel = nnx.Param(init.normal((*layer.kernel, per_group, width), fan_in))
+        self.bias = nnx.Param(jnp.zeros(width)) if layer.bias else None
+        self.norm = BatchNorm(width, layer.epsilon) if layer.norm else None
+        self.stride, self.act, self.centered = layer.stride, layer.act, layer.centered
+        self.form: Form = form
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        x = conv(x, self.kernel[...].astype(x.dtype), self.stride, form=self.form, centered=self.centered)
+        if self.bias is not None:
+            x = x + self.bias[...].astype(x.dtype)
+        if self.norm is not None:
+            x = self.norm(x, train=train, momentum=momentum)
+        return activation(self.act)(x)
+
+
+build_layer.register(graph.Conv, ConvNorm)

@@ -1,0 +1,23 @@
+"""The module of a pool."""
+
+from flax import nnx
+from jax import Array
+
+from tvnjax import graph
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.layers.registry import build_layer
+from tvnjax.nn.parts import BN_MOMENTUM, Initializer
+from tvnjax.nn.pooling import avg_pool, max_pool
+
+
+class Pool(nnx.Module):
+    def __init__(self, layer: graph.Pool, init: Initializer, form: Form):
+        self.kind, self.window, self.stride = layer.kind, layer.window, layer.stride
+        self.form: Form = form
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        pool = max_pool if self.kind == "max" else avg_pool
+        return pool(x, self.window, self.stride, form=self.form)
+
+
+build_layer.register(graph.Pool, Pool)

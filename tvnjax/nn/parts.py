@@ -1,0 +1,96 @@
+"""What trainable layers are made of.
+
+Arrays are ``[batch, time, height, width, channels]``. Weights are float32 and rounded to the dtype of what a layer
+receives, so a bfloat16 clip makes the arithmetic bfloat16; statistics, and sums over positions, stay float32. ``train``
+uses batch statistics and moves the running ones by ``1 - momentum``; nothing here holds random state, so a dropout key
+is an argument.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from tvnjax import graph
+
+BN_MOMENTUM = 0.9
+"""Of the released code."""
+
+PIXEL_MEAN, PIXEL_SCALE = 0.45, 0.225
+"""Normalisation of a pixel in [0, 1], the same for all channels (the usual constants for video)."""
+
+
+def normalize(clip: Array) -> Array:
+    """uint8 pixels to float32 ``(x / 255 - mean) / scale``."""
+    return clip.astype(jnp.float32) * (1 / (255 * PIXEL_SCALE)) - PIXEL_MEAN / PIXEL_SCALE
+
+
+def activation(name: str | None) -> Callable[[Array], Array]:
+    """relu, hswish ``x * relu6(x + 3) / 6``, swish, sigmoid, hsigmoid ``relu6(x + 3) / 6``; ``None``: identity."""
+    return {
+        None: lambda x: x,
+        "relu": nnx.relu,
+        "hswish": jax.nn.hard_swish,
+        "swish": nnx.swish,
+        "sigmoid": nnx.sigmoid,
+        "hsigmoid": jax.nn.hard_sigmoid,
+    }[name]
+
+
+class Initializer:
+    """Draws weights on the host: a network has dozens of shapes, and compiling a sampler for each takes seconds."""
+
+    def __init__(self, seed: int):
+        self._rng = np.random.default_rng([seed, 3])
+
+    def rngs(self) -> nnx.Rngs:
+        """For layers that people write, which draw as Flax does; each gets another stream."""
+        return nnx.Rngs(int(self._rng.integers(2**31)))
+
+    def normal(self, shape: tuple[int, ...], fan_in: int, gain: float = 2.0) -> Array:
+        """He-normal weights: standard deviation ``sqrt(gain / fan_in)``."""
+        return jnp.asarray(self._rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(gain / fan_in)))
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation whose running variance is the unbiased one, as in the released networks.
+
+    (Flax's own keeps the biased one.)
+    """
+
+    def __init__(self, width: int, epsilon: float = graph.BN_EPSILON):
+        self.epsilon = epsilon
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+        self.mean = nnx.BatchStat(jnp.zeros(width))
+        self.var = nnx.BatchStat(jnp.ones(width))
+
+    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            count = x.size // x.shape[-1]
+            wide = x.astype(jnp.float32)
+            mean = wide.mean(axes)
+            var = jnp.maximum(jnp.square(wide).mean(axes) - jnp.square(mean), 0)
+            unbiased = var * (count / max(count - 1, 1))
+            self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
+            self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased
+        else:
+            mean, var = self.mean[...], self.var[...]
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
+        return (x * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
+
+
+class Dense(nnx.Module):
+    """``x @ kernel + bias`` over the last axis."""
+
+    def __init__(self, c_in: int, c_out: int, init: Initializer, gain: float = 1.0, *, bias: bool = True):
+        self.kernel = nnx.Param(init.normal((c_in, c_out), c_in, gain))
+        self.bias = nnx.Param(jnp.zeros(c_out)) if bias else None
+
+    def __call__(self, x: Array) -> Array:
+        x = x @ self.kernel[...].astype(x.dtype)
+        return x if self.bias is None else x + self.bias[...].astype(x.dtype)
