@@ -3,7 +3,8 @@
 import numpy as np
 
 from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
+from tvnjax.search.tabular import Entry, Recorded, append_entries, write_header
+from tvnjax.spaces.tvn.enumerating import enumerate_space
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.search_space import search_space

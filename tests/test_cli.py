@@ -313,7 +313,7 @@ def test_a_fork_trains_the_networks_found_again_with_other_seeds(quick_run, tmp_
 
 def test_the_retrained_checkpoint_holds_the_network(quick_run):
     from tvnjax.core.checkpoint import load_state
-    from tvnjax.spaces.tvn.genotype import genotype_from_text
+    from tvnjax.spaces.registry import genotype_from_text
     from tvnjax.spaces.tvn.lowering import lower
     from tvnjax.train.trainer import ChildTrainer, Training
 

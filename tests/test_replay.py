@@ -11,8 +11,9 @@ from tvnjax.cli import main
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.running.replay import ReplayConfig, record_runs, replay
 from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import TableSpace, enumerate_space
+from tvnjax.search.tabular import TableSpace
 from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.enumerating import enumerate_space
 
 ALL = (
     *("evolution", "regularized_evolution", "random", "successive_halving"),

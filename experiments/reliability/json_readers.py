@@ -20,7 +20,8 @@ from tvnjax.report.page import write_report
 from tvnjax.report.record import read_events, read_run
 from tvnjax.running.replay import ReplayConfig, record_runs, replay
 from tvnjax.search.table_reading import read_table
-from tvnjax.spaces.tvn.genotype import Block, Genotype, read_genotype
+from tvnjax.spaces.registry import read_genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo.tvn import TVN1
 

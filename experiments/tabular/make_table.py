@@ -28,8 +28,9 @@ from tvnjax.report.comparing.statistics import rank_correlation
 from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Recorded, append_entries, enumerate_space, write_header
+from tvnjax.search.tabular import Entry, Recorded, append_entries, write_header
 from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.enumerating import enumerate_space
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices

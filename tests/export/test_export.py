@@ -22,7 +22,8 @@ from tvnjax.fit.saved import open_saved
 from tvnjax.nn.child import Child
 from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.nn.saved_weights import save_weights
-from tvnjax.spaces.tvn.genotype import Block, Genotype, read_genotype
+from tvnjax.spaces.registry import read_genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.zoo.resolve import of_genotype
 from tvnjax.zoo.trained import TrainedNetwork

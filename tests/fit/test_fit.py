@@ -21,11 +21,12 @@ from tvnjax.fit.saved import open_saved
 from tvnjax.fit.scoring import score_together
 from tvnjax.fit.training import Fit, FitConfig
 from tvnjax.nn.child import Child
+from tvnjax.spaces.base import Reads
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 from tvnjax.train.weights import load_start
-from tvnjax.zoo.resolve import Reading, find_network, of_genotype
+from tvnjax.zoo.resolve import find_network, of_genotype
 
 GENOTYPE = Genotype(image_size=16, num_frames=2, frame_stride=2, blocks=(Block(spatial_kernel=3, spatial_stride=2),))
 CLIPS = ClipOptions(data="texture", drawn_clips=48)
@@ -273,11 +274,11 @@ def test_trees_of_arrays_come_back(tmp_path):
 def test_drawn_clips_are_as_large_as_the_networks_read():
     source = clip_source(
         ClipOptions(data="motion"),
-        [Reading(num_frames=9, frame_stride=3, image_size=50), Reading(num_frames=1, frame_stride=1, image_size=8)],
+        [Reads(num_frames=9, frame_stride=3, image_size=50), Reads(num_frames=1, frame_stride=1, image_size=8)],
     )
     assert (source.size, source.num_frames) == (56, 25)
     with pytest.raises(InvalidInputError, match="did you mean 'motion'"):
-        clip_source(ClipOptions(data="motoin"), [Reading(num_frames=1, frame_stride=1, image_size=8)])
+        clip_source(ClipOptions(data="motoin"), [Reads(num_frames=1, frame_stride=1, image_size=8)])
 
 
 def test_the_command_trains_logs_and_refuses(tmp_path, capsys):

@@ -19,6 +19,7 @@ from tvnjax.data.picture import describe_picture
 from tvnjax.fit.clips import ClipOptions, ScoredClips, scored_clips
 from tvnjax.fit.saved import open_saved
 from tvnjax.fit.training import Fit, FitConfig
+from tvnjax.spaces.base import Reads
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
@@ -210,12 +211,11 @@ def test_a_network_that_reads_less_than_its_set_is_described_as_it_reads(run):
     """A search stores clips for its largest network; a smaller one reads part of them."""
     from tvnjax.data.preparation import Preparation
     from tvnjax.export.metadata import describe_clips
-    from tvnjax.zoo.resolve import Reading
 
     clips = Preparation.from_json(open_saved(run[0]).trained.clips, "here")
     assert clips is not None
     larger = dataclasses.replace(clips, num_frames=9, image_size=48)
-    told = describe_clips(larger, Reading(num_frames=2, frame_stride=3, image_size=24))
+    told = describe_clips(larger, Reads(num_frames=2, frame_stride=3, image_size=24))
     assert told["pixels"]["stored_side"] == 54 and told["pixels"]["crop"] == {"top": 3, "left": 3, "side": 48}
     assert told["pixels"]["resize"]["from"] == 48 and told["pixels"]["resize"]["to"] == 24
     assert (told["frames"]["set_window"], told["frames"]["window"]) == (9, 4)

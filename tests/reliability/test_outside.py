@@ -26,7 +26,8 @@ from tvnjax.data.manifest import read_manifest
 from tvnjax.latency.table import LatencyTable
 from tvnjax.report.record import read_run
 from tvnjax.search.table_reading import read_table
-from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json, genotype_from_text, read_genotype
+from tvnjax.spaces.registry import genotype_from_text, read_genotype
+from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
 
 NUMBERS = st.integers(1 - 10**100, 10**100 - 1) | st.floats(-LARGEST, LARGEST).filter(in_range)
 TEXT = st.text(max_size=8)

@@ -117,7 +117,7 @@ def _scaled(options: ScaleOptions) -> Genotype:
 
 def _genotype(name: str) -> Genotype:
     entry = find_network(name)
-    if entry.genotype is None:
+    if not isinstance(entry.genotype, Genotype):
         raise InvalidInputError(f"this takes genotypes of Tiny Video Networks; {name} is none: give a file, or tvn1")
     return entry.genotype
 

@@ -103,10 +103,9 @@ def _row(table: PaperTable, row: PaperRow, trained: list[tuple[str, Any, dict[st
 
 def _key(entry: Any) -> Any:
     """What is the same for two descriptions of one network, its classes apart."""
-    from tvnjax.spaces.tvn.canonical import genotype_id
 
     if entry.genotype is not None:
-        return genotype_id(entry.genotype)
+        return entry.genotype.id
     return entry.name, entry.num_frames, entry.image_size
 
 

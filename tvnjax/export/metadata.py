@@ -7,7 +7,8 @@ from tvnjax.core.plain import jsonable
 from tvnjax.data.picture import describe_picture
 from tvnjax.data.preparation import Preparation
 from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
-from tvnjax.zoo.resolve import Reading, reading
+from tvnjax.spaces.base import Reads
+from tvnjax.zoo.resolve import reading
 from tvnjax.zoo.trained import TrainedNetwork
 
 _AREA_MEAN = "each new pixel is the mean of the area it covers, rounded to the nearest whole number (halves to even)"
@@ -54,7 +55,7 @@ class ExportMetadata:
         }
 
 
-def describe_clips(clips: Preparation, read: Reading) -> dict[str, Any]:
+def describe_clips(clips: Preparation, read: Reads) -> dict[str, Any]:
     """From a video to the pixels that are normalised, step by step, with all numbers; as in scoring (no augmentation).
 
     Args:
@@ -76,7 +77,7 @@ def describe_clips(clips: Preparation, read: Reading) -> dict[str, Any]:
     return {"source": jsonable(video), "fingerprint": clips.fingerprint, "frames": frames, "pixels": pixels}
 
 
-def _frames(read: Reading, set_window: int, jitter: int) -> dict[str, Any]:
+def _frames(read: Reads, set_window: int, jitter: int) -> dict[str, Any]:
     window = (read.num_frames - 1) * read.frame_stride + 1
     return {
         "count": read.num_frames,
@@ -94,7 +95,7 @@ def _frames(read: Reading, set_window: int, jitter: int) -> dict[str, Any]:
     }
 
 
-def _pixels(picture: dict[str, Any] | None, stored: int, shift: int, read: Reading) -> dict[str, Any]:
+def _pixels(picture: dict[str, Any] | None, stored: int, shift: int, read: Reads) -> dict[str, Any]:
     side = stored - 2 * shift
     return {
         "picture": picture,

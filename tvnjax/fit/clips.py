@@ -16,7 +16,8 @@ from tvnjax.data.procedural import ProceduralData, Task
 from tvnjax.data.recipe import ClipSource, Progress
 from tvnjax.data.spans import ShortSpans
 from tvnjax.data.video_folder import VideoData
-from tvnjax.zoo.resolve import Reading, reading
+from tvnjax.spaces.base import Reads
+from tvnjax.zoo.resolve import reading
 from tvnjax.zoo.trained import TrainedNetwork
 
 _DRAWN_SIZE, _DRAWN_FRAMES = 32, 16
@@ -80,7 +81,7 @@ class ScoredClips:
     """Score on a split that has clips the network was trained on, whose accuracy says little."""
 
 
-def clip_source(options: ClipOptions, readings: Sequence[Reading]) -> ClipSource:
+def clip_source(options: ClipOptions, readings: Sequence[Reads]) -> ClipSource:
     """The source of the clips; drawn ones are made as large and as long as the networks read.
 
     Raises:
@@ -95,7 +96,7 @@ def clip_source(options: ClipOptions, readings: Sequence[Reading]) -> ClipSource
 
 
 def prepare_clips(
-    options: ClipOptions, readings: Sequence[Reading], progress: Progress | None = None
+    options: ClipOptions, readings: Sequence[Reads], progress: Progress | None = None
 ) -> tuple[ClipSet, Preparation]:
     """The clips, stored so that each of the networks can read its own part of them, and how they were made.
 
@@ -221,7 +222,7 @@ def _say_changes(trained: TrainedNetwork, before: Mapping[str, Any], now: Mappin
         )
 
 
-def _drawn(data: str, count: int, readings: Sequence[Reading]) -> ClipSource | None:
+def _drawn(data: str, count: int, readings: Sequence[Reads]) -> ClipSource | None:
     """The drawn set of that name; None where there is none."""
     sizes: dict[str, int] = {
         "size": max(_DRAWN_SIZE, *(8 * -(-reading.image_size // 8) for reading in readings)),
@@ -252,7 +253,7 @@ def _place(data: str) -> dict[str, Path]:
     )
 
 
-def _sizes(readings: Sequence[Reading]) -> ClipSizes:
+def _sizes(readings: Sequence[Reads]) -> ClipSizes:
     return {
         "num_frames": max(map(window, readings)),
         "frame_stride": 1,
@@ -260,6 +261,6 @@ def _sizes(readings: Sequence[Reading]) -> ClipSizes:
     }
 
 
-def window(reading: Reading) -> int:
+def window(reading: Reads) -> int:
     """Frames of the video from the first read to the last."""
     return (reading.num_frames - 1) * reading.frame_stride + 1

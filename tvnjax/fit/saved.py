@@ -11,7 +11,7 @@ from tvnjax.core.run_dir import write_json
 from tvnjax.fit.version_01 import clips_of_search, clips_of_training
 from tvnjax.graph import HeadKind, Network
 from tvnjax.nn.saved_weights import read_trained
-from tvnjax.spaces.tvn.genotype import read_genotype
+from tvnjax.spaces.registry import read_genotype
 from tvnjax.zoo.registry import ZooEntry
 from tvnjax.zoo.resolve import of_genotype
 from tvnjax.zoo.run_facts import classes_and_head, is_file_name, read_object

@@ -84,7 +84,7 @@ def _read(saved: SavedNetwork, clips: ClipSet, split: str, batch_size: int) -> t
         return nnx.merge(graph, params, stats, copy=True)(normalize(clip))
 
     labels, logits = [], []
-    for batch in eval_batches(clips, split, batch_size=batch_size, **dataclasses.asdict(reading(saved.entry))):
+    for batch in eval_batches(clips, split, batch_size=batch_size, **reading(saved.entry)._asdict()):
         real = int(batch["weight"].sum())
         labels.append(batch["label"][:real])
         logits.append(np.asarray(forward(params, stats, batch["clip"]))[:real])

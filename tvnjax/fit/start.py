@@ -49,7 +49,7 @@ def differences(start: Start, now: TrainedNetwork, scores_kept: bool) -> list[st
     if not scores_kept:
         why = "as many, but other classes" if len(before.classes) == len(now.classes) else "other classes"
         said.append(f"the weights of {start.weights} are for {why}: the layer of scores is a fresh one")
-    read, reads = dataclasses.asdict(reading(before.entry)), dataclasses.asdict(reading(now.entry))
+    read, reads = reading(before.entry)._asdict(), reading(now.entry)._asdict()
     changed = [f"{name} {reads[name]} instead of {read[name]}" for name in reads if reads[name] != read[name]]
     ours, theirs = (_video(trained, start.weights) for trained in (now, before))
     if ours is not None and theirs is not None:

@@ -71,7 +71,7 @@ class FitConfig:
         return told | {
             "network": self.entry.name,
             "genotype": None if genotype is None else genotype.to_json(),
-            **dataclasses.asdict(reading(self.entry)),
+            **reading(self.entry)._asdict(),
         }
 
 
@@ -104,7 +104,7 @@ class Fit:
             batch_size=config.training.batch_size,
             seed=config.seed,
             augment=True,
-            **dataclasses.asdict(self.view),
+            **self.view._asdict(),
         )
 
     def run(self, *, resume: bool = False) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Fit:
         return state
 
     def _score(self, state: ChildState, split: str) -> Score:
-        view = dataclasses.asdict(self.view)
+        view = self.view._asdict()
         return self.trainer.score(
             state, iter(eval_batches(self.clips, split, batch_size=self.config.eval_batch, **view))
         )

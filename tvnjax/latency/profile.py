@@ -21,7 +21,6 @@ from tvnjax.latency.measure import Sentinel, measure
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.table import Key, LatencyTable
 from tvnjax.latency.timer import Timer
-from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
@@ -260,7 +259,7 @@ class SpaceProfiler:
     def _make_sentinel(self) -> None:
         """The network all of a table's entries are compared with, whatever space they are of."""
         self._reference = self._runtime.network(lower(REFERENCE, DEFAULT_CLASSES))
-        self._sentinel_key = ("sentinel", genotype_id(REFERENCE))
+        self._sentinel_key = ("sentinel", REFERENCE.id)
         if self._sentinel_key not in self._table.entries:
             self._table.add(self._sentinel_key, measure({"network": self._reference}, self._timer)["network"])
             self._table.save()
@@ -299,7 +298,7 @@ class SpaceProfiler:
         return lower(genotype, self._num_classes, head=self._head)
 
     def _network_key(self, genotype: Genotype) -> str:
-        return network_key(genotype_id(genotype), self._num_classes, self._head)
+        return network_key(genotype.id, self._num_classes, self._head)
 
 
 def network_key(identity: str, classes: int, head: HeadKind) -> str:

@@ -33,9 +33,7 @@ from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.gradient.projection import Data
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.base import Genotype, Space
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import SearchSpace, search_space
 from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
@@ -54,7 +52,7 @@ class Problem:
     config: RunConfig
     clips: ClipSet
     shapes: ShapeSpace
-    space: SearchSpace
+    space: Space
     runtime: Runtime
     """Whose latency counts."""
 
@@ -67,7 +65,7 @@ class Problem:
         return len(self.clips.class_names)
 
     def lower(self, genotype: Genotype) -> Network:
-        return lower(genotype, self.num_classes, head=self.config.head)
+        return genotype.lower(self.num_classes, head=self.config.head)
 
     def train_batches(self, genotype: Genotype, split: str, batch_size: int, seed: int) -> TrainLoader:
         """Endless, shuffled, augmented; what the network reads of each clip."""
@@ -126,7 +124,7 @@ class Evaluator:
     def evaluate(self, genotype: Genotype, seed: int, part: float = 1.0) -> Evaluation:
         """Trains up to ``part`` of the steps, from where an earlier call for this network and seed stopped; where that
         was in a process that was killed, from the beginning, to the same weights."""
-        key = (genotype_id(genotype), seed)
+        key = (genotype.id, seed)
         trainer, state, batches = self._paused.pop(key, None) or self._begin(genotype, seed)
         before = trainer.compile_seconds
         until = max(1, round(part * self._training.steps))
@@ -372,8 +370,7 @@ def make_task(
 
 def _sampling(genotype: Genotype) -> dict[str, int]:
     """What a network reads of a clip."""
-    stride = genotype.frame_stride if genotype.num_frames > 1 else 1
-    return {"num_frames": genotype.num_frames, "frame_stride": stride, "image_size": genotype.image_size}
+    return genotype.reads.settled()._asdict()
 
 
 def _times(batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> np.ndarray:

@@ -22,8 +22,7 @@ from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.search.table_reading import parse_table, read_table
 from tvnjax.search.tabular import Entry, Recorded, Table, table_bytes
-from tvnjax.spaces.tvn.genotype import genotype_from_json
-from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.registry import genotype_from_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -281,7 +280,7 @@ def _results(table: Table, found: Iterable[SearchResult], budget_ms: float) -> d
         if result.best is None:
             row["error"] = "no network it proposed was within the budget and trained"
         else:
-            entry, network = table.entries[result.best.id], lower(result.best.genotype, classes)
+            entry, network = table.entries[result.best.id], result.best.genotype.lower(classes)
             test = entry.top1("test")
             row |= {
                 "top1": entry.top1() if test is None else test,

@@ -17,8 +17,8 @@ from tvnjax.nn.saved_weights import save_weights
 from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
+from tvnjax.spaces.base import Genotype
+from tvnjax.spaces.registry import genotype_from_json
 from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Trained
 
 _CONFIRM_ATTEMPTS = 100
@@ -169,7 +169,7 @@ def _retrain(
         "macs": network.macs,
         "memory_mb": memory_mb(network),
         "genotype": genotype.to_json(),
-        "genotype_id": genotype_id(genotype),
+        "genotype_id": genotype.id,
     }
     try:
         state, told = _scored(result, genotype, 0, problem, stage)
@@ -188,7 +188,7 @@ def _again(result: SearchResult, genotype: Genotype, number: int, problem: Probl
     except FloatingPointError as error:
         broken = dict.fromkeys(("top1", "top5", "retrain_seconds", "retrain_compile_seconds"))
         return broken | {"error": str(error)}
-    stage.event("retrained", strategy=result.name, seed=result.seed, number=number, id=genotype_id(genotype), **told)
+    stage.event("retrained", strategy=result.name, seed=result.seed, number=number, id=genotype.id, **told)
     del told["history"]
     return told
 

@@ -17,7 +17,6 @@ from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.strategies.evolution import Evolution
 from tvnjax.search.workers import Pool, make_pool, run_on_workers
-from tvnjax.spaces.tvn.search_space import refine
 
 
 def search_all(
@@ -128,7 +127,7 @@ def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: fl
     if stage.result is not None:
         return result_from_json(stage.result)
     seeds = sorted(first.candidates, key=lambda candidate: -candidate.fitness)
-    fine = dataclasses.replace(task, space=refine(problem.space))
+    fine = dataclasses.replace(task, space=problem.space.refined())
     evolution = Evolution(
         fine.space,
         dataclasses.replace(config.evolution, population=max(1, sum(c.fitness > float("-inf") for c in seeds))),

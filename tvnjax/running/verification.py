@@ -16,9 +16,7 @@ from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeSpace
 
@@ -43,7 +41,7 @@ def verify_random(
         if len(networks) == count:
             break
         genotype = space.sample(rng)
-        networks.setdefault(genotype_id(genotype), lower(genotype, num_classes, head=config.head))
+        networks.setdefault(genotype.id, genotype.lower(num_classes, head=config.head))
     chosen = list(networks.values())
     timer = Timer(repeats=config.profile.repeats)
     measured = measure_all(chosen, runtime, timer, profile.sentinel, "verifying", monitor)
@@ -88,7 +86,7 @@ def gate_of_searches(
             monitor.event("unverified", reason=str(error))
             times = []
         for genotype, network, ms in zip(near, networks, times):
-            chosen[genotype_id(genotype)] = (genotype, profile.model.predict(network), ms)
+            chosen[genotype.id] = (genotype, profile.model.predict(network), ms)
     rows = [
         {"kind": "selected", "key": key, "measured_ms": ms, "predicted_ms": predicted}
         for key, (_, predicted, ms) in chosen.items()
@@ -108,8 +106,8 @@ def _neighbours(problem: Problem, starts: Sequence[Genotype], known: set[str], c
         if len(near) == count:
             break
         genotype = problem.space.mutate(starts[attempt % len(starts)], rng)
-        if genotype_id(genotype) not in known:
-            near[genotype_id(genotype)] = genotype
+        if genotype.id not in known:
+            near[genotype.id] = genotype
     return list(near.values())
 
 

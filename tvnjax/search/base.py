@@ -4,22 +4,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-import numpy as np
-
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.search_space import Draw
+from tvnjax.spaces.base import Genotype, Space
 
 Scoring = Literal["trained", "inherited"]
 """Trained from scratch, or scored with the weights of a supernet."""
-
-
-class Space(Protocol):
-    """What a strategy draws proposals from."""
-
-    def sample(self, rng: np.random.Generator) -> Genotype: ...
-
-    def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +86,7 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        return genotype_id(self.genotype)
+        return self.genotype.id
 
     @property
     def fitness(self) -> float:

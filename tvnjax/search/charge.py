@@ -25,8 +25,7 @@ from tvnjax.search.base import (
     as_proposal,
 )
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.base import Genotype
 
 _PROPOSALS = 50
 """Proposals for each network that may be trained, where those are counted: a filter may refuse all."""
@@ -91,7 +90,7 @@ class Charge:
 
     def check(self, genotype: Genotype) -> Verdict:
         """The runtime filter's verdict, charged; also once where another strategy had it measured before."""
-        known = genotype_id(genotype)
+        known = genotype.id
         kept = self.journal.recall("check", known)
         if kept is not None:
             self._paid.add(known)
@@ -145,7 +144,7 @@ class Charge:
         nothing can be measured."""
         if self.task.confirm is None:
             return first
-        known = genotype_id(genotype)
+        known = genotype.id
         kept = self.journal.recall("confirm", known)
         if kept is not None:
             self._recalled(kept)
@@ -225,7 +224,7 @@ class Charge:
 
     def _inherit(self, proposal: Proposal) -> Candidate:
         assert self.task.screen is not None and self.task.inherit is not None, "the task has no supernet"
-        known = genotype_id(proposal.genotype)
+        known = proposal.genotype.id
         kept = self.journal.recall("inherit", known)
         if kept is not None:
             self._recalled(kept)
@@ -287,7 +286,7 @@ def _checking(verdict: Verdict) -> str:
 
 def evaluation_key(proposal: Proposal) -> str:
     """What a training is told apart by in a journal."""
-    return f"{genotype_id(proposal.genotype)} {proposal.part:g}"
+    return f"{proposal.genotype.id} {proposal.part:g}"
 
 
 def run_strategy(

@@ -11,8 +11,7 @@ from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
 from tvnjax.search.budget import Budget
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.base import Genotype
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -59,7 +58,7 @@ class RuntimeFilter:
             reason = f"predicted {predicted:.3g} ms, over {budget_ms:.3g} by more than the margin {self.margin:.0%}"
         if reason is not None:
             return Verdict(predicted_ms=predicted, latency_ms=None, feasible=False, reason=reason), 0.0
-        identity = genotype_id(genotype)
+        identity = genotype.id
         if self.frozen is not None:
             return self._decided(predicted, self.frozen.get(identity, predicted)), 0.0
         known = identity in self.measured

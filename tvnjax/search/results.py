@@ -6,7 +6,7 @@ from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import Candidate, Evaluation, SearchResult, Verdict
-from tvnjax.spaces.tvn.genotype import genotype_from_json
+from tvnjax.spaces.registry import genotype_from_json
 
 
 def result_to_json(result: SearchResult) -> dict[str, Any]:

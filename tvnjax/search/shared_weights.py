@@ -5,6 +5,7 @@ the shape genes (single-path training as in Guo et al. 2020).
 """
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,10 +20,9 @@ from tvnjax.search.gradient.place import Place
 from tvnjax.search.gradient.projection import Data
 from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.search.strategies.weight_sharing import CoveredSpace
+from tvnjax.spaces.tvn.covered import CoveredSpace
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.search_space import SearchSpace
 from tvnjax.spaces.tvn.shapes import ShapeSpace
 from tvnjax.train.supernet_trainer import SupernetTrainer
 from tvnjax.train.trainer import Score
@@ -42,7 +42,7 @@ class SharedWeights:
         config: DifferentiableConfig,
         shapes: ShapeSpace,
         operators: OperatorChoices,
-        space: SearchSpace,
+        space: Any,
         num_classes: int,
         data: Data,
         seed: int,

@@ -1,15 +1,15 @@
 """Reading a recorded table (``tvnjax.search.tabular``): every value checked, since a replay believes all of them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outside import NotJsonError, parse_json, read_lines
 from tvnjax.search.tabular import FORMAT, Entry, Recorded, Table
-from tvnjax.spaces.tvn.genotype import Block, Genotype, genotype_from_json
-from tvnjax.spaces.tvn.search_space import INPUT_GENES, BlockChoices, SearchSpace
+from tvnjax.spaces.base import Space
+from tvnjax.spaces.registry import genotype_from_json, space_from_json
 
 _MOST_CLASSES = 100_000
 _SECONDS = ("table_seconds", "supernet_seconds", "inherit_seconds")
@@ -67,7 +67,7 @@ def _parsed(line: bytes, where: str) -> dict[str, Any]:
     return row
 
 
-def _read_header(header: Mapping[str, Any], where: str) -> SearchSpace | None:
+def _read_header(header: Mapping[str, Any], where: str) -> Space | None:
     """Checks the facts of a header and returns the space it names, if it names one."""
     classes = header.get("classes")
     if classes is not None:
@@ -77,29 +77,7 @@ def _read_header(header: Mapping[str, Any], where: str) -> SearchSpace | None:
             _measured(name, header[name], where)
     if not isinstance(header.get("environment", {}), dict | None):
         raise InvalidInputError(f"a table's environment is a JSON object; {where} has another")
-    return None if header.get("space") is None else _read_space(header["space"], where)
-
-
-def _read_space(data: Any, where: str) -> SearchSpace:
-    try:
-        fields: dict[str, Any] = {key: _tuples(value) for key, value in data.items() if key not in ("blocks", "type")}
-        blocks = [{k: _tuples(v) for k, v in block.items() if k != "type"} for block in data["blocks"]]
-        for name in INPUT_GENES:
-            for value in fields[name]:
-                genes = {"image_size": 1, "num_frames": 1, "frame_stride": 1, name: value}
-                Genotype(**genes, blocks=(Block(),))  # refuses values outside the gene's range
-        for value in fields["num_blocks"]:
-            _whole("num_blocks", value, 1, 8, where)
-        _whole("clip_frames", fields.get("clip_frames", 1), 1, 10**9, where)
-        return SearchSpace(**fields, blocks=tuple(BlockChoices(**block) for block in blocks))
-    except InvalidInputError as error:
-        raise InvalidInputError(f"a table's space is one to search in; {where}: {error!s:.300}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidInputError(f"a table's space lists values of every gene; {where}: {error!r:.100}") from None
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return None if header.get("space") is None else space_from_json(header["space"], where)
 
 
 def _read_entry(row: Mapping[str, Any], where: str) -> Entry:

@@ -6,6 +6,7 @@ is written when its network is done, so that making a table can be stopped and r
 """
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,9 +20,7 @@ from tvnjax.core.lines import append
 from tvnjax.core.plain import jsonable
 from tvnjax.core.printable import json_text
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Block, Genotype
-from tvnjax.spaces.tvn.search_space import Draw, SearchSpace
+from tvnjax.spaces.base import Genotype, Space
 
 FORMAT = 1
 _TRIES = 50
@@ -57,7 +56,7 @@ class Entry:
 
     @property
     def id(self) -> str:
-        return genotype_id(self.genotype)
+        return self.genotype.id
 
     @property
     def fitness(self) -> float:
@@ -79,7 +78,7 @@ class Table:
 
     name: str
     header: Mapping[str, Any]
-    space: SearchSpace | None
+    space: Space | None
     """Where it was recorded; ``None`` for a table put together from runs of several spaces."""
     entries: Mapping[str, Entry]
 
@@ -116,25 +115,37 @@ class TableSpace:
     def __init__(self, table: Table):
         self._table = table
         self._genotypes = [entry.genotype for entry in table.entries.values()]
-        self._genes = [_genes(genotype) for genotype in self._genotypes]
+        self._genes = [genotype.genes() for genotype in self._genotypes]
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         return self._genotypes[int(rng.integers(len(self._genotypes)))]
 
-    def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
+    def mutate(self, genotype: Genotype, rng: np.random.Generator, **options: Any) -> Genotype:
         """One gene changed, as in the space the table was recorded in; where that is not known, or the table has no
         such network, one of those that differ in the fewest genes."""
         space = self._table.space
         for _ in range(_TRIES if space is not None else 0):
             assert space is not None
-            mutant = space.mutate(genotype, rng, draw=draw)
-            if (known := self._table.entries.get(genotype_id(mutant))) is not None:
+            mutant = space.mutate(genotype, rng, **options)
+            if (known := self._table.entries.get(mutant.id)) is not None:
                 return known.genotype
-        genes = _genes(genotype)
-        apart = np.array([sum(other.get(k) != v for k, v in (genes | other).items()) for other in self._genes])
+        genes = genotype.genes()
+        apart = np.array([sum(other.get(k) != v for k, v in {**genes, **other}.items()) for other in self._genes])
         apart = apart + np.array([10**6 * (other == genes) for other in self._genes])
         nearest = np.flatnonzero(apart == apart.min())
         return self._genotypes[int(rng.choice(nearest))]
+
+    @property
+    def log10_size(self) -> float:
+        return math.log10(len(self._genotypes))
+
+    def refined(self) -> "TableSpace":
+        """Itself: a table has no more networks."""
+        return self
+
+    def to_json(self) -> Any:
+        """Of the space the table was recorded in."""
+        return None if self._table.space is None else self._table.space.to_json()
 
 
 class _Lookup:
@@ -160,10 +171,10 @@ class _Lookup:
         )
 
     def _entry(self, genotype: Genotype) -> Entry:
-        known = self._table.entries.get(genotype_id(genotype))
+        known = self._table.entries.get(genotype.id)
         if known is None:
             raise InvalidInputError(
-                f"a replayed strategy proposes networks of its table; {genotype_id(genotype)} is not in "
+                f"a replayed strategy proposes networks of its table; {genotype.id} is not in "
                 f"{self._table.name}: draw from TableSpace"
             )
         return known
@@ -217,12 +228,13 @@ class _Lookup:
         return Evaluation(top1=top1, top5=top5, compile_seconds=0.0, seconds=seconds)
 
 
-def table_bytes(name: str, space: SearchSpace | None, entries: Iterable[Entry], **facts: Any) -> bytes:
+def table_bytes(name: str, space: Space | None, entries: Iterable[Entry], **facts: Any) -> bytes:
     """A whole table as its file holds it."""
-    return _line({"format": FORMAT, "table": name, **facts, "space": space}) + b"".join(map(_entry_line, entries))
+    told = None if space is None else space.to_json()
+    return _line({"format": FORMAT, "table": name, **facts, "space": told}) + b"".join(map(_entry_line, entries))
 
 
-def write_header(path: Path, name: str, space: SearchSpace | None, **facts: Any) -> None:
+def write_header(path: Path, name: str, space: Space | None, **facts: Any) -> None:
     """Begins a table that is added to."""
     write_atomic(path, table_bytes(name, space, (), **facts))
 
@@ -232,44 +244,8 @@ def append_entries(path: Path, entries: Iterable[Entry]) -> None:
     append(path, b"".join(map(_entry_line, entries)))
 
 
-def enumerate_space(space: SearchSpace) -> list[Genotype]:
-    """Every distinct network of a small space, once."""
-    import itertools
-
-    found: dict[str, Genotype] = {}
-    for length in space.num_blocks:
-        blocks = [
-            [
-                Block(**dict(zip(dict(choices.items()), values)))
-                for values in itertools.product(*dict(choices.items()).values())
-            ]
-            for choices in space.blocks[:length]
-        ]
-        for size, frames, stride in itertools.product(space.image_size, space.num_frames, space.frame_stride):
-            for chosen in itertools.product(*blocks):
-                genotype = Genotype(image_size=size, num_frames=frames, frame_stride=stride, blocks=chosen)
-                if space.contains(genotype):
-                    found.setdefault(genotype_id(genotype), genotype)
-    return list(found.values())
-
-
-def compact(genotype: Genotype) -> dict[str, Any]:
-    """JSON of a genotype without the genes that have their default; reads back equal."""
-    default = dataclasses.asdict(Block())
-    data = genotype.to_json()
-    data["blocks"] = [{k: v for k, v in block.items() if v != default[k]} for block in data["blocks"]]
-    return data
-
-
-def _genes(genotype: Genotype) -> dict[Any, Any]:
-    genes: dict[Any, Any] = {key: getattr(genotype, key) for key in ("image_size", "num_frames", "frame_stride")}
-    for index, block in enumerate(genotype.blocks):
-        genes |= {(index, gene): value for gene, value in dataclasses.asdict(block).items()}
-    return genes
-
-
 def _entry_line(entry: Entry) -> bytes:
-    row = {**jsonable(entry), "genotype": compact(entry.genotype), "id": entry.id}
+    row = {**jsonable(entry), "genotype": entry.genotype.to_json(short=True), "id": entry.id}
     row["runs"] = [{k: v for k, v in run.items() if k != "type" and v is not None} for run in row["runs"]]
     return _line({key: value for key, value in row.items() if key != "type" and value is not None})
 

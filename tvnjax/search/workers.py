@@ -30,7 +30,7 @@ from tvnjax.search.base import (
     as_proposal,
 )
 from tvnjax.search.charge import Charge, evaluation_key, show_progress
-from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.base import Genotype
 
 Evaluate = Callable[[Genotype, int, float], Evaluation]
 MakeEvaluate = Callable[[str], Evaluate]

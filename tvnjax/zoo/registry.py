@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.graph import HeadKind, Network
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.base import Genotype, Reads
 from tvnjax.zoo import tvn
 from tvnjax.zoo.mobilenetv3 import HIDDEN_LARGE, HIDDEN_SMALL, LARGE, SMALL, Bottleneck, mobilenetv3
 from tvnjax.zoo.movinet import movinet
@@ -29,7 +28,7 @@ class ZooEntry:
     frame_stride: int
     num_classes: int
     genotype: Genotype | None = None
-    """Of a Tiny Video Network."""
+    """Of a network of a search space, as Tiny Video Networks are."""
     build: Callable[..., Network] | None = None
     """Of the others: takes ``num_frames``, ``image_size``, ``frame_stride`` and ``num_classes``."""
 
@@ -47,7 +46,7 @@ class ZooEntry:
             num_classes: of the head.
             num_frames: of the clip.
             image_size: height and width of a frame in pixels.
-            head: how a Tiny Video Network pools its scores; the others have heads of their own.
+            head: how a network of a space pools its scores; the others have heads of their own.
 
         Raises:
             InvalidInputError: a size is less than 1, or a head is given to a network that has its own.
@@ -61,8 +60,8 @@ class ZooEntry:
             if size < 1:
                 raise InvalidInputError(f"{name} is at least 1; got {size}")
         if self.genotype is not None:
-            read = {name: size for name, size in sizes.items() if name != "num_classes"}
-            return lower(dataclasses.replace(self.genotype, **read), sizes["num_classes"], head=head or "mean")
+            reads = Reads(sizes["num_frames"], self.frame_stride, sizes["image_size"])
+            return self.genotype.reading(reads).lower(sizes["num_classes"], head=head or "mean")
         if head is not None:
             raise InvalidInputError(
                 f"head is a choice of Tiny Video Networks; {self.name} has its own: leave --head out"
@@ -94,7 +93,7 @@ _TVN = {
 }
 
 
-def _tvn_entry(name: str, genotype: Genotype) -> ZooEntry:
+def _tvn_entry(name: str, genotype: tvn.Genotype) -> ZooEntry:
     return ZooEntry(
         name=name,
         source="Piergiovanni et al., Tiny Video Networks; released definition",

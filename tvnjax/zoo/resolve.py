@@ -7,20 +7,12 @@ from pathlib import Path
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
 from tvnjax.graph import HeadKind, Network
-from tvnjax.spaces.tvn.genotype import Genotype, read_genotype
+from tvnjax.spaces.base import Genotype, Reads
+from tvnjax.spaces.registry import read_genotype
 from tvnjax.zoo.registry import ZOO, ZooEntry, zoo_entry
 
 CUSTOM_CLASSES = 339
 """Classes of a genotype's file where nothing says how many: those of the paper's main set, Moments in Time."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What a network reads of a video."""
-
-    num_frames: int
-    frame_stride: int
-    image_size: int
 
 
 def find_network(
@@ -43,8 +35,11 @@ def find_network(
     for what, value in sizes.items():
         if value < 1:
             raise InvalidInputError(f"{what} is at least 1; got {value}")
-    genotype = None if entry.genotype is None else dataclasses.replace(entry.genotype, **sizes)
-    return dataclasses.replace(entry, **sizes, genotype=genotype)  # type: ignore[arg-type]
+    entry = dataclasses.replace(entry, **sizes)  # type: ignore[arg-type]
+    if entry.genotype is None:
+        return entry
+    reads = Reads(entry.num_frames, entry.frame_stride, entry.image_size)
+    return dataclasses.replace(entry, genotype=entry.genotype.reading(reads))
 
 
 def of_genotype(name: str, genotype: Genotype, source: str = "a genotype") -> ZooEntry:
@@ -52,18 +47,15 @@ def of_genotype(name: str, genotype: Genotype, source: str = "a genotype") -> Zo
     return ZooEntry(
         name=name,
         source=source,
-        num_frames=genotype.num_frames,
-        image_size=genotype.image_size,
-        frame_stride=genotype.frame_stride,
+        **genotype.reads._asdict(),
         num_classes=CUSTOM_CLASSES,
         genotype=genotype,
     )
 
 
-def reading(entry: ZooEntry) -> Reading:
+def reading(entry: ZooEntry) -> Reads:
     """What a network reads of a video; the frame stride of a single frame is 1."""
-    stride = entry.frame_stride if entry.num_frames > 1 else 1
-    return Reading(num_frames=entry.num_frames, frame_stride=stride, image_size=entry.image_size)
+    return Reads(entry.num_frames, entry.frame_stride, entry.image_size).settled()
 
 
 def lower_for(entry: ZooEntry, num_classes: int, head: HeadKind | None = None, dropout: float | None = None) -> Network:

@@ -8,8 +8,8 @@ from typing import Any
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import HeadKind, Network
 from tvnjax.graph.identity import layers_id
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import genotype_from_json
+from tvnjax.spaces.base import Reads
+from tvnjax.spaces.registry import genotype_from_json
 from tvnjax.zoo.registry import ZOO, ZooEntry
 from tvnjax.zoo.resolve import find_network, lower_for, of_genotype
 from tvnjax.zoo.run_facts import check_classes, check_head
@@ -44,7 +44,7 @@ class TrainedNetwork:
         """What tells networks apart whose weights have the same shapes."""
         genotype = self.entry.genotype
         return {
-            "genotype_id": None if genotype is None else genotype_id(genotype),
+            "genotype_id": None if genotype is None else genotype.id,
             "layers": layers_id(self.network),
         }
 
@@ -80,7 +80,7 @@ def trained_from_json(told: dict[str, Any], where: Path) -> TrainedNetwork:
         )
     sizes = {name: _size(told, name, where) for name in SIZES}
     if told["genotype"] is not None:
-        genotype = dataclasses.replace(genotype_from_json(told["genotype"]), **sizes)
+        genotype = genotype_from_json(told["genotype"]).reading(Reads(**sizes))
         entry = of_genotype(_name(told, where), genotype)
     else:
         entry = find_network(_zoo_name(told, where), **sizes)

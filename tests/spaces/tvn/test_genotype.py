@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.spaces.tvn.genotype import Block, Genotype, genotype_from_json, genotype_from_text
+from tvnjax.spaces.registry import genotype_from_text
+from tvnjax.spaces.tvn.genotype import Block, Genotype, genotype_from_json
 
 GENOTYPE = Genotype(
     image_size=64,

@@ -9,7 +9,7 @@ import pytest
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.spaces.tvn.search_space import refine, search_space
+from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
 
 CHOICES = ShapeChoices(
@@ -116,7 +116,7 @@ def test_every_plan_s_networks_are_in_the_search_space():
 
 def test_a_refined_space_holds_the_values_between():
     coarse = search_space(SPACE, OperatorChoices(squeeze=(0.0, 0.25, 0.75)))
-    fine = refine(coarse)
+    fine = coarse.refined()
     assert fine.blocks[0].spatial_kernel == (1, 2, 3, 4, 5)
     assert fine.blocks[0].squeeze == (0.0, 0.25, 0.375, 0.5, 0.625, 0.75)
     assert fine.num_frames == (1, 2, 3) and set(coarse.blocks[1].filters) < set(fine.blocks[1].filters)

@@ -20,7 +20,6 @@ from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.extremes import cell_indices, plan_values
 from tvnjax.latency.options import BlockOptions, Group, Variant
 from tvnjax.latency.sites import Front, first_site
-from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock, relax_plan
@@ -80,7 +79,7 @@ def discretize(
         cost = expected.of_network(network)
         if floor < cost <= limit and all(price(network) <= most for price, most in also):
             choice = Choice(genotype=genotype, log_probability=score, predicted_ms=cost)
-            found.setdefault(genotype_id(genotype), choice)
+            found.setdefault(genotype.id, choice)
         if len(found) == count:
             break
     return list(found.values())

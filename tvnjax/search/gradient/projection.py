@@ -17,9 +17,7 @@ from tvnjax.search.charge import Charge
 from tvnjax.search.gradient.diagnostics import parametric_layers
 from tvnjax.search.gradient.discretize import Choice, discretize
 from tvnjax.search.gradient.working_set import WorkingSet, likeliest
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.tvn.shapes import Plan
 from tvnjax.train.plan_programs import View
 from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
@@ -190,9 +188,9 @@ class Projection:
         trained, inherited, seen = 0, {}, set()
         spare: list[Candidate] = []
         for attempt in range(config.attempts):
-            choices = [c for c in self._choices(plan, genes) if genotype_id(c.genotype) not in seen]
+            choices = [c for c in self._choices(plan, genes) if c.genotype.id not in seen]
             for choice in choices:
-                known = genotype_id(choice.genotype)
+                known = choice.genotype.id
                 if known not in inherited:
                     weights = one_hot(trainer.relaxed(plan), choice.genotype)
                     inherited[known] = self._tuned_score(plan, state, weights, tuning, batches)
@@ -205,10 +203,10 @@ class Projection:
                             scores["fine-tuned"] = self._tuned_score(plan, state, weights, more, batches)
                         ledger += [_row(stage, s, choice.predicted_ms, "predicted ms") for stage, s in scores.items()]
                 self._say(f"ranking with inherited weights, {len(inherited)} networks")
-            choices.sort(key=lambda choice: -inherited[genotype_id(choice.genotype)].fitness)
+            choices.sort(key=lambda choice: -inherited[choice.genotype.id].fitness)
             before = trained
             for choice in choices:
-                seen.add(genotype_id(choice.genotype))
+                seen.add(choice.genotype.id)
                 trained += self._try(choice, spare)
                 self._say(f"finalist {trained} of {config.finalists}")
                 if trained == config.finalists:
@@ -290,7 +288,7 @@ class Projection:
         return self._costs.predict(self._lower(genotype))
 
     def _lower(self, genotype: Genotype) -> Network:
-        return lower(genotype, self._costs.ms.num_classes, head=self._costs.ms.head_kind)
+        return genotype.lower(self._costs.ms.num_classes, head=self._costs.ms.head_kind)
 
     def _say(self, text: str) -> None:
         self._charge.monitor.progress(self._charge.name, 1, 1, text)

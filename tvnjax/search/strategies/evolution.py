@@ -6,16 +6,16 @@ a genotype that means something, by the paper's kinds) would be ours in either.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.search.base import WAIT, Candidate, Space, Wait
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.search_space import Draw
+from tvnjax.search.base import WAIT, Candidate, Wait
+from tvnjax.spaces.base import Draw, Genotype, Space
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""
@@ -72,6 +72,7 @@ class Evolution:
     ):
         self.name = name
         self._space, self._config = space, config
+        self._mutate = _mutation(space, config.mutation)
         self._rng = np.random.default_rng([seed, 2])
         self._pool: list[Candidate] = []
         self._seen: set[str] = {candidate.id for candidate in known}
@@ -95,8 +96,8 @@ class Evolution:
             return None
         for _ in range(_TRIES):
             genotype = self._child() if mutating else self._space.sample(self._rng)
-            if config.revisit or genotype_id(genotype) not in self._seen:
-                self._seen.add(genotype_id(genotype))
+            if config.revisit or genotype.id not in self._seen:
+                self._seen.add(genotype.id)
                 if mutating:
                     self._rounds += self._children == 0
                     self._children += 1
@@ -133,4 +134,21 @@ class Evolution:
         size = min(self._config.tournament, len(self._pool))
         drawn = self._rng.choice(len(self._pool), size=size, replace=False)
         parent = max((self._pool[index] for index in drawn), key=lambda member: member.fitness)
-        return self._space.mutate(parent.genotype, self._rng, draw=self._config.mutation)
+        return self._mutate(parent.genotype, self._rng)
+
+
+def _mutation(space: Space, draw: Draw) -> Callable[[Genotype, np.random.Generator], Genotype]:
+    """A space's mutation, with the gene drawn as asked.
+
+    Raises:
+        InvalidInputError: the space has no choice of how it is drawn.
+    """
+    if draw == "gene":
+        return space.mutate
+    if "draw" not in inspect.signature(space.mutate).parameters:
+        raise InvalidInputError(
+            f"evolution.mutation {draw} is for spaces whose mutate takes draw; {type(space).__name__} does not: "
+            "leave it at gene"
+        )
+    mutate: Any = space.mutate
+    return functools.partial(mutate, draw=draw)

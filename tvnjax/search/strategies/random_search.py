@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from tvnjax.search.base import Candidate, Space
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.search.base import Candidate
+from tvnjax.spaces.base import Genotype, Space
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""
@@ -22,8 +21,8 @@ class RandomSearch:
     def ask(self) -> Genotype | None:
         for _ in range(_TRIES):
             genotype = self._space.sample(self._rng)
-            if genotype_id(genotype) not in self._seen:
-                self._seen.add(genotype_id(genotype))
+            if genotype.id not in self._seen:
+                self._seen.add(genotype.id)
                 return genotype
         return None
 

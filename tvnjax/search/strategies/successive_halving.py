@@ -9,9 +9,8 @@ import dataclasses
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.search.base import WAIT, Candidate, Proposal, Space, Wait
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.search.base import WAIT, Candidate, Proposal, Wait
+from tvnjax.spaces.base import Genotype, Space
 
 _TRIES = 200
 """Draws without a new network before the space counts as exhausted."""
@@ -90,7 +89,7 @@ class SuccessiveHalving:
         """A network not proposed before; none where no further one exists."""
         for _ in range(_TRIES):
             genotype = self._space.sample(self._rng)
-            if genotype_id(genotype) not in self._seen:
-                self._seen.add(genotype_id(genotype))
+            if genotype.id not in self._seen:
+                self._seen.add(genotype.id)
                 return [genotype]
         return []

@@ -6,18 +6,9 @@ The best by that are then filtered by measurement and trained from scratch, like
 
 import dataclasses
 
-import numpy as np
-
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.search.base import WAIT, Candidate, Proposal, Space, Strategy, Wait, as_proposal
-from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
-from tvnjax.spaces.tvn.search_space import Draw, space_at_plan
-from tvnjax.spaces.tvn.shapes import Plan
-
-_TRIES = 50
-"""Mutations that may leave the compiled plans before a fresh network is drawn instead."""
+from tvnjax.search.base import WAIT, Candidate, Proposal, Strategy, Wait, as_proposal
+from tvnjax.spaces.base import Genotype
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,50 +75,3 @@ class WeightSharing:
                 self._scored.append(candidate)
         else:
             self._trained += candidate.fitness > float("-inf")
-
-
-class CoveredSpace:
-    """The part of a search space that a supernet's compiled plans cover.
-
-    Args:
-        space: the whole one.
-        plans: those compiled.
-        operators: what is relaxed in each.
-    """
-
-    def __init__(self, space: Space, plans: list[Plan], operators: OperatorChoices):
-        self._space, self._plans = space, plans
-        self._relaxed = [relax_plan(plan, operators) for plan in plans]
-        self._inside = [space_at_plan(plan, operators) for plan in plans]
-
-    def plan_of(self, genotype: Genotype) -> Plan | None:
-        """The compiled plan a network is of."""
-        for plan, relaxed in zip(self._plans, self._relaxed):
-            sizes = (plan.image_size, plan.num_frames, plan.frame_stride if plan.num_frames > 1 else 1)
-            if sizes != (genotype.image_size, genotype.num_frames, genotype.frame_stride):
-                continue
-            fixed = ("spatial_stride", "temporal_stride", "repeats")
-            if len(plan.blocks) != len(genotype.blocks) or any(
-                getattr(a, gene) != getattr(b.fixed, gene)
-                for a, b in zip(genotype.blocks, relaxed.blocks)
-                for gene in fixed
-            ):
-                continue
-            try:
-                relaxed.encode(genotype)
-            except ValueError:
-                continue
-            return plan
-        return None
-
-    def sample(self, rng: np.random.Generator) -> Genotype:
-        """A network of a plan drawn uniformly."""
-        return self._inside[int(rng.integers(len(self._inside)))].sample(rng)
-
-    def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
-        """One gene changed, within the plans; a fresh network where that is not met."""
-        for _ in range(_TRIES):
-            mutant = self._space.mutate(genotype, rng, draw=draw)
-            if self.plan_of(mutant) is not None and genotype_id(mutant) != genotype_id(genotype):
-                return mutant
-        return self.sample(rng)

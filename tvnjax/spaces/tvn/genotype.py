@@ -5,11 +5,12 @@ network definitions for ``expand`` and for what the paper leaves open.
 """
 
 import dataclasses
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_text
+from tvnjax.core.outside import MIB
+from tvnjax.graph import HeadKind, Network
+from tvnjax.spaces.base import Reads
 
 SpatialType = Literal["std", "1std", "depth", "maxpool", "avgpool"]
 TemporalType = Literal["1d", "maxpool", "avgpool"]
@@ -113,13 +114,52 @@ class Genotype:
         if not 1 <= len(self.blocks) <= 8:
             raise InvalidInputError(f"a network has 1 to 8 blocks; got {len(self.blocks)}")
 
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; ``genotype_from_json`` reads it back to an equal genotype."""
+    @property
+    def id(self) -> str:
+        """Of the network: equal for genotypes that differ in genes which do nothing."""
+        from tvnjax.spaces.tvn.canonical import genotype_id  # which needs this module
+
+        return genotype_id(self)
+
+    @property
+    def reads(self) -> Reads:
+        return Reads(self.num_frames, self.frame_stride, self.image_size)
+
+    def reading(self, reads: Reads) -> "Genotype":
+        """The same blocks on other clips.
+
+        Raises:
+            InvalidInputError: a size lies outside its range.
+        """
+        return dataclasses.replace(self, **reads._asdict())
+
+    def lower(self, num_classes: int, *, channels: int = 3, head: HeadKind = "mean") -> Network:
+        """The network as primitive layers; see ``lowering.lower``."""
+        from tvnjax.spaces.tvn.lowering import lower  # which needs this module
+
+        return lower(self, num_classes, channels=channels, head=head)
+
+    def genes(self) -> dict[Any, Any]:
+        """Every gene's value, those of blocks under ``(index, name)``."""
+        genes: dict[Any, Any] = {key: getattr(self, key) for key in ("image_size", "num_frames", "frame_stride")}
+        for index, block in enumerate(self.blocks):
+            genes |= {(index, gene): value for gene, value in dataclasses.asdict(block).items()}
+        return genes
+
+    def to_json(self, *, short: bool = False) -> dict[str, Any]:
+        """A JSON-ready dictionary; ``genotype_from_json`` reads it back to an equal genotype.
+
+        Args:
+            short: blocks without the genes that have their default.
+        """
+        blocks, default = [dataclasses.asdict(block) for block in self.blocks], dataclasses.asdict(Block())
+        if short:
+            blocks = [{k: v for k, v in block.items() if v != default[k]} for block in blocks]
         return {
             "image_size": self.image_size,
             "num_frames": self.num_frames,
             "frame_stride": self.frame_stride,
-            "blocks": [dataclasses.asdict(block) for block in self.blocks],
+            "blocks": blocks,
         }
 
     def _repr_html_(self) -> str:
@@ -153,32 +193,6 @@ def genotype_from_json(data: Any) -> Genotype:
             raise InvalidInputError(f"a block is a JSON object; block {index} is {type(block).__name__}")
         _check_fields(block, Block, f"block {index}")
     return Genotype(**fields, blocks=tuple(Block(**block) for block in blocks))
-
-
-def genotype_from_text(text: str) -> Genotype:
-    """Reads a genotype from JSON text.
-
-    Raises:
-        InvalidInputError: the text is no JSON, or ``genotype_from_json`` refuses it.
-    """
-    try:
-        data = parse_json(text)
-    except NotJsonError as error:
-        raise InvalidInputError(f"a genotype is JSON; {error}") from None
-    return genotype_from_json(data)
-
-
-def read_genotype(path: Path) -> Genotype:
-    """A genotype's file, as a run leaves it in ``genotypes/``.
-
-    Raises:
-        InvalidInputError: there is no such file, or it holds no genotype.
-    """
-    text = read_text(path, "a genotype", _FILE_LIMIT)
-    try:
-        return genotype_from_text(text)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path} holds no genotype: {error}") from None
 
 
 def _check_fields(data: dict[str, Any], cls: type, where: str) -> None:

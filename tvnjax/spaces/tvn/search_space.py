@@ -8,19 +8,16 @@ those sizes and are relaxed inside one program. This is their union, as evolutio
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.core.plain import jsonable
+from tvnjax.spaces.base import Draw
 from tvnjax.spaces.tvn.genotype import Activation, Block, Genotype, SpatialType, TemporalType
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeSpace
-
-Draw = Literal["gene", "kind"]
-"""How the gene a mutation changes is drawn: uniformly from all, or first a kind (image size, frames, frame stride,
-number of blocks, or one of the blocks), then a gene of it."""
 
 INPUT_GENES = ("image_size", "num_frames", "frame_stride")
 _RANGES = ("spatial_kernel", "spatial_stride", "temporal_kernel", "temporal_stride", "expand", "repeats")
@@ -111,7 +108,7 @@ class SearchSpace:
         Raises:
             InvalidInputError: the space holds this network alone.
         """
-        before = genotype_id(genotype)
+        before = genotype.id
         mutants = list(self._mutations(genotype, rng))
         order = rng.permutation(len(mutants))
         if draw == "kind":
@@ -119,9 +116,49 @@ class SearchSpace:
             place = {kinds[kind]: turn for turn, kind in enumerate(rng.permutation(len(kinds)))}
             order = sorted(order, key=lambda index: place[mutants[index][0]])
         for index in order:
-            if genotype_id(mutants[index][1]) != before:
+            if mutants[index][1].id != before:
                 return mutants[index][1]
         raise InvalidInputError("a mutation needs a second network; the search space holds one: widen it")
+
+    def refined(self) -> "SearchSpace":
+        """The same ranges with the values a grid leaves out: every kernel, stride, repeat and expansion between the
+        least and the greatest, widths in eighths of the greatest, squeeze ratios in eighths, every frame count between.
+        """
+
+        def between(values: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(range(min(values), max(values) + 1))
+
+        def widths(values: tuple[int, ...]) -> tuple[int, ...]:
+            step = max(1, max(values) // 8)
+            return tuple(sorted({*values, *range(step * -(-min(values) // step), max(values) + 1, step)}))
+
+        def ratios(values: tuple[float, ...]) -> tuple[float, ...]:
+            on = [ratio for ratio in values if ratio > 0]
+            if not on:
+                return values
+            ticks = (tick / 8 for tick in range(1, 8))
+            return tuple(sorted({*values, *(tick for tick in ticks if min(on) <= tick <= max(on))}))
+
+        blocks = tuple(
+            dataclasses.replace(
+                choices,
+                **{gene: between(getattr(choices, gene)) for gene in _RANGES},
+                filters=widths(choices.filters),
+                squeeze=ratios(choices.squeeze),
+            )
+            for choices in self.blocks
+        )
+        return dataclasses.replace(
+            self,
+            num_frames=between(self.num_frames),
+            frame_stride=between(self.frame_stride),
+            num_blocks=between(self.num_blocks),
+            blocks=blocks,
+        )
+
+    def to_json(self) -> Any:
+        """Plain values, which ``reading.space_from_json`` reads back."""
+        return jsonable(self)
 
     def contains(self, genotype: Genotype) -> bool:
         """Whether every gene takes one of the space's values."""
@@ -211,42 +248,6 @@ def search_space(shapes: ShapeSpace, operators: OperatorChoices) -> SearchSpace:
         num_blocks=shapes.choices.lengths,
         blocks=tuple(blocks),
         clip_frames=shapes.clip_frames,
-    )
-
-
-def refine(space: SearchSpace) -> SearchSpace:
-    """The same ranges with the values a grid leaves out: every kernel, stride, repeat and expansion between the least
-    and the greatest, widths in eighths of the greatest, squeeze ratios in eighths, every frame count between."""
-
-    def between(values: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(range(min(values), max(values) + 1))
-
-    def widths(values: tuple[int, ...]) -> tuple[int, ...]:
-        step = max(1, max(values) // 8)
-        return tuple(sorted({*values, *range(step * -(-min(values) // step), max(values) + 1, step)}))
-
-    def ratios(values: tuple[float, ...]) -> tuple[float, ...]:
-        on = [ratio for ratio in values if ratio > 0]
-        if not on:
-            return values
-        ticks = (tick / 8 for tick in range(1, 8))
-        return tuple(sorted({*values, *(tick for tick in ticks if min(on) <= tick <= max(on))}))
-
-    blocks = tuple(
-        dataclasses.replace(
-            choices,
-            **{gene: between(getattr(choices, gene)) for gene in _RANGES},
-            filters=widths(choices.filters),
-            squeeze=ratios(choices.squeeze),
-        )
-        for choices in space.blocks
-    )
-    return dataclasses.replace(
-        space,
-        num_frames=between(space.num_frames),
-        frame_stride=between(space.frame_stride),
-        num_blocks=between(space.num_blocks),
-        blocks=blocks,
     )
 
 
