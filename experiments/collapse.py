@@ -34,16 +34,16 @@ from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import RunDir, write_json
-from tvnjax.nn.supernet import softmax_weights
+from tvnjax.graph.outline import parametric_layers
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem
 from tvnjax.search.base import Evaluation, Verdict
-from tvnjax.search.gradient.diagnostics import describe, parametric_layers
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.discretize import discretize
 from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.spaces.tvn.costs.discretize import discretize
 from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.relaxed import relax_plan
+from tvnjax.spaces.tvn.relaxation.diagnostics import describe
+from tvnjax.spaces.tvn.relaxation.supernet import softmax_weights
 
 RESULT = Path(__file__).with_suffix(".json")
 LOGIT_STEPS = 96
@@ -91,17 +91,16 @@ def search(arm: str, manifest: Path, seed: int, out: Path) -> dict[str, Any]:
     task = dataclasses.replace(make_task(problem, profile, costs), check=check, evaluate=evaluate)
     run_dir = RunDir(out)
     monitor = ConsoleMonitor(run_dir)
-    space = (problem.shapes, problem.operators, costs, problem.num_classes)
     start = time.monotonic()
-    result, state = DifferentiableSearch(config.search, *space, seed, head=config.head).run(
-        task, problem.search_data(), monitor
-    )
+    result, state = DifferentiableSearch(
+        config.search, problem.relaxation, costs, problem.num_classes, seed, head=config.head
+    ).run(task, problem.search_data(), monitor)
     seconds = time.monotonic() - start
     run_dir.close()
     events = [json.loads(line) for line in (out / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     ledger = next(event["rows"] for event in events if event["event"] == "ledger")
-    plan = problem.shapes.mode(problem.shapes.uniform())
-    relaxed = relax_plan(plan, problem.operators)
+    plan = problem.relaxation.shapes.mode(problem.relaxation.uniform())
+    relaxed = problem.relaxation.relaxed(plan)
     logits = [state.alphas["alphas"][index] for index in range(len(relaxed.blocks))]
     weights = jax.device_get(softmax_weights(relaxed, logits, config.search.temperature))
     tendency = describe(relaxed.blocks, weights, {})

@@ -29,7 +29,6 @@ from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.journal import Journal
 from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stages
-from tvnjax.latency.expected import ExpectedCost
 from tvnjax.running.config import PRESETS
 from tvnjax.running.problem import prepare_problem
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
@@ -57,8 +56,8 @@ def main() -> int:
         stages = Stages(run_dir, ConsoleMonitor(run_dir), config.checkpoint_seconds)
         stage = stages.stage("differentiable")
         problem = prepare_problem(config, stage)
-        space = (problem.shapes, problem.operators, problem.num_classes)
-        macs = ExpectedCost(*space, lambda layer: layer.macs / 1e6, constant=0.1)
+        classes = problem.num_classes
+        macs = problem.relaxation.expected(lambda layer: layer.macs / 1e6, classes, constant=0.1)
         budget_ms = macs.of_network(problem.lower(problem.space.sample(np.random.default_rng(0))))
         costs = Costs(ms=macs, predict=macs.of_network, budget=Budget(ms=budget_ms))
 
@@ -71,7 +70,7 @@ def main() -> int:
 
         task = SearchTask(space=problem.space, budget_ms=budget_ms, check=check, evaluate=evaluate)
         start, busy = time.monotonic(), time.process_time()
-        result, _ = DifferentiableSearch(config.search, *space[:2], costs, space[2], config.seed).run(
+        result, _ = DifferentiableSearch(config.search, problem.relaxation, costs, classes, config.seed).run(
             task, problem.search_data(), stage
         )
         stage.checkpoints.wait()

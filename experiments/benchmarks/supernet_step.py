@@ -26,14 +26,14 @@ from tests.nn.naive_mixture import naive_spatial, naive_temporal
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import write_json
 from tvnjax.core.variables import ArchParam
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import extreme_network
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import default_form
-from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
-from tvnjax.nn.supernet import Supernet
 from tvnjax.running.config import PRESETS
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.extremes import extreme_network
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
+from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxed import GENES, relax_plan
 from tvnjax.spaces.tvn.search_space import space_at_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan

@@ -23,9 +23,9 @@ from matplotlib import pyplot
 from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import use_compilation_cache
 from tvnjax.core.run_dir import write_json
-from tvnjax.latency.covering import promising_genotype
 from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
 from tvnjax.latency.profile import DEFAULT_CLASSES
+from tvnjax.latency.promising import promising_genotype
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.report.figures.canvas import plain_log_axis
@@ -61,7 +61,7 @@ def verify(name: str, count: int, out: Path) -> None:
     shapes = ShapeSpace(choices, (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1)
     space, rng = search_space(shapes, CONFIG.operators), np.random.default_rng(2026)
     with ConsoleMonitor() as monitor:
-        profile = profile_device(CONFIG, shapes, DEFAULT_CLASSES, runtime, monitor)
+        profile = profile_device(CONFIG, space, DEFAULT_CLASSES, runtime, monitor)
         chosen: dict[str, tuple[str, Genotype]] = {}
         while len(chosen) < count:
             genotype = space.sample(rng)

@@ -16,13 +16,14 @@ import numpy as np
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.latency.measure import Sentinel, measure
-from tvnjax.latency.profile import DEFAULT_CLASSES, REFERENCE
+from tvnjax.latency.profile import DEFAULT_CLASSES
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.running.config import PRESETS
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeSpace
+from tvnjax.zoo.reference import REFERENCE
 
 RESULT = Path(__file__).with_suffix(".json")
 NETWORKS = 10

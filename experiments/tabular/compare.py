@@ -25,7 +25,6 @@ from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.outside import read_json
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.cost_model import Measured, fit
-from tvnjax.latency.expected import ExpectedCost
 from tvnjax.report.comparing.statistics import mean_interval, probability_of_improvement
 from tvnjax.running.config import PRESETS, RunConfig, StrategyName
 from tvnjax.running.problem import Problem, prepare_problem
@@ -76,11 +75,9 @@ def costs_of(table: Table, problem: Problem, budget_ms: float) -> tuple[Costs, f
     known = [entries[index] for index in rng.choice(len(entries), PROFILED, replace=False)]
     pairs = [(problem.lower(entry.genotype), entry.latency_ms) for entry in known]
     model = fit(Measured(units=(), networks=tuple((network, ms) for network, ms in pairs if ms is not None)))
-    expected = ExpectedCost(
-        problem.shapes,
-        problem.operators,
-        problem.num_classes,
+    expected = problem.relaxation.expected(
         model.layer_ms,
+        problem.num_classes,
         unit_cost=model.unit_ms,
         constant=model.network_ms,
     )
@@ -107,9 +104,7 @@ def searched(table: Table, budget_ms: float, seed: int, margin: float, predicted
     with ConsoleMonitor() as monitor:
         problem = prepare_problem(config, monitor)
         costs, profiling = costs_of(table, problem, budget_ms)
-        search = DifferentiableSearch(
-            config.search, problem.shapes, problem.operators, costs, problem.num_classes, seed
-        )
+        search = DifferentiableSearch(config.search, problem.relaxation, costs, problem.num_classes, seed)
         task = dataclasses.replace(table.task(budget_ms), clocked=True)
         result, _ = search.run(task, problem.search_data(), monitor)
     # The clock saw the supernet; what was looked up takes what it took when it was recorded.

@@ -44,8 +44,7 @@ def train_shared(steps: int, rate: float, seed: int, fine_tune_steps: int, monit
     problem = prepare_problem(config, monitor)
     return SharedWeights(
         config.search,
-        problem.shapes,
-        problem.operators,
+        problem.relaxation,
         problem.space,
         problem.num_classes,
         problem.search_data(),

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.latency.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
 

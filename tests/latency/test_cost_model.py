@@ -17,15 +17,17 @@ from tvnjax.latency.cost_model import (
     network_features,
     unit_features,
 )
-from tvnjax.latency.covering import covering_genotypes, promising_genotype
 from tvnjax.latency.gate import fit_quality
 from tvnjax.latency.layer_regressor import CANDIDATES
 from tvnjax.latency.measure import Measurement, measure
 from tvnjax.latency.profile import Profiling, SpaceProfiler
+from tvnjax.latency.promising import promising_genotype
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
+from tvnjax.spaces.tvn.costs.covering import covering_genotypes
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeSpace
@@ -129,8 +131,12 @@ def test_a_promising_network_has_more_multiply_adds_than_random_ones_within_the_
 def profiled(tmp_path_factory):
     path = tmp_path_factory.mktemp("latency") / "table.json"
     profiling = Profiling(units=10, networks=3, chosen=3, repeats=30)
-    first = SpaceProfiler(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent()).run()
-    second = SpaceProfiler(*SPACE, 4, XLA, LatencyTable(path, XLA), profiling, Silent()).run()
+    first = SpaceProfiler(
+        search_space(*SPACE), TvnRelaxation(*SPACE), 4, XLA, LatencyTable(path, XLA), profiling, Silent()
+    ).run()
+    second = SpaceProfiler(
+        search_space(*SPACE), TvnRelaxation(*SPACE), 4, XLA, LatencyTable(path, XLA), profiling, Silent()
+    ).run()
     return path, first, second
 
 

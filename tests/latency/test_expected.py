@@ -16,10 +16,11 @@ from tests.latency.generated_spaces import (
     random_space,
 )
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.latency import expected as expected_module
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import extreme_genotype, extreme_network
-from tvnjax.latency.memory import ExpectedMemory, memory_mb, peak_activation_bytes
+from tvnjax.latency.memory import memory_mb, peak_activation_bytes
+from tvnjax.spaces.tvn.costs import expected as expected_module
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.extremes import extreme_genotype, extreme_network
+from tvnjax.spaces.tvn.costs.memory import ExpectedMemory
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import IDENTITY, OperatorChoices, relax_plan

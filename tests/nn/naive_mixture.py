@@ -10,9 +10,9 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.nn.convolution import Form, conv
-from tvnjax.nn.masks import fit_channels, subkernel_offset
-from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.pooling import avg_pool, max_pool
+from tvnjax.spaces.tvn.relaxation.masks import fit_channels, subkernel_offset
+from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
 
 Triple = tuple[int, int, int]
 

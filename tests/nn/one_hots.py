@@ -6,10 +6,11 @@ import numpy as np
 from flax import nnx
 
 from tvnjax.core.variables import ArchParam
-from tvnjax.nn.inherit import subnet
-from tvnjax.nn.supernet import Supernet, one_hot
 from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxation.inherit import subnet
+from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
+from tvnjax.train.gene_weights import one_hot
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 

@@ -13,11 +13,11 @@ from tvnjax import graph
 from tvnjax.graph import Shape
 from tvnjax.nn.branches import branch_conv, run_if
 from tvnjax.nn.convolution import conv
-from tvnjax.nn.masks import kernel_windows, prefix_mask, subkernel_offset
-from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
 from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import spatial_layers, temporal_layers
+from tvnjax.spaces.tvn.relaxation.masks import kernel_windows, prefix_mask, subkernel_offset
+from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
 
 
 def operators(kinds, kernels):

@@ -8,10 +8,11 @@ from flax import nnx
 
 from tests.nn.one_hots import Calls, assert_one_hot_is_the_child, networks_with_every_value, randomise
 from tvnjax.core.variables import ArchParam
-from tvnjax.nn.supernet import Supernet, one_hot, softmax_weights
 from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.relaxation.supernet import Supernet, softmax_weights
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
+from tvnjax.train.gene_weights import one_hot
 
 # Odd and even sizes, a stride above 1 in space and in time, repeats, and every kind with an even kernel.
 PLAN = Plan(

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.report.fabricated_search import BUDGET_MS, draw_likely, gradient_events, make_shapes
 from tvnjax.graph import COUNTING_RULE
-from tvnjax.search.gradient.diagnostics import parametric_layers
+from tvnjax.graph.outline import parametric_layers
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower

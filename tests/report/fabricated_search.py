@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.search.gradient.diagnostics import describe, marginals, shape_marginals
 from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.relaxation.diagnostics import describe, marginals, shape_marginals
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, RelaxedBlock, relax_plan
 from tvnjax.spaces.tvn.search_space import space_at_plan
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace

@@ -8,13 +8,14 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.cost_model import FEATURE_NAMES, CostModel
-from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.measure import Sentinel
-from tvnjax.latency.memory import ExpectedMemory, memory_mb
+from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.latency.timer import Timer, Timing
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.constraint import RuntimeFilter
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.memory import ExpectedMemory
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan

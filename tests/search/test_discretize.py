@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.latency.generated_spaces import CLASSES, every_network, layer_cost, random_probabilities, random_space
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.search.gradient.discretize import discretize
 from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.costs.discretize import discretize
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan

@@ -14,7 +14,7 @@ from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing
 from tvnjax.spaces.tvn.canonical import genotype_id
-from tvnjax.spaces.tvn.covered import CoveredSpace
+from tvnjax.spaces.tvn.relaxation.covered import CoveredSpace
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.search_space import search_space, space_at_plan
 from tvnjax.spaces.tvn.shapes import BlockShapes, Plan, ShapeChoices, ShapeSpace

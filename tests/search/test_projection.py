@@ -6,18 +6,19 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.charge import Charge
 from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
-from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.spaces.tvn.canonical import genotype_id
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
+from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
+from tvnjax.train.gene_weights import one_hot
 from tvnjax.train.trainer import Score
 
 SHAPES = ShapeSpace(ShapeChoices(image_size=(16, 32), blocks=(BlockShapes(filters=(16,)), BlockShapes(filters=(32,)))))
@@ -32,7 +33,7 @@ class UndecidedTrainer:
         rng = np.random.default_rng(seed)
         blocks = relax_plan(SHAPES.largest(), OPERATORS).blocks
         self.genes = [{g: rng.dirichlet(np.ones(len(block.candidates(g)))) for g in GENES} for block in blocks]
-        self.shapes = SHAPES
+        self.relaxation = TvnRelaxation(SHAPES, OPERATORS)
         self.policy = {key: np.array([0.8, 0.2][: len(SHAPES.values(key))]) for key in SHAPES.keys}
 
     def probabilities(self, state, temperature):

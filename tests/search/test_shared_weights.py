@@ -10,6 +10,7 @@ from tvnjax.core.monitor import Silent
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.gradient.projection import Data, ProjectionConfig
 from tvnjax.search.shared_weights import SharedWeights
+from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeChoices, ShapeSpace
 
@@ -31,7 +32,7 @@ def shared():
     projection = ProjectionConfig(recalibration_batches=2)
     config = DifferentiableConfig(steps=3, learning_rate=0.02, working_set=1, projection=projection)
     space = search_space(shapes, operators)
-    return SharedWeights(config, shapes, operators, space, 3, data, 0, Silent(), fine_tune_steps=30)
+    return SharedWeights(config, TvnRelaxation(shapes, operators), space, 3, data, 0, Silent(), fine_tune_steps=30)
 
 
 def test_a_network_is_tuned_for_itself_and_for_no_other(shared):

@@ -18,6 +18,7 @@ from tvnjax.search.gradient import differentiable
 from tvnjax.search.gradient.differentiable import DifferentiableConfig, DifferentiableSearch
 from tvnjax.search.gradient.projection import Data, ProjectionConfig
 from tvnjax.search.results import result_to_json
+from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeKey
@@ -135,7 +136,9 @@ def search(run_dir=None, kill_at=None, breaks_at=(), monitor=None, kill_check=No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(differentiable, "SupernetTrainer", trainer)
         try:
-            result, state = DifferentiableSearch(config, SHAPES, OPERATORS, costs, 4, 0).run(task, data, stage)
+            result, state = DifferentiableSearch(config, TvnRelaxation(SHAPES, OPERATORS), costs, 4, 0).run(
+                task, data, stage
+            )
         finally:
             stage.checkpoints.flush()
             stage.close()

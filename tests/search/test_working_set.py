@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tvnjax.search.gradient.working_set import WorkingSet
+from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
 
 SHAPES = ShapeSpace(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.train.compilation import no_compilation
-from tvnjax.nn.supernet import one_hot
+from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
-from tvnjax.train.gene_masks import plan_masks
+from tvnjax.train.gene_weights import one_hot, plan_masks
 from tvnjax.train.second_order import second_order
 from tvnjax.train.supernet_settings import SupernetTraining
 from tvnjax.train.supernet_trainer import SupernetTrainer
@@ -72,7 +72,7 @@ def wide_and_long(weights, shapes):
 
 def make(constraint=nothing, shapes=SHAPES, **changes):
     training = SupernetTraining(**{**vars(TRAINING), **changes})
-    return SupernetTrainer(shapes, OPERATORS, 3, view_of, constraint, 1, training, seed=0)
+    return SupernetTrainer(TvnRelaxation(shapes, OPERATORS), 3, view_of, constraint, 1, training, seed=0)
 
 
 def batches(seed, size=8):

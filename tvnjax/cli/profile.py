@@ -46,11 +46,11 @@ def profile_command(argv: list[str]) -> int:
     use_compilation_cache()
     config: Any = options.config
     with ConsoleMonitor() as monitor:
-        shapes, classes, runtime = space_and_classes(config, options.classes, DEFAULT_CLASSES, monitor)
-        profile = profile_device(config, shapes, classes, runtime, monitor)
+        space, classes, runtime = space_and_classes(config, options.classes, DEFAULT_CLASSES, monitor)
+        profile = profile_device(config, space, classes, runtime, monitor)
         gate: Gate = profile.gate
         if options.verify:
-            gate = verify_random(config, shapes, classes, runtime, profile, options.verify, monitor)
+            gate = verify_random(config, space, classes, runtime, profile, options.verify, monitor)
     if options.format == "json":
         facts = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
         facts |= {"cheapest_ms": profile.cheapest_ms, "dearest_ms": profile.dearest_ms}

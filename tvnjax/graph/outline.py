@@ -67,6 +67,11 @@ def head_text(network: Network) -> str:
     return f"{HEAD_WORDS[head.pool]}{hidden} → {head.num_classes} classes"
 
 
+def parametric_layers(network: Network) -> int:
+    """Convolutions over space or time, in all units: 0 is a network collapsed onto pools and identities."""
+    return sum(layer.params > 0 and max(layer.cost.window) > 1 for layer in network.layers())
+
+
 def _times(units: Sequence[Unit], start: int, period: int) -> int:
     pattern = [(unit.block, unit.key) for unit in units[start : start + period]]
     if len({block for block, _ in pattern}) > 1:

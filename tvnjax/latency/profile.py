@@ -12,20 +12,16 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.graph import HeadKind, Network, Unit
 from tvnjax.latency.cost_model import CostModel, Measured, cross_validated, fit
-from tvnjax.latency.covering import covering_genotypes, promising_genotype
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.gate import Gate
 from tvnjax.latency.layer_regressor import Constants
 from tvnjax.latency.measure import Sentinel, measure
+from tvnjax.latency.promising import promising_genotype
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.table import Key, LatencyTable
 from tvnjax.latency.timer import Timer
-from tvnjax.spaces.tvn.genotype import Block, Genotype
-from tvnjax.spaces.tvn.lowering import lower
-from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.search_space import SearchSpace, search_space
-from tvnjax.spaces.tvn.shapes import ShapeSpace
+from tvnjax.spaces.base import Genotype, Space
+from tvnjax.spaces.relaxing import ExpectedCost, Relaxation
+from tvnjax.zoo.reference import REFERENCE
 
 _BATCH = 12
 """Programs kept compiled and timed in turns."""
@@ -33,18 +29,6 @@ _ROUNDS, _CLIMB = 2, 150
 """Times the model is fitted again before further networks are chosen by it; mutations tried for each."""
 _POOL = 300
 """Networks whose units may be measured next."""
-
-REFERENCE = Genotype(
-    image_size=32,
-    num_frames=8,
-    blocks=tuple(
-        Block(
-            spatial_type="std", spatial_kernel=3, spatial_stride=2, temporal_type="1d", temporal_kernel=3, filters=width
-        )
-        for width in (16, 32, 48)
-    ),
-)
-"""The sentinel of every table: a plain network of middling size."""
 
 DEFAULT_CLASSES = 10
 """Of the sentinel, and of networks that are profiled without data."""
@@ -121,8 +105,8 @@ class SpaceProfiler:
 
     def __init__(
         self,
-        shapes: ShapeSpace,
-        operators: OperatorChoices,
+        space: Space,
+        relaxation: Relaxation,
         num_classes: int,
         runtime: Runtime,
         table: LatencyTable,
@@ -130,7 +114,7 @@ class SpaceProfiler:
         monitor: Monitor,
         head: HeadKind = "mean",
     ):
-        self._space, self._num_classes = (shapes, operators), num_classes
+        self._space, self._relaxation, self._num_classes = space, relaxation, num_classes
         self._head: HeadKind = head
         self._constants: Constants | None = None
         self._runtime, self._table, self._profiling, self._monitor = runtime, table, profiling, monitor
@@ -142,9 +126,9 @@ class SpaceProfiler:
 
     def run(self) -> Profile:
         profiling, rng = self._profiling, np.random.default_rng(0)
-        covering = [self._lower(g) for g in covering_genotypes(*self._space, max(profiling.units, 16), rng)]
+        covering = [self._lower(g) for g in self._relaxation.covering(max(profiling.units, 16), rng)]
         self._make_sentinel()
-        space = search_space(*self._space)
+        space = self._space
         drawn: dict[str, Network] = {}
         # A small space may not hold as many different networks.
         for _ in range(20 * profiling.networks):
@@ -238,7 +222,7 @@ class SpaceProfiler:
         """Its reference is the quietest moment so far."""
         return Sentinel(call=self._reference.call, reference_ms=self._table.entries[self._sentinel_key].latency_ms)
 
-    def _measure_chosen(self, space: SearchSpace, total: int, rng: np.random.Generator) -> None:
+    def _measure_chosen(self, space: Space, total: int, rng: np.random.Generator) -> None:
         """Measures networks of the kind searches choose, until there are ``total``; spread over all latencies."""
         count = total - self._chosen
         if count <= 0:
@@ -258,14 +242,14 @@ class SpaceProfiler:
 
     def _make_sentinel(self) -> None:
         """The network all of a table's entries are compared with, whatever space they are of."""
-        self._reference = self._runtime.network(lower(REFERENCE, DEFAULT_CLASSES))
+        self._reference = self._runtime.network(REFERENCE.lower(DEFAULT_CLASSES))
         self._sentinel_key = ("sentinel", REFERENCE.id)
         if self._sentinel_key not in self._table.entries:
             self._table.add(self._sentinel_key, measure({"network": self._reference}, self._timer)["network"])
             self._table.save()
 
     def _extreme(self, which: Any) -> tuple[Genotype, float]:
-        genotype = extreme_genotype(self._expected(self._model()), which)
+        genotype = self._relaxation.extreme(self._expected(self._model()), which)
         key = ("network", self._network_key(genotype))
         self._measure({key: self._lower(genotype)})
         return genotype, self._table.entries[key].latency_ms
@@ -285,17 +269,16 @@ class SpaceProfiler:
         )
 
     def _expected(self, model: CostModel) -> ExpectedCost:
-        return ExpectedCost(
-            *self._space,
-            self._num_classes,
+        return self._relaxation.expected(
             model.layer_ms,
+            self._num_classes,
             unit_cost=model.unit_ms,
             constant=model.network_ms,
             head=self._head,
         )
 
     def _lower(self, genotype: Genotype) -> Network:
-        return lower(genotype, self._num_classes, head=self._head)
+        return genotype.lower(self._num_classes, head=self._head)
 
     def _network_key(self, genotype: Genotype) -> str:
         return network_key(genotype.id, self._num_classes, self._head)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tvnjax.graph.outline import parametric_layers
 from tvnjax.report.document import Cell, Table, cells
 from tvnjax.report.figures.tendency import BUDGETS, shown_steps
 from tvnjax.report.quantities import (
@@ -16,7 +17,6 @@ from tvnjax.report.quantities import (
     seconds,
 )
 from tvnjax.report.record import RunRecord, StrategyResult, best_of, number
-from tvnjax.search.gradient.diagnostics import parametric_layers
 from tvnjax.spaces.tvn.lowering import lower
 
 _SPACE = "\N{NO-BREAK SPACE}"

@@ -19,7 +19,9 @@ from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.search.workers import Workers
+from tvnjax.spaces.tvn.making import tvn_space
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
+from tvnjax.spaces.tvn.search_space import SearchSpace
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
@@ -107,6 +109,17 @@ class RunConfig:
     retrain_seeds: int = 1
     """Last trainings of each chosen network, each with weights and an order of clips of its own; accuracies are then
     their mean, and the weights kept are the first one's. A comparison that is to be published wants 3."""
+
+    def space(self, clip_frames: int) -> SearchSpace:
+        """The space of ``shapes`` and ``operators``.
+
+        Args:
+            clip_frames: of the longest clip.
+
+        Raises:
+            InvalidInputError: a value is one no network can have.
+        """
+        return tvn_space(self.shapes, self.operators, clip_frames)
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -1,6 +1,7 @@
 """What every strategy of a run shares: clips, space, device profile, budget, and how a network is evaluated."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from functools import partial
@@ -20,10 +21,8 @@ from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
 from tvnjax.data.view import view
 from tvnjax.graph import Network
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import extreme_genotype
 from tvnjax.latency.measure import Sentinel, make_sentinel
-from tvnjax.latency.memory import ExpectedMemory, memory_mb, working_set
+from tvnjax.latency.memory import memory_mb, working_set
 from tvnjax.latency.profile import Profile, SpaceProfiler
 from tvnjax.latency.runtimes import Runtime, load_runtime
 from tvnjax.latency.table import LatencyTable
@@ -34,9 +33,7 @@ from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.gradient.projection import Data
 from tvnjax.spaces.base import Genotype, Space
-from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
-from tvnjax.spaces.tvn.search_space import SearchSpace, search_space
-from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
+from tvnjax.spaces.relaxing import Plan, Relaxation
 from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
 from tvnjax.train.trainer import Batch, ChildTrainer, Trained
 from tvnjax.zoo.resolve import of_genotype
@@ -51,14 +48,18 @@ class Problem:
 
     config: RunConfig
     clips: ClipSet
-    shapes: ShapeSpace
     space: Space
     runtime: Runtime
     """Whose latency counts."""
 
-    @property
-    def operators(self) -> OperatorChoices:
-        return self.config.operators
+    @functools.cached_property
+    def relaxation(self) -> Relaxation:
+        """Of the space.
+
+        Raises:
+            InvalidInputError: it has none.
+        """
+        return relaxation_of(self.space)
 
     @property
     def num_classes(self) -> int:
@@ -88,9 +89,13 @@ class Problem:
             val=endless("val", search.batch_size, 1),
             scoring=endless("val", search.score_clips, 2),
             val_once=lambda: raw_eval_batches(clips, "val", batch_size=_EVAL_BATCH),
-            times=_times,
-            view_of=lambda plan: partial(view, image_size=plan.image_size),
+            times=self._times,
+            view_of=lambda plan: partial(view, image_size=self.relaxation.reads(plan).image_size),
         )
+
+    def _times(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> np.ndarray:
+        """The frames a plan reads of each clip of a batch."""
+        return PlanView(**self.relaxation.reads(plan)._asdict()).times(batch, rng)
 
     def evaluator(self) -> "Evaluator":
         """The proxy, with nothing compiled yet: a strategy gets one of its own, so that none profits from another."""
@@ -161,7 +166,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
     """
     # What cannot be is refused before clips are made, which takes long.
     runtime = load_runtime(config.runtime, config.threads, config.device)
-    _spaces(config)
+    space_of(config)
     sizes = clip_sizes(config)
     clips = prepare(
         config.data,
@@ -178,15 +183,31 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
 
 
 def problem_of(config: RunConfig, clips: ClipSet, runtime: Runtime) -> Problem:
-    shapes, space = _spaces(config)
-    return Problem(config=config, clips=clips, shapes=shapes, space=space, runtime=runtime)
+    return Problem(config=config, clips=clips, space=space_of(config), runtime=runtime)
 
 
-def _spaces(config: RunConfig) -> tuple[ShapeSpace, SearchSpace]:
-    shapes = ShapeSpace(config.shapes, config.data.clip_frames or _longest(config))
-    space = search_space(shapes, config.operators)
-    relax_plan(shapes.roomiest(), config.operators)  # refuses a gene no value of which is legal there
-    return shapes, space
+def space_of(config: RunConfig) -> Space:
+    """The space of a configuration, as long as its clips allow.
+
+    Raises:
+        InvalidInputError: a value is one no network can have.
+    """
+    return config.space(config.data.clip_frames or _longest(config))
+
+
+def relaxation_of(space: Space) -> Relaxation:
+    """A space as weights.
+
+    Raises:
+        InvalidInputError: it has no such form.
+    """
+    relaxation = space.relax()
+    if relaxation is None:
+        raise InvalidInputError(
+            f"a profile and a search by gradient need a space that can be relaxed; {type(space).__name__} cannot: give "
+            "it a method relax"
+        )
+    return relaxation
 
 
 def clip_sizes(config: RunConfig) -> ClipSizes:
@@ -205,12 +226,12 @@ def _longest(config: RunConfig) -> int:
 
 def profile_problem(problem: Problem, monitor: Monitor) -> Profile:
     """Measures the device for the problem's space, reusing what was measured before."""
-    return profile_device(problem.config, problem.shapes, problem.num_classes, problem.runtime, monitor)
+    return profile_device(problem.config, problem.space, problem.num_classes, problem.runtime, monitor)
 
 
 def profile_device(
     config: RunConfig,
-    shapes: ShapeSpace,
+    space: Space,
     num_classes: int,
     runtime: Runtime,
     monitor: Monitor,
@@ -224,7 +245,7 @@ def profile_device(
     if table is None:
         table = LatencyTable.for_this_environment(cache_dir() / "latency", runtime)
     profile = SpaceProfiler(
-        shapes, config.operators, num_classes, runtime, table, config.profile, monitor, config.head
+        space, relaxation_of(space), num_classes, runtime, table, config.profile, monitor, config.head
     ).run()
     monitor.event(
         "profile",
@@ -241,20 +262,19 @@ def profile_device(
 
 def space_and_classes(
     config: RunConfig, classes: int | None, default: int, monitor: Monitor
-) -> tuple[ShapeSpace, int, Runtime]:
+) -> tuple[Space, int, Runtime]:
     """What a profile needs of a configuration, without building its clips.
 
     Args:
         classes: of the networks; ``None`` for those of the data, or ``default`` where no data is named.
     """
-    runtime, longest = load_runtime(config.runtime, config.threads, config.device), _longest(config)
-    shapes = ShapeSpace(config.shapes, config.data.clip_frames or longest)
+    runtime, space = load_runtime(config.runtime, config.threads, config.device), space_of(config)
     nameless = isinstance(config.data, VideoData) and config.data.manifest is None and config.data.folder is None
     if classes is None and not nameless:
         if not isinstance(config.data, VideoData):
             config.data.recipe(**clip_sizes(config))  # refuses clips that are drawn too small
         classes = len(config.data.class_names)
-    return shapes, classes or default, runtime
+    return space, classes or default, runtime
 
 
 def decide_costs(problem: Problem, profile: Profile) -> Costs:
@@ -271,10 +291,9 @@ def decide_costs(problem: Problem, profile: Profile) -> Costs:
             f"a budget is one some network can meet; {budget.ms:.3g} ms is below the smallest possible here, "
             f"{profile.cheapest_ms:.3g} ms: raise --budget.ms to at least that"
         )
-    space = (problem.shapes, problem.operators, problem.num_classes)
-    head = problem.config.head
-    params = ExpectedCost(*space, lambda layer: float(layer.params), head=head) if budget.params else None
-    memory = ExpectedMemory(*space, head=head) if budget.memory_mb else None
+    relaxation, classes, head = problem.relaxation, problem.num_classes, problem.config.head
+    params = relaxation.expected(lambda layer: float(layer.params), classes, head=head) if budget.params else None
+    memory = relaxation.expected_memory(classes, head=head) if budget.memory_mb else None
     return Costs(ms=profile.expected, predict=profile.model.predict, budget=budget, params=params, memory_mb=memory)
 
 
@@ -287,18 +306,18 @@ def check_counted(problem: Problem) -> None:
     """
     budget = problem.config.budget
     if budget.params is not None:
-        space = (problem.shapes, problem.operators, problem.num_classes)
-        params = ExpectedCost(*space, lambda layer: float(layer.params), head=problem.config.head)
-        least = problem.lower(extreme_genotype(params, "cheapest")).params
+        relaxation, head = problem.relaxation, problem.config.head
+        params = relaxation.expected(lambda layer: float(layer.params), problem.num_classes, head=head)
+        least = problem.lower(relaxation.extreme(params, "cheapest")).params
         if least > budget.params:
             raise InvalidInputError(
                 f"budget.params is one some network can meet; {budget.params:,} is below the smallest possible here: "
                 f"the nearest legal value is {least:,}"
             )
     if budget.memory_mb is not None:
-        space = (problem.shapes, problem.operators, problem.num_classes)
-        moved = ExpectedCost(*space, lambda layer: float(layer.params + working_set(layer)))
-        least_mb = memory_mb(problem.lower(extreme_genotype(moved, "cheapest")))
+        relaxation = problem.relaxation
+        moved = relaxation.expected(lambda layer: float(layer.params + working_set(layer)), problem.num_classes)
+        least_mb = memory_mb(problem.lower(relaxation.extreme(moved, "cheapest")))
         if least_mb > budget.memory_mb:
             raise InvalidInputError(
                 f"budget.memory_mb is one some network can meet; {budget.memory_mb:.3g} MiB is under the smallest plan "
@@ -371,9 +390,3 @@ def make_task(
 def _sampling(genotype: Genotype) -> dict[str, int]:
     """What a network reads of a clip."""
     return genotype.reads.settled()._asdict()
-
-
-def _times(batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> np.ndarray:
-    """The frames a plan reads of each clip of a batch."""
-    view = PlanView(num_frames=plan.num_frames, frame_stride=plan.frame_stride, image_size=plan.image_size)
-    return view.times(batch, rng)

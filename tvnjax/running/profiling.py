@@ -28,7 +28,7 @@ def profile_run(problem: Problem, stages: Stages) -> tuple[Profile, str]:
     missing: it is a function of the table, and comes out the same from the run's copy of it.
     """
     config, stage = problem.config, stages.stage("profile")
-    about = (config, problem.shapes, problem.num_classes, problem.runtime)
+    about = (config, problem.space, problem.num_classes, problem.runtime)
     copy = stages.run_dir.path / TABLE_FILE
     done = stage.result
     if done is not None:

@@ -56,8 +56,7 @@ def _differentiable(
         return result_from_json(stage.result)
     search = DifferentiableSearch(
         config.search,
-        problem.shapes,
-        problem.operators,
+        problem.relaxation,
         costs,
         problem.num_classes,
         config.seed,
@@ -107,8 +106,7 @@ def _share_weights(problem: Problem, stages: Stages) -> SharedWeights:
     config = problem.config
     return SharedWeights(
         config.search,
-        problem.shapes,
-        problem.operators,
+        problem.relaxation,
         problem.space,
         problem.num_classes,
         problem.search_data(),

@@ -16,9 +16,7 @@ from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
-from tvnjax.spaces.base import Genotype
-from tvnjax.spaces.tvn.search_space import search_space
-from tvnjax.spaces.tvn.shapes import ShapeSpace
+from tvnjax.spaces.base import Genotype, Space
 
 _BATCH = 10
 _SEED = 101
@@ -27,7 +25,7 @@ _SEED = 101
 
 def verify_random(
     config: RunConfig,
-    shapes: ShapeSpace,
+    space: Space,
     num_classes: int,
     runtime: Runtime,
     profile: Profile,
@@ -35,7 +33,7 @@ def verify_random(
     monitor: Monitor,
 ) -> Gate:
     """Measures further random networks and compares them with the profile's predictions."""
-    space, rng = search_space(shapes, config.operators), np.random.default_rng(_SEED)
+    rng = np.random.default_rng(_SEED)
     networks: dict[str, Network] = {}
     for _ in range(20 * count):
         if len(networks) == count:

@@ -9,8 +9,8 @@ from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Network
-from tvnjax.latency.expected import ExpectedCost
 from tvnjax.latency.memory import memory_mb
+from tvnjax.spaces.relaxing import ExpectedCost
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

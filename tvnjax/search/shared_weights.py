@@ -5,7 +5,6 @@ the shape genes (single-path training as in Guo et al. 2020).
 """
 
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,17 +12,14 @@ import numpy as np
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.graph import HeadKind
-from tvnjax.nn.supernet import one_hot
 from tvnjax.search.base import Evaluation
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.gradient.place import Place
 from tvnjax.search.gradient.projection import Data
-from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.spaces.tvn.covered import CoveredSpace
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.shapes import ShapeSpace
+from tvnjax.spaces.base import Genotype, Space
+from tvnjax.spaces.relaxing import Covered, Relaxation, WorkingSet
+from tvnjax.train.gene_weights import one_hot
 from tvnjax.train.supernet_trainer import SupernetTrainer
 from tvnjax.train.trainer import Score
 
@@ -40,9 +36,8 @@ class SharedWeights:
     def __init__(
         self,
         config: DifferentiableConfig,
-        shapes: ShapeSpace,
-        operators: OperatorChoices,
-        space: Any,
+        relaxation: Relaxation,
+        space: Space,
         num_classes: int,
         data: Data,
         seed: int,
@@ -57,11 +52,11 @@ class SharedWeights:
         # No choice is decided late that weights would have to keep up with, so the rate falls to 0.
         training = dataclasses.replace(config.training(), mode="sampled", schedule="cosine")
         self._trainer = SupernetTrainer(
-            shapes, operators, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
+            relaxation, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
         )
-        plans = WorkingSet(shapes, config.working_set, rng)
-        plans.fill(shapes.uniform())
-        self.covered = CoveredSpace(space, plans.plans, operators)
+        plans: WorkingSet = relaxation.working_set(config.working_set, rng)
+        plans.fill(relaxation.uniform())
+        self.covered: Covered = relaxation.covered(space, plans.plans)
         seconds = DeviceSeconds()
         place = Place(rng, self._trainer, plans, data, seconds)
         step, state = place.found(stage, self._trainer.init(), compiled=False)

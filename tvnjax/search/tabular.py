@@ -143,6 +143,9 @@ class TableSpace:
         """Itself: a table has no more networks."""
         return self
 
+    def relax(self) -> None:
+        """What is not in the table has no evaluation."""
+
     def to_json(self) -> Any:
         """Of the space the table was recorded in."""
         return None if self._table.space is None else self._table.space.to_json()

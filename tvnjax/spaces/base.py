@@ -86,6 +86,11 @@ class Space(Protocol):
         """A finer space around it, with values that a grid leaves out; itself where there are none."""
         ...
 
+    def relax(self) -> Any:
+        """The ``Relaxation`` that a search by gradient works on; ``None``: the space is for strategies that ask for
+        evaluations."""
+        ...
+
     def to_json(self) -> Any:
         """Plain values, which ``space_from_json`` reads back."""
         ...

@@ -16,7 +16,7 @@ from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_text
 from tvnjax.spaces.base import Genotype, Space
 
 GROUP = "tvnjax.spaces"
-_OWN = {"tvn": "tvnjax.spaces.tvn.reading"}
+_OWN = {"chain": "tvnjax.spaces.chain.reading", "tvn": "tvnjax.spaces.tvn.reading"}
 _NAMELESS = "tvn"
 _FILE_LIMIT = MIB
 

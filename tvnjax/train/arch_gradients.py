@@ -1,6 +1,6 @@
 """The logits' side of a supernet: from logits to gene weights, and what costs and losses say of the weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,8 +9,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from tvnjax.nn.supernet import GeneWeights
-from tvnjax.spaces.tvn.relaxed import GENES
+from tvnjax.train.gene_weights import GeneWeights
 
 
 class Draw(NamedTuple):
@@ -32,14 +31,20 @@ def gumbel_draw(still: Draw, scale: float, sharpness: float, rng: np.random.Gene
     return Draw(jax.tree.map(noise, still.noise), np.float32(sharpness))
 
 
-def gene_softmax(alphas: nnx.State, masks: Any, draw: Draw, temperature: Array) -> GeneWeights:
-    """Gene weights of every block: ``softmax((logits / temperature + noise) * sharpness)`` where the masks allow."""
+def gene_softmax(
+    genes: Sequence[tuple[str, ...]], alphas: nnx.State, masks: Any, draw: Draw, temperature: Array
+) -> GeneWeights:
+    """Gene weights of every block: ``softmax((logits / temperature + noise) * sharpness)`` where the masks allow.
+
+    Args:
+        genes: names of every block's choices.
+    """
     logits = alphas.get("alphas", {})
     weights = []
     for index, block in enumerate(masks):
         own = logits.get(index, {})
         row: dict[str, Array] = {}
-        for gene in GENES:
+        for gene in genes[index]:
             mask = jnp.asarray(block[gene])
             if gene in own:
                 argument = (own[gene][...] / temperature + draw.noise[index][gene]) * draw.sharpness

@@ -18,9 +18,9 @@ from jax import Array
 from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
 from tvnjax.nn.parts import BN_MOMENTUM, normalize
-from tvnjax.nn.supernet import GeneWeights, Supernet
-from tvnjax.spaces.tvn.relaxed import RelaxedPlan
+from tvnjax.spaces.relaxing import Relaxation, RelaxedPlan
 from tvnjax.train.compilation import compile_program
+from tvnjax.train.gene_weights import GeneWeights
 from tvnjax.train.objective import count_correct, cross_entropy
 
 View = Callable[[Array, Array], Array]
@@ -32,7 +32,8 @@ class PlanPrograms:
     """Compiles each program on its first call and counts the seconds.
 
     Args:
-        plan: what the supernet relaxes.
+        relaxation: makes the supernet.
+        plan: what it relaxes.
         lengths: numbers of blocks for which it has losses; the last is the plan's own.
         view: cuts the plan's clips out of stored ones.
         sampled: whether gene weights hold zeros whose paths are then left out.
@@ -40,6 +41,7 @@ class PlanPrograms:
 
     def __init__(
         self,
+        relaxation: Relaxation,
         plan: RelaxedPlan,
         lengths: tuple[int, ...],
         num_classes: int,
@@ -50,7 +52,7 @@ class PlanPrograms:
     ):
         self.plan, self.lengths, self._view, self._sampled = plan, lengths, view, sampled
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(
-            Supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
+            relaxation.supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
         )
         self._shapes = {path: leaf.shape for path, leaf in nnx.to_flat_state(params)}
         self._compiled: dict[str, Any] = {}
@@ -95,7 +97,7 @@ class PlanPrograms:
         arguments = (shared, stats, weights, batch["clip"], batch["times"], jnp.float32(momentum))
         return self._call(f"statistics {len(weights)}", self._statistics, *arguments)
 
-    def _model(self, shared: nnx.State, stats: nnx.State) -> Supernet:
+    def _model(self, shared: nnx.State, stats: nnx.State) -> Any:
         return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
 
     def _losses(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:

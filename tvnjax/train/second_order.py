@@ -9,7 +9,7 @@ import optax
 from flax import nnx
 from jax import Array
 
-from tvnjax.nn.supernet import GeneWeights
+from tvnjax.train.gene_weights import GeneWeights
 
 _RADIUS = 0.01
 """Length of the step of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""

@@ -6,7 +6,6 @@ gradient for weights *and* gene weights is one program, called for either step: 
 backward pass, and a second program would double the compilation.
 """
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +21,10 @@ from jax import Array
 
 from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
-from tvnjax.nn.supernet import GeneWeights, Supernet, default_weights
-from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, RelaxedPlan, relax_plan
-from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
+from tvnjax.spaces.relaxing import Plan, Relaxation, RelaxedPlan
 from tvnjax.train.arch_gradients import Draw, cost_gradients, expected_loss, gene_softmax, gumbel_draw, penalty_gradient
 from tvnjax.train.compilation import compile_program
-from tvnjax.train.gene_masks import Masks, plan_masks, sampled_masks
+from tvnjax.train.gene_weights import GeneWeights, Masks, default_weights, plan_masks, sampled_masks
 from tvnjax.train.optim import Optimizer, updated
 from tvnjax.train.plan_programs import PlanPrograms, View
 from tvnjax.train.second_order import second_order
@@ -43,16 +40,14 @@ class SupernetTrainer:
     """Trains the shared weights and all logits.
 
     Args:
-        shapes: the plans.
-        operators: what is relaxed inside each.
+        relaxation: the plans, and what is relaxed inside each.
         view_of: cuts a plan's clips out of stored ones.
         constraint: expected costs as parts of their budgets; the first is the latency.
     """
 
     def __init__(
         self,
-        shapes: ShapeSpace,
-        operators: OperatorChoices,
+        relaxation: Relaxation,
         num_classes: int,
         view_of: Callable[[Plan], View],
         constraint: Constraint,
@@ -62,7 +57,7 @@ class SupernetTrainer:
         seed: int,
         head: HeadKind = "mean",
     ):
-        self.shapes, self.operators, self.training = shapes, operators, training
+        self.relaxation, self.training = relaxation, training
         self._num_classes, self._view_of = num_classes, view_of
         self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
@@ -70,12 +65,13 @@ class SupernetTrainer:
         self._tx = self._optimizer()
         # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
         self._arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
-        # Without the cap on attention: its logits are needed as soon as one plan may have it.
-        self.largest = relax_plan(shapes.largest(), dataclasses.replace(operators, non_local_tokens=10**9))
-        model = Supernet(self.largest, num_classes, seed, head=self._head)
+        self.largest = relaxation.largest()
+        self._genes = tuple(block.genes for block in self.largest.blocks)
+        self._softmax = partial(gene_softmax, self._genes)
+        model = relaxation.supernet(self.largest, num_classes, seed, head=self._head)
         _, self._alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
         self._free = tuple(
-            {gene: np.ones(len(block.candidates(gene)), bool) for gene in GENES} for block in self.largest.blocks
+            {gene: np.ones(len(block.candidates(gene)), bool) for gene in block.genes} for block in self.largest.blocks
         )
         self._still = Draw(jax.tree.map(lambda mask: np.zeros(mask.shape, np.float32), self._free), np.float32(1))
         self._plans: dict[Plan, PlanPrograms] = {}
@@ -112,7 +108,7 @@ class SupernetTrainer:
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
-        shapes = {key: jnp.zeros(len(self.shapes.values(key))) for key in self.shapes.searched}
+        shapes = {key: jnp.zeros(len(self.relaxation.values(key))) for key in self.relaxation.searched}
         opt = self._call("init", self._tx.init, self._params)
         arch_opt = self._call("arch_init", self._arch_tx.init, self._alphas)
         multipliers = jnp.zeros(self._constraints)
@@ -120,10 +116,11 @@ class SupernetTrainer:
 
     def programs(self, plan: Plan) -> PlanPrograms:
         """The programs of a plan and its prefixes, whatever the distance between frames; made on first use."""
-        plan = dataclasses.replace(plan, frame_stride=1)
+        plan = self.relaxation.program(plan)
         if plan not in self._plans:
-            prefixes = self.shapes.prefixes(plan)
+            prefixes = self.relaxation.prefixes(plan)
             programs = PlanPrograms(
+                self.relaxation,
                 self.relaxed(plan),
                 tuple(len(prefix.blocks) for prefix in prefixes),
                 self._num_classes,
@@ -137,7 +134,7 @@ class SupernetTrainer:
 
     def relaxed(self, plan: Plan) -> RelaxedPlan:
         """What is relaxed in a plan."""
-        return relax_plan(dataclasses.replace(plan, frame_stride=1), self.operators)
+        return self.relaxation.relaxed(plan)
 
     def compile(
         self,
@@ -153,7 +150,7 @@ class SupernetTrainer:
         for programs, plan in new.values():
             weights = self.weights(programs.plan, state, 1.0)
             jobs.append(partial(programs.gradients, state.params, weights, batch(plan)))
-            if self.shapes.searched:
+            if self.relaxation.searched:
                 jobs.append(partial(programs.losses, state.params, weights, scoring(plan)))
         before, start = self._compile_seconds, time.monotonic()
         with ThreadPoolExecutor(2) as pool:
@@ -259,13 +256,13 @@ class SupernetTrainer:
     ) -> dict[int, Array]:
         """Validation losses of a plan and its prefixes under the relaxed choices, by the number of blocks."""
         programs = self.programs(plan)
-        masks = plan_masks(programs.plan, len(self.shapes.choices.blocks))
+        masks = plan_masks(programs.plan, self.relaxation.longest)
         weights = self._weights(programs.plan, state, masks, temperature, draw or self._still)
         return dict(zip(programs.lengths, self._timed(programs, "losses", state.params, weights, batch)))
 
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
         """Probabilities of what a plan can have."""
-        masks = plan_masks(plan, len(self.shapes.choices.blocks))
+        masks = plan_masks(plan, self.relaxation.longest)
         return self._weights(plan, state, masks, temperature, self._still)
 
     def draw(self, progress: float) -> Draw:
@@ -280,7 +277,7 @@ class SupernetTrainer:
 
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
         """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
-        weights = self._call("weights", gene_softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
+        weights = self._call("weights", self._softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
         return weights, self._call("shape_weights", self.shape_weights, state.shapes)
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
@@ -300,7 +297,7 @@ class SupernetTrainer:
 
     def shape_weights(self, shapes: Any) -> Any:
         """Probabilities of every shape gene's values; genes of one value included."""
-        return {key: jax.nn.softmax(shapes[key]) if key in shapes else jnp.ones(1) for key in self.shapes.keys}
+        return {key: jax.nn.softmax(shapes[key]) if key in shapes else jnp.ones(1) for key in self.relaxation.keys}
 
     def score(
         self, state: SupernetState, plan: Plan, stats: nnx.State, weights: GeneWeights, batches: Iterable[Any]
@@ -347,8 +344,8 @@ class SupernetTrainer:
         temperature: Array,
         progress: Array,
     ) -> tuple[Any, optax.OptState, Array]:
-        (grads,) = jax.vjp(lambda a: gene_softmax(a, masks, draw, temperature), alphas)[1](by_gene)
-        (pulls,) = jax.vjp(lambda a: gene_softmax(a, self._free, self._still, temperature), alphas)[1](by_all)
+        (grads,) = jax.vjp(lambda a: self._softmax(a, masks, draw, temperature), alphas)[1](by_gene)
+        (pulls,) = jax.vjp(lambda a: self._softmax(a, self._free, self._still, temperature), alphas)[1](by_all)
         penalty = penalty_gradient(alphas, self.training.logit_penalty * progress)
         updates, opt = self._arch_tx.update(jax.tree.map(lambda *g: sum(g), grads, pulls, penalty), opt, alphas)
         # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
@@ -369,7 +366,7 @@ class SupernetTrainer:
 
     def _masks(self, plan: RelaxedPlan, state: SupernetState, temperature: float, paths: int) -> Masks:
         """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene."""
-        masks = plan_masks(plan, len(self.shapes.choices.blocks))
+        masks = plan_masks(plan, self.relaxation.longest)
         if self.training.mode != "sampled":
             return masks
         return sampled_masks(masks, jax.device_get(self.weights(plan, state, temperature)), paths, self._rng)
@@ -377,13 +374,13 @@ class SupernetTrainer:
     def _weights(
         self, plan: RelaxedPlan, state: SupernetState, masks: Any, temperature: float, draw: Draw
     ) -> GeneWeights:
-        weights = self._call("weights", gene_softmax, state.alphas, masks, draw, jnp.float32(temperature))
+        weights = self._call("weights", self._softmax, state.alphas, masks, draw, jnp.float32(temperature))
         return weights[: len(plan.blocks)]
 
     def _filled(self, by_gene: GeneWeights) -> GeneWeights:
         """Gradients of the gene weights of every block; zero for those the plan has not."""
         blocks = self.largest.blocks[len(by_gene) :]
-        zeros = tuple({gene: jnp.zeros(len(block.candidates(gene))) for gene in GENES} for block in blocks)
+        zeros = tuple({gene: jnp.zeros(len(block.candidates(gene))) for gene in block.genes} for block in blocks)
         return (*by_gene, *zeros)
 
     def _timed(self, programs: PlanPrograms, name: str, *args: Any) -> Any:

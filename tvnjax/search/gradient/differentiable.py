@@ -20,12 +20,9 @@ from tvnjax.core.stages import Stage
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import Charge
-from tvnjax.search.gradient.diagnostics import describe, marginals, shape_marginals
 from tvnjax.search.gradient.place import Place
 from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
-from tvnjax.search.gradient.working_set import WorkingSet
-from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.shapes import Plan, ShapeSpace
+from tvnjax.spaces.relaxing import Plan, Relaxation, WorkingSet
 from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
 from tvnjax.train.supernet_state import SupernetState
 from tvnjax.train.supernet_trainer import SupernetTrainer
@@ -132,14 +129,13 @@ class DifferentiableSearch:
     def __init__(
         self,
         config: DifferentiableConfig,
-        shapes: ShapeSpace,
-        operators: OperatorChoices,
+        relaxation: Relaxation,
         costs: Costs,
         num_classes: int,
         seed: int,
         **trainer_options: Any,
     ):
-        self.config, self.shapes, self.operators, self.costs = config, shapes, operators, costs
+        self.config, self.relaxation, self.costs = config, relaxation, costs
         self.num_classes, self.seed, self._trainer_options = num_classes, seed, trainer_options
         self._rng = np.random.default_rng([seed, 4])
 
@@ -155,8 +151,7 @@ class DifferentiableSearch:
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         charge = Charge(self.name, self.seed, task, stage, before=before)
         trainer = SupernetTrainer(
-            self.shapes,
-            self.operators,
+            self.relaxation,
             self.num_classes,
             data.view_of,
             self.costs.parts,
@@ -166,7 +161,7 @@ class DifferentiableSearch:
             **self._trainer_options,
         )
         projection = Projection(config.projection, trainer, self.costs, charge, data, config.latency_weight)
-        plans = WorkingSet(self.shapes, config.working_set, self._rng, allowed=projection.fits)
+        plans = self.relaxation.working_set(config.working_set, self._rng, projection.fits)
         state = self._train(stage, charge, trainer, plans, projection, data)
         charge.device.charge("compile", compiled := trainer.compile_seconds)
         charge.device.charge("supernet", max(charge.seconds - sum(charge.device.parts.values()), 0.0))
@@ -221,7 +216,7 @@ class DifferentiableSearch:
         redraw = {warmup + (config.steps - warmup) * (i + 1) // (config.redraws + 2) for i in range(config.redraws)}
         progress = max(step - warmup, 0) / max(config.steps - warmup, 1)
         temperature = config.temperature**progress
-        if self.shapes.searched and step % config.score_every == 0:
+        if self.relaxation.searched and step % config.score_every == 0:
             self._score(plans, trainer, state, data, temperature, progress)
         plan, lengths = self._pick(plans, trainer, state, projection, progress)
         batch = data.cut(next(data.train), plan, self._rng)
@@ -230,11 +225,11 @@ class DifferentiableSearch:
         if step > warmup:
             val = data.cut(next(data.val), plan, self._rng) if config.bilevel != "one-level" else batch
             state, val_loss, parts = trainer.arch_step(state, plan, batch, val, temperature, progress, lengths)
-            if self.shapes.searched and step % config.score_every == 0:
+            if self.relaxation.searched and step % config.score_every == 0:
                 rates = {"rate": config.shape_learning_rate, "decay": config.shape_decay}
                 losses = plans.scores()
                 state = trainer.shape_step(state, losses, plans.members(), temperature, progress, **rates)
-            if self.shapes.searched and step in redraw:
+            if self.relaxation.searched and step in redraw:
                 self._fill(plans, plans.renew, trainer, state, data, charge)
         if step % max(config.steps // 50, 1) and step != config.steps:
             return state, 0.0, plan
@@ -323,7 +318,6 @@ class DifferentiableSearch:
         budget = charge.task.budget_ms
         expected_ms = float(parts[0]) * budget
         where = {"strategy": self.name, "seed": self.seed, "step": step}
-        blocks = trainer.largest.blocks
         costs = {
             name: {"part": float(part), "multiplier": float(multiplier)}
             for name, part, multiplier in zip(self.costs.names, parts, state.multipliers)
@@ -341,10 +335,8 @@ class DifferentiableSearch:
             temperature=temperature,
             charged_s=charge.seconds,
             costs=costs,
-            **describe(blocks, weights, shapes),
+            **self.relaxation.describe(weights, shapes),
         )
-        charge.monitor.event(
-            "marginals", **where, blocks=marginals(blocks, weights), shapes=shape_marginals(self.shapes, shapes)
-        )
+        charge.monitor.event("marginals", **where, **self.relaxation.marginals(weights, shapes))
         text = f"loss {float(loss):.3f}, expected {expected_ms:.3g} of {budget:.3g} ms"
         charge.monitor.progress(self.name, step, self.config.steps, text)

@@ -7,9 +7,8 @@ import numpy as np
 from tvnjax.core.checkpoints import Saved
 from tvnjax.core.stages import Stage
 from tvnjax.search.gradient.projection import Data
-from tvnjax.search.gradient.working_set import WorkingSet
 from tvnjax.search.seconds import DeviceSeconds
-from tvnjax.spaces.tvn.shapes import Plan
+from tvnjax.spaces.relaxing import Plan, WorkingSet
 from tvnjax.train.supernet_state import SupernetState, broken_part
 from tvnjax.train.supernet_trainer import SupernetTrainer
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,16 +10,13 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Network
-from tvnjax.latency.extremes import extreme_network
-from tvnjax.nn.supernet import one_hot
+from tvnjax.graph.outline import parametric_layers
 from tvnjax.search.base import Candidate
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import Charge
-from tvnjax.search.gradient.diagnostics import parametric_layers
-from tvnjax.search.gradient.discretize import Choice, discretize
-from tvnjax.search.gradient.working_set import WorkingSet, likeliest
 from tvnjax.spaces.base import Genotype
-from tvnjax.spaces.tvn.shapes import Plan
+from tvnjax.spaces.relaxing import Choice, Plan, WorkingSet
+from tvnjax.train.gene_weights import one_hot
 from tvnjax.train.plan_programs import View
 from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
 from tvnjax.train.trainer import Score
@@ -142,7 +140,8 @@ class Projection:
     def predicted_range(self, plan: Plan) -> tuple[float, float]:
         """Predicted milliseconds of a plan's cheapest and dearest network."""
         if plan not in self._range:
-            cheapest, dearest = (extreme_network(self._costs.ms, plan, which) for which in ("cheapest", "dearest"))
+            extreme = self._trainer.relaxation.extreme
+            cheapest, dearest = (extreme(self._costs.ms, which, plan) for which in ("cheapest", "dearest"))
             self._range[plan] = (self._predict(cheapest), self._predict(dearest))
         return self._range[plan]
 
@@ -154,8 +153,9 @@ class Projection:
         """Projects onto the likeliest plans, ranks, filters by measured cost, trains the finalists shortly."""
         config, charge = self._config, self._charge
         genes, shapes = jax.device_get(self._trainer.probabilities(state, temperature))
-        ordered = likeliest(self._trainer.shapes, shapes, plans.plans)
-        ordered += [plan for plan in likeliest(self._trainer.shapes, shapes, plans.seen) if plan not in ordered]
+        ordered = self._trainer.relaxation.likeliest(shapes, plans.plans)
+        seen = self._trainer.relaxation.likeliest(shapes, plans.seen)
+        ordered += [plan for plan in seen if plan not in ordered]
         # A plan whose largest network leaves most of the budget unused is passed over while there is another.
         large = [plan for plan in ordered if self.predicted_range(plan)[1] >= self._fill * self.budget_ms]
         ordered = [plan for plan in large or ordered if self.fits(plan)] or ordered
@@ -252,8 +252,8 @@ class Projection:
         floor = min(self._fill * self.budget_ms / ratio * 1.02, 0.9 * limit) if self._fill else 0.0
         also = self._costs.counted()
         count = self._config.top_k
-        found = discretize(genes, self._costs.ms, plan, limit, floor=floor, count=count, also=also)
-        return found or discretize(genes, self._costs.ms, plan, limit, count=count, also=also)
+        discretize = partial(self._trainer.relaxation.discretize, genes, self._costs.ms, plan, limit)
+        return discretize(floor=floor, count=count, also=also) or discretize(count=count, also=also)
 
     def _try(self, choice: Choice, spare: list[Candidate]) -> bool:
         """Measures a network; trains it if it lands in the window, else keeps it if it is within the budget. Returns

@@ -1,7 +1,7 @@
 """From genes to primitive layers: the one place that knows what a gene means.
 
 Source: the released network definitions of Tiny Video Networks. The unit's parts are functions of their own because the
-expected cost of a relaxed network is a sum over these parts (see ``tvnjax.latency.expected``).
+expected cost of a relaxed network is a sum over these parts (see ``tvnjax.spaces.tvn.costs.expected``).
 """
 
 from functools import lru_cache

@@ -116,6 +116,10 @@ class RelaxedBlock:
     active: tuple[str, ...] = ()
     """Choices with several legal candidates that change the network; the others get no gradient."""
 
+    @property
+    def genes(self) -> tuple[str, ...]:
+        return GENES
+
     def candidates(self, gene: str) -> tuple[Any, ...]:
         return getattr(self, gene)
 

@@ -15,6 +15,7 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
 from tvnjax.spaces.base import Draw
+from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.spaces.tvn.genotype import Activation, Block, Genotype, SpatialType, TemporalType
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeSpace
@@ -72,6 +73,8 @@ class SearchSpace:
     """Choices by position; as many as the largest ``num_blocks``."""
     clip_frames: int = 10**6
     """Frames a clip has: ``(num_frames - 1) * frame_stride + 1`` may not exceed them."""
+    origin: tuple[ShapeSpace, OperatorChoices] | None = dataclasses.field(default=None, repr=False, compare=False)
+    """What it is the union of, where it is one: the plans, and what is relaxed inside each."""
 
     def __post_init__(self) -> None:
         for name in (*INPUT_GENES, "num_blocks"):
@@ -154,11 +157,18 @@ class SearchSpace:
             frame_stride=between(self.frame_stride),
             num_blocks=between(self.num_blocks),
             blocks=blocks,
+            origin=None,
         )
 
     def to_json(self) -> Any:
         """Plain values, which ``reading.space_from_json`` reads back."""
-        return jsonable(self)
+        return {name: value for name, value in jsonable(self).items() if name != "origin"}
+
+    def relax(self) -> Relaxation | None:
+        """The space as weights; nothing where its values are no grid of plans and operators."""
+        from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation  # which needs JAX
+
+        return None if self.origin is None else TvnRelaxation(*self.origin)
 
     def contains(self, genotype: Genotype) -> bool:
         """Whether every gene takes one of the space's values."""
@@ -248,6 +258,7 @@ def search_space(shapes: ShapeSpace, operators: OperatorChoices) -> SearchSpace:
         num_blocks=shapes.choices.lengths,
         blocks=tuple(blocks),
         clip_frames=shapes.clip_frames,
+        origin=(shapes, operators),
     )
 
 

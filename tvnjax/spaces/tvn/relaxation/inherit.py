@@ -9,10 +9,10 @@ from jax import Array
 
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.masks import subkernel_offset
-from tvnjax.nn.supernet import Supernet
 from tvnjax.spaces.tvn.genotype import POOLS, Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.relaxation.masks import subkernel_offset
+from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 
 
 def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) -> Child:

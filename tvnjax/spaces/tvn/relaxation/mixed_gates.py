@@ -13,9 +13,9 @@ from tvnjax.graph import Shape
 from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import NonLocal
-from tvnjax.nn.masks import Widths, prefix_mask, share
 from tvnjax.nn.parts import Dense, Initializer
 from tvnjax.spaces.tvn.lowering import squeeze_hidden
+from tvnjax.spaces.tvn.relaxation.masks import Widths, prefix_mask, share
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.graph import Network
 from tvnjax.spaces.tvn.genotype import POOLS
 from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
 from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace
@@ -45,11 +44,6 @@ def describe(blocks: Sequence[RelaxedBlock], weights: Weights, shapes: Mapping[S
             for block, p in zip(blocks, weights)
         ],
     }
-
-
-def parametric_layers(network: Network) -> int:
-    """Convolutions over space or time, in all units: 0 is a network collapsed onto pools and identities."""
-    return sum(layer.params > 0 and max(layer.cost.window) > 1 for layer in network.layers())
 
 
 def candidate_name(value: Operator | float | bool | str) -> str:

@@ -25,9 +25,9 @@ from tvnjax.graph import Shape
 from tvnjax.nn.branches import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import ConvNorm
-from tvnjax.nn.masks import fit_channels, kernel_windows, mixed_activation, share
 from tvnjax.nn.parts import BatchNorm, Initializer
 from tvnjax.nn.pooling import avg_pool, max_pool
+from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share
 from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
 
 POOL_KINDS = ("maxpool", "avgpool")

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.latency.draws import Draws
-from tvnjax.latency.unit_cost import UnitTables
+from tvnjax.spaces.tvn.costs.draws import Draws
+from tvnjax.spaces.tvn.costs.unit_cost import UnitTables
 
 SLOTS = (
     *("inverted", "point", "spatial", "temporal", "expand", "non_local", "squeeze", "context_gate", "project"),

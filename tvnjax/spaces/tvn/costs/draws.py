@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.latency.sites import Site
-from tvnjax.latency.unit_cost import bypasses
+from tvnjax.spaces.tvn.costs.sites import Site
+from tvnjax.spaces.tvn.costs.unit_cost import bypasses
 from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
 
 _LEAST = 1e-12

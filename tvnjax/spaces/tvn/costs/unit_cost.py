@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from tvnjax.graph import Head, Layer, Shape
-from tvnjax.latency.sites import Cells, Site
+from tvnjax.spaces.tvn.costs.sites import Cells, Site
 from tvnjax.spaces.tvn.genotype import POOLS, Block
 from tvnjax.spaces.tvn.lowering import (
     expand_layers,

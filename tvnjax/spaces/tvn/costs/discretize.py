@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from tvnjax.graph import Network
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.extremes import cell_indices, plan_values
-from tvnjax.latency.options import BlockOptions, Group, Variant
-from tvnjax.latency.sites import Front, first_site
+from tvnjax.spaces.relaxing import Choice
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.extremes import cell_indices, plan_values
+from tvnjax.spaces.tvn.costs.options import BlockOptions, Group, Variant
+from tvnjax.spaces.tvn.costs.sites import Front, first_site
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock, relax_plan
@@ -36,15 +37,6 @@ _MOST_STEPS = 100_000
 
 _MOST_DRAWN = 50
 """Networks looked at for each one wanted, where some break a further limit."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One network of the projection."""
-
-    genotype: Genotype
-    log_probability: float
-    predicted_ms: float
 
 
 def discretize(

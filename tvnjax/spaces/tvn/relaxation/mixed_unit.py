@@ -13,11 +13,11 @@ from tvnjax.graph import Shape
 from tvnjax.nn.branches import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import ConvNorm
-from tvnjax.nn.masks import Widths, fit_channels, mixed_activation, prefix_mask
-from tvnjax.nn.mixed import MixedSpatial, MixedTemporal
-from tvnjax.nn.mixed_gates import MixedGates
 from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.lowering import strided
+from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation, prefix_mask
+from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
+from tvnjax.spaces.tvn.relaxation.mixed_gates import MixedGates
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 

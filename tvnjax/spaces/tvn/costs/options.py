@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tvnjax.latency.expected import BlockTables, ExpectedCost
-from tvnjax.latency.sites import Site
-from tvnjax.latency.unit_cost import UnitTables, bypasses
+from tvnjax.spaces.tvn.costs.expected import BlockTables, ExpectedCost
+from tvnjax.spaces.tvn.costs.sites import Site
+from tvnjax.spaces.tvn.costs.unit_cost import UnitTables, bypasses
 from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
 
 _GATES = ("non_local", "squeeze", "context_gate", "skip")

@@ -69,6 +69,9 @@ class CoveredSpace:
         """Of the whole space: what it adds is in no plan."""
         return self._space.refined()
 
+    def relax(self) -> None:
+        """A part of a space has no plans of its own."""
+
     def to_json(self) -> Any:
         """Of the whole space."""
         return self._space.to_json()

@@ -14,14 +14,11 @@ from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind, Shape
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import Form, default_form
-from tvnjax.nn.masks import Widths
-from tvnjax.nn.mixed_unit import MixedUnit
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer
-from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.relaxed import GENES, RelaxedBlock, RelaxedPlan
-
-GeneWeights = tuple[dict[str, Array], ...]
-"""For each block and each of ``GENES`` a vector of weights over its candidates, summing to one."""
+from tvnjax.spaces.tvn.relaxation.masks import Widths
+from tvnjax.spaces.tvn.relaxation.mixed_unit import MixedUnit
+from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
+from tvnjax.train.gene_weights import GeneWeights
 
 
 class Supernet(nnx.Module):
@@ -160,22 +157,5 @@ def softmax_weights(plan: RelaxedPlan, alphas: Sequence[Mapping[str, Any]], temp
     )
 
 
-def default_weights(block: RelaxedBlock) -> dict[str, Array]:
-    """All weight of every choice on its default."""
-    return {gene: jnp.eye(len(block.candidates(gene)))[block.default(gene)] for gene in GENES}
-
-
 def _masked_softmax(logits: Array, legal: np.ndarray) -> Array:
     return jax.nn.softmax(logits if legal.all() else jnp.where(legal, logits, -jnp.inf))
-
-
-def one_hot(plan: RelaxedPlan, genotype: Genotype) -> GeneWeights:
-    """Gene weights that pick one network of the plan.
-
-    Raises:
-        ValueError: the genotype is not of this plan.
-    """
-    return tuple(
-        {gene: jnp.eye(len(block.candidates(gene)))[index] for gene, index in chosen.items()}
-        for block, chosen in zip(plan.blocks, plan.encode(genotype))
-    )

@@ -1,12 +1,11 @@
 """Which networks a profile measures: those that meet every value of every gene, and those a search would choose."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
-from tvnjax.spaces.tvn.search_space import SearchSpace
 from tvnjax.spaces.tvn.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey, ShapeSpace
 
 
@@ -56,30 +55,3 @@ def _plan(shapes: ShapeSpace, indices: Mapping[ShapeKey, int]) -> Plan:
             ),
         )
     )
-
-
-def promising_genotype(
-    space: SearchSpace,
-    start: Genotype,
-    costs: Callable[[Genotype], tuple[float, int]],
-    limit_ms: float,
-    steps: int,
-    rng: np.random.Generator,
-) -> Genotype:
-    """Towards the most multiply-adds that are predicted to take at most ``limit_ms``, one mutation at a time.
-
-    What a search makes of a latency model is of this kind: it ends where predictions are too low. Networks like these
-    show by how much, and measured in a profile they put it right.
-
-    Args:
-        start: a network, where the climb begins.
-        costs: predicted milliseconds and multiply-adds of a network.
-        steps: mutations tried.
-    """
-    best, most = start, -1
-    for _ in range(steps):
-        genotype = space.mutate(best, rng)
-        ms, macs = costs(genotype)
-        if ms <= limit_ms and macs >= most:
-            best, most = genotype, macs
-    return best

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.latency.expected import ExpectedCost
-from tvnjax.latency.options import BlockOptions, Variant
-from tvnjax.latency.sites import Front, Site, first_site
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.options import BlockOptions, Variant
+from tvnjax.spaces.tvn.costs.sites import Front, Site, first_site
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeKey

@@ -1,0 +1,1 @@
+"""A chain relaxed: every option of a position runs, and their outputs are weighed."""

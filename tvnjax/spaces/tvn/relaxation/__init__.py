@@ -1,0 +1,1 @@
+"""The TVN space relaxed: supernets of mixed operators, and the plans that share their weights."""
