@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
@@ -29,6 +30,9 @@ from tvnjax.spaces.base import Genotype
 
 _PROPOSALS = 50
 """Proposals for each network that may be trained, where those are counted: a filter may refuse all."""
+_IDLE = 1000
+"""Proposals in a row that cost nothing, as networks a table has been asked for before: such a strategy would never come
+to the end of its seconds."""
 
 
 class Charge:
@@ -304,14 +308,54 @@ def run_strategy(
     An infeasible proposal is told untrained, and its seconds are charged like any other's.
     """
     charge = Charge(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
-    while not charge.spent:
-        asked = strategy.ask()
+    idle = 0
+    while not charge.spent and idle < _IDLE:
+        asked = ask(strategy)
         if asked is None:
             break
-        assert not isinstance(asked, Wait), "everything proposed has been told"
-        strategy.tell(charge.consider(asked))
+        if isinstance(asked, Wait):
+            raise InvalidInputError(
+                f"a strategy waits while results are under way; {strategy.name} waits though it has been told all: let "
+                "ask return a network, or None at the end"
+            )
+        seconds = charge.seconds
+        candidate = charge.consider(asked)
+        idle = idle + 1 if charge.seconds == seconds else 0
+        tell(strategy, candidate)
         show_progress(charge)
+    if idle == _IDLE:
+        charge.monitor.event("idle", strategy=strategy.name, seed=seed, proposals=idle)
     return charge.finish()
+
+
+def ask(strategy: Strategy) -> Genotype | Proposal | Wait | None:
+    """What a strategy proposes.
+
+    Raises:
+        InvalidInputError: the strategy breaks; what it had been told is kept.
+    """
+    try:
+        return strategy.ask()
+    except Exception as error:
+        raise _broken(strategy, "ask", error) from error
+
+
+def tell(strategy: Strategy, candidate: Candidate) -> None:
+    """Tells a strategy what became of a proposal. Raises as ``ask``."""
+    try:
+        strategy.tell(candidate)
+    except Exception as error:
+        raise _broken(strategy, "tell", error) from error
+
+
+def _broken(strategy: Strategy, what: str, error: Exception) -> Exception:
+    if isinstance(error, InvalidInputError):
+        return error
+    lines = str(error).splitlines() or [""]
+    return InvalidInputError(
+        f"a strategy proposes and is told; {strategy.name} broke in {what} ({type(error).__name__}: {lines[0]:.200}): "
+        "correct it and go on with the run, which keeps what it had been told (TVNJAX_TRACEBACK=1 shows where)"
+    )
 
 
 def show_progress(charge: Charge) -> None:

@@ -29,7 +29,7 @@ from tvnjax.search.base import (
     Wait,
     as_proposal,
 )
-from tvnjax.search.charge import Charge, evaluation_key, show_progress
+from tvnjax.search.charge import Charge, ask, evaluation_key, show_progress, tell
 from tvnjax.spaces.base import Genotype
 
 Evaluate = Callable[[Genotype, int, float], Evaluation]
@@ -265,7 +265,7 @@ def run_on_workers(
             reason = f"{outcome.reason}, {job.lost} times"
             outcome = Evaluation(top1=0.0, top5=0.0, compile_seconds=0.0, failed=reason, seconds=lost_s)
         costs = charge.charge_evaluation(job.proposal, outcome, 0.0)
-        strategy.tell(charge.record(job.proposal, job.verdict, outcome, costs))
+        tell(strategy, charge.record(job.proposal, job.verdict, outcome, costs))
         show_progress(charge)
     return charge.finish()
 
@@ -279,7 +279,7 @@ def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
         if charge.journal.upcoming == "evaluate":
             job = under_way.pop(charge.journal.upcoming_key)
             evaluation, costs = charge.recall_evaluation(job.proposal)
-            strategy.tell(charge.record(job.proposal, job.verdict, evaluation, costs))
+            tell(strategy, charge.record(job.proposal, job.verdict, evaluation, costs))
             continue
         if charge.journal.upcoming == "end":
             return deque(), False
@@ -296,19 +296,19 @@ def _next_job(strategy: Strategy, charge: Charge) -> tuple[_Job | None, bool]:
         if charge.journal.upcoming == "evaluate":
             # Being recalled: here the seconds were spent, or the strategy waited.
             return None, True
-        asked = strategy.ask()
+        asked = ask(strategy)
         if asked is None:
             return None, False
         if isinstance(asked, Wait):
             return None, True
         proposal = as_proposal(asked)
         if proposal.scoring == "inherited":
-            strategy.tell(charge.consider(proposal))
+            tell(strategy, charge.consider(proposal))
             continue
         verdict = charge.check(proposal.genotype)
         if verdict.feasible:
             return _Job(proposal=proposal, verdict=verdict), True
-        strategy.tell(charge.record(proposal, verdict, None))
+        tell(strategy, charge.record(proposal, verdict, None))
     return None, False
 
 
