@@ -2,14 +2,14 @@
 
 import contextlib
 import sys
-import time
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from tvnjax.core.printable import NAME, printable, say, standard_output
+from tvnjax.core.printable import NAME, printable, standard_output
+from tvnjax.core.progress import ProgressLines
 from tvnjax.core.run_dir import RunDir
 
 
@@ -35,10 +35,6 @@ class PlainConsole(Console):
         raise  # the command line ends quietly; rich would end the process itself, with status 1
 
 
-_PLAIN_EVERY_S = 10.0
-"""Seconds between lines of one stage where there is no terminal to draw a bar on."""
-
-
 class ConsoleMonitor:
     """One bar a stage with its numbers and the time left; plain lines where the output is no terminal.
 
@@ -51,7 +47,7 @@ class ConsoleMonitor:
         self._stage: str | None = None
         self._task: TaskID | None = None
         self._progress: Progress | None = None
-        self._stage_start = self._last_line = time.monotonic()
+        self._lines = ProgressLines()
 
     def __enter__(self) -> "ConsoleMonitor":
         return self
@@ -70,7 +66,7 @@ class ConsoleMonitor:
         if self._console.is_terminal:
             self._draw(stage, done, total, text)
         else:
-            self._print_line(stage, done, total, text)
+            self._lines.tell(stage, done, total, text)
 
     def close(self) -> None:
         """Leaves the last bar standing."""
@@ -81,7 +77,7 @@ class ConsoleMonitor:
 
     def _begin(self, stage: str) -> None:
         self.close()
-        self._stage, self._stage_start, self._last_line = stage, time.monotonic(), 0.0
+        self._stage = stage
 
     def _draw(self, stage: str, done: float, total: float, text: str) -> None:
         if self._progress is None:
@@ -99,12 +95,3 @@ class ConsoleMonitor:
             self._task = self._progress.add_task(f"{stage:<14}", total=total, text=text)
         assert self._task is not None
         self._progress.update(self._task, completed=done, total=total, text=text)
-
-    def _print_line(self, stage: str, done: float, total: float, text: str) -> None:
-        now = time.monotonic()
-        if now - self._last_line < _PLAIN_EVERY_S and done < total:
-            return
-        self._last_line = now
-        elapsed = now - self._stage_start
-        left = f", {elapsed * (total - done) / done:.0f} s left" if 0 < done < total and elapsed >= 1 else ""
-        say(f"{stage}: {done / max(total, 1e-9):.0%}, {elapsed:.0f} s{left}  {text}", error=True)

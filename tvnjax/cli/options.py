@@ -1,7 +1,6 @@
 """Options of a command, read by tyro, refused in one line."""
 
 import contextlib
-import dataclasses
 import io
 import math
 import re
@@ -13,22 +12,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.printable import printable, standard_output
-
-MOST_WHOLE = 2**31 - 1
-"""JAX counts and draws in 32 bits: the seed 2^32 would be the seed 0 again, without a word."""
-MOST_OTHERS = 10_000_000
-MOST = {
-    **dict.fromkeys(("seed", "seeds", "split_seed", "steps", "checkpoint_every", "eval_every"), MOST_WHOLE),
-    **dict.fromkeys(("params", "drawn_clips"), MOST_WHOLE),
-    **dict.fromkeys(("image_size", "size", "num_frames", "frames", "frame_stride", "threads"), 4096),
-    **dict.fromkeys(("batch_size", "score_clips", "filters"), 65_536),
-}
-"""The largest whole number of options by name, and of all others. They are far beyond what is of use; with more,
-memory ends or a count overflows before any other check."""
-SMALLEST, LARGEST = 1e-30, 1e30
-"""Of a fraction's size, if it is not 0. JAX computes in float32, which has nothing above 3.4e38 or below 1.2e-38."""
-LEAST = {"classes": 1, "compound": -LARGEST}
-"""The least of an option; 0 of all others."""
+from tvnjax.core.sizes import LARGEST, MOST_WHOLE, SMALLEST, check_sizes
 
 
 def parse_preset(command: str, argv: list[str], around: Any = None) -> tuple[str, Any]:
@@ -101,7 +85,7 @@ def parse_command(kind: Any, argv: Sequence[str], *, prog: str, flags: bool = Fa
         if not exit.code:
             raise
         raise InvalidInputError(_one_line(messages.getvalue(), prog, refused)) from None
-    _check_sizes(made)
+    check_sizes(made)
     return made
 
 
@@ -133,21 +117,6 @@ def fraction(text: str) -> float:
     if not math.isfinite(value) or not (SMALLEST <= abs(value) <= LARGEST or (value == 0 and written_as_zero)):
         raise ValueError(f"a number is 0, or from {SMALLEST:g} to {LARGEST:g} in size; got {printable(text, 60)}")
     return value or 0.0
-
-
-def _check_sizes(options: Any, before: str = "") -> None:
-    """Refuses what no machine holds before memory is asked for, and numbers below 0."""
-    for field in dataclasses.fields(options):
-        path, value = f"{before}{field.name}", getattr(options, field.name)
-        for index, item in enumerate(value if isinstance(value, tuple) else (value,)):
-            if dataclasses.is_dataclass(item):
-                _check_sizes(item, f"{path}.{index}." if isinstance(value, tuple) else f"{path}.")
-            elif isinstance(item, int | float) and not isinstance(item, bool):
-                least = LEAST.get(field.name, 0)
-                most = MOST.get(field.name, MOST_OTHERS) if isinstance(item, int) else LARGEST
-                if not least <= item <= most:
-                    span = f"from {least:,} to {most:,}" if isinstance(item, int) else f"{least:g} or above"
-                    raise InvalidInputError(f"{path} is {span}; got {item:,}")
 
 
 def _registry(refused: list[str]) -> ConstructorRegistry:

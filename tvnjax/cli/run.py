@@ -9,10 +9,12 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from tvnjax.cli.options import parse_preset
+from tvnjax.cli.options import parse_options, parse_preset
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
-from tvnjax.running.continuing import begun_argv, check_continues, fork, refuse_unfinished
+from tvnjax.data.arrays import ArrayData
+from tvnjax.running.config import RunConfig
+from tvnjax.running.continuing import begun_argv, begun_config, check_continues, fork, refuse_unfinished
 
 _BOOLEANS = ("True", "False")
 
@@ -53,14 +55,38 @@ def _asked(argv: list[str]) -> tuple[Any, Path, list[str], bool]:
         refuse_unfinished(config, out)
         return config, out, rest, False
     out = Path(resume)
-    argv = [*begun_argv(out), *rest]
+    begun = begun_argv(out)
+    if begun is None:
+        return *_of_python(out, rest, new), [], True
+    argv = [*begun, *rest]
     _, config = parse_preset("run", argv)
     if new is None:
         check_continues(config, out)
         return config, out, argv, True
-    changed = fork(config, out, Path(new), shlex.join(["tvnjax", "run", *argv]), argv)
-    say(f"{new} is a copy of {out}" + (f" with other {', '.join(changed)}" if changed else ""), error=True)
+    _fork(config, out, Path(new), shlex.join(["tvnjax", "run", *argv]), argv)
     return config, Path(new), argv, True
+
+
+def _of_python(out: Path, rest: list[str], new: str | None) -> tuple[RunConfig, Path]:
+    """Configuration and directory of a run that was begun from Python, whose file says all that was asked for."""
+    config = begun_config(out)
+    if isinstance(config.data, ArrayData):
+        raise InvalidInputError(
+            f"a run of arrays goes on where the arrays are; {out} was begun from Python with {config.data!r}: go on "
+            f"with tvnjax.run(resume={str(out)!r}, data=tvnjax.Arrays(...)) there"
+        )
+    config = parse_options(config, rest, prog="tvnjax run --resume DIR", description=f"Goes on with {out}.")
+    if new is None:
+        check_continues(config, out)
+        return config, out
+    command = shlex.join(["tvnjax", "run", "--resume", str(out), "--fork", new, *rest])
+    _fork(config, out, Path(new), command, None)
+    return config, Path(new)
+
+
+def _fork(config: RunConfig, out: Path, new: Path, command: str, argv: list[str] | None) -> None:
+    changed = fork(config, out, new, command, argv)
+    say(f"{new} is a copy of {out}" + (f" with other {', '.join(changed)}" if changed else ""), error=True)
 
 
 def _switched(argv: list[str], option: str) -> list[str]:

@@ -14,7 +14,7 @@ from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
 from tvnjax.graph import COUNTING_RULE
-from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, zoo_entry
+from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, count_network, zoo_entry
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def zoo_command(argv: list[str]) -> int:
     options = parse_command(ZooOptions, argv, prog="tvnjax zoo", flags=True)
     if options.repeats < 2:
         raise InvalidInputError(f"repeats is at least 2; got {options.repeats}")
-    rows = [_row(name) for name in options.names or ZOO]
+    rows = [count_network(name) for name in options.names or ZOO]
     if options.measure:
         for row in rows:
             say(f"measuring {row['name']}", error=True)
@@ -51,20 +51,6 @@ def zoo_command(argv: list[str]) -> int:
     for rule in _rules(options):
         say(rule, error=options.format != "table")
     return 0
-
-
-def _row(name: str) -> dict[str, Any]:
-    entry = zoo_entry(name)
-    network = entry.network()
-    return {
-        "name": name,
-        "params": network.params,
-        "macs": network.macs,
-        "num_frames": entry.num_frames,
-        "image_size": entry.image_size,
-        "num_classes": entry.num_classes,
-        "source": entry.source,
-    }
 
 
 def _rules(options: ZooOptions) -> list[str]:

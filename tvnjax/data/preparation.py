@@ -8,13 +8,14 @@ from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_typ
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
+from tvnjax.data.arrays import ArrayData
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.recipe import ClipSource
 from tvnjax.data.video_folder import VideoData
 
-_SOURCES: dict[str, type[Any]] = {kind.__name__: kind for kind in (ProceduralData, PlantedData, VideoData)}
+_SOURCES: dict[str, type[Any]] = {kind.__name__: kind for kind in (ProceduralData, PlantedData, VideoData, ArrayData)}
 _MOST = 2**31 - 1
 """Of any number in a description; beyond it, it is a damaged one."""
 _PATHS = ("manifest", "folder")
@@ -65,7 +66,7 @@ class Preparation:
 
     @property
     def video(self) -> VideoData | None:
-        """The source where it is video, whose clips are cut and scaled; None where clips are drawn."""
+        """The source where it is video, whose clips are cut and scaled; None where clips are drawn or were arrays."""
         return self.source if isinstance(self.source, VideoData) else None
 
     def as_json(self) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.core.printable import printable
 from tvnjax.data.checks import check_fraction, check_integer, window_length
 from tvnjax.data.content import digest_of, digests_of
 from tvnjax.data.decode import ClipShape, DamagedSpanError, Fit, UnreadableVideoError, decode_spans
@@ -66,6 +67,10 @@ class VideoData:
         for name in ("split_seed", "temporal_jitter", "shift"):
             check_integer(name, getattr(self, name), 0)
 
+    def __repr__(self) -> str:
+        named = [f"{f.name}={v!r}" for f in fields(self) if (v := getattr(self, f.name)) != f.default]
+        return printable(f"VideoData({', '.join(named)})", 200)
+
     @property
     def clip_frames(self) -> int | None:
         """None: a clip is cut as long as it is asked for."""
@@ -80,6 +85,20 @@ class VideoData:
         """
         return self._settled(None, SPLITS)[2].class_names
 
+    def clip_shape(self, *, num_frames: int, frame_stride: int, image_size: int) -> ClipShape:
+        """Returns how a clip for windows of ``num_frames`` frames, ``frame_stride`` apart, is cut and stored.
+
+        Raises:
+          InvalidInputError: a size is no whole number of at least 1.
+        """
+        return ClipShape(
+            window=window_length(num_frames, frame_stride),
+            jitter=self.temporal_jitter,
+            size=check_integer("image_size", image_size, 1) + 2 * self.shift,
+            fit=self.fit,
+            short_spans=self.short_spans,
+        )
+
     def recipe(
         self,
         *,
@@ -91,13 +110,7 @@ class VideoData:
         progress: Progress | None = None,
     ) -> Recipe:
         """Returns how to decode the clips; see :class:`tvnjax.data.recipe.ClipSource`."""
-        shape = ClipShape(
-            window=window_length(num_frames, frame_stride),
-            jitter=self.temporal_jitter,
-            size=check_integer("image_size", image_size, 1) + 2 * self.shift,
-            fit=self.fit,
-            short_spans=self.short_spans,
-        )
+        shape = self.clip_shape(num_frames=num_frames, frame_stride=frame_stride, image_size=image_size)
         root, name, settled = self._settled(classes, required)
         spans, class_names = settled.spans, settled.class_names
         digests = digests_of(root, (span.path for span in spans), progress)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from tvnjax.core.plain import jsonable
+from tvnjax.data.arrays import ArrayData
 from tvnjax.data.picture import describe_picture
 from tvnjax.data.preparation import Preparation
 from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
@@ -63,6 +64,15 @@ def describe_clips(clips: Preparation, read: Reads) -> dict[str, Any]:
         read: what the network reads of a stored clip.
     """
     video = clips.video
+    if isinstance(clips.source, ArrayData):
+        source = clips.source
+        described = describe_picture(source.fit)
+        picture = {name: described[name] for name in ("fit", "rectangle", "mean", "rounding")}
+        return {
+            "arrays": {"source": jsonable(source), "fingerprint": clips.fingerprint},
+            "frames": _frames(read, source.shape[1], 0),
+            "pixels": _pixels(picture, clips.image_size + 2 * source.shift, source.shift, read),
+        }
     if video is None:
         drawn = {"source": jsonable(clips.source), "fingerprint": clips.fingerprint}
         # Whole clips are stored, so the window stands in the middle of all their frames.

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError, did_you_mean
+from tvnjax.data.arrays import ArrayData
 from tvnjax.data.clips import ClipSet, prepare
 from tvnjax.data.decode import Fit
 from tvnjax.data.planted import PlantedData, PlantedTask
@@ -203,10 +204,13 @@ def _scored_source(options: ScoredClips, trained: TrainedNetwork, known: ClipSou
         _say_changes(trained, {name: getattr(source, name) for name in given}, given)
         return dataclasses.replace(source, **given)
     if given:
+        made = f"{source!r} were given" if isinstance(source, ArrayData) else f"those of {source.task} are drawn"  # type: ignore[attr-defined]
         raise InvalidInputError(
             f"{', '.join('--' + name.replace('_', '-') for name in given)}: only clips of videos are cut and split; "
-            f"those of {source.task} are drawn: leave it out"  # type: ignore[attr-defined]
+            f"{made}: leave it out"
         )
+    if isinstance(source, ArrayData):
+        return source
     drawn = {} if options.drawn_clips is None else _drawn_counts(options.drawn_clips)
     _say_changes(trained, {name: getattr(source, name) for name in drawn}, drawn)
     return dataclasses.replace(source, **drawn)  # type: ignore[type-var]

@@ -74,7 +74,7 @@ def open_saved(path: Path) -> SavedNetwork:
     if (run / "genotypes" / f"{path.name}.json").is_file() and (run / "results.json").is_file():
         return SavedNetwork(trained=_of_search(run, path.name), weights=run / "checkpoints" / path.name)
     if (path / "checkpoints").is_dir():
-        names = sorted(folder.name for folder in (path / "genotypes").glob("*.json"))
+        names = sorted(file.stem for file in (path / "genotypes").glob("*.json"))
         raise InvalidInputError(
             f"a run of a search has several networks; {path} has {', '.join(names) or 'none yet'}: "
             f"name one as {path}/checkpoints/NAME"

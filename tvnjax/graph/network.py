@@ -18,6 +18,11 @@ class Network:
     units: tuple[Unit, ...]
     head: Head
 
+    def __repr__(self) -> str:
+        t, h, w, c = self.input_shape
+        read = f"{t} frames of {h} × {w} × {c}"
+        return f"Network({read}, {len(self.units)} units, {self.head.num_classes} classes, {self.params:,} parameters)"
+
     @property
     def params(self) -> int:
         return sum(unit.params for unit in self.units) + self.head.params

@@ -1,6 +1,7 @@
 """Writes the report of a run directory: one self-contained HTML page and one Markdown file."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -8,14 +9,14 @@ from markupsafe import Markup
 
 from tvnjax.core.atomic import write_together
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.report.document import Document
+from tvnjax.report.document import Document, Part
 from tvnjax.report.figures.canvas import report_style
 from tvnjax.report.markdown import FIGURES, render_markdown
 from tvnjax.report.record import read_run
 from tvnjax.report.sections import build_document
 from tvnjax.report.stylesheet import STYLESHEET
 
-_TEMPLATE = """\
+_MACROS = """\
 {%- macro cell(cell, index, numeric) -%}
 <{{ 'th scope="row"' | safe if index == 0 else 'td' }}{% if cell.alert %} class="alert"{% endif %}>
   {{- cell.text }}{% if cell.alert %}<span class="sign" aria-hidden="true"> ▲</span>{% endif %}
@@ -58,7 +59,9 @@ _TEMPLATE = """\
 </tbody></table></div>
 {%- endif %}
 {% endmacro -%}
+"""
 
+_TEMPLATE = """
 <!doctype html>
 <html lang="en">
 <head>
@@ -122,7 +125,17 @@ def document_files(document: Document, folder: Path, stem: str) -> dict[Path, by
 
 def render_html(document: Document) -> str:
     """The document as one page that needs no other file; all text is escaped."""
+    return _environment().from_string(_MACROS + _TEMPLATE).render(document=document, stylesheet=STYLESHEET)
+
+
+def render_blocks(blocks: Sequence[Part]) -> str:
+    """Some parts of a document as HTML to stand in another page, without its style sheet; all text is escaped."""
+    template = _MACROS + "{%- for block in blocks %}{{ part(block) }}{% endfor %}"
+    return _environment().from_string(template).render(blocks=blocks)
+
+
+def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     # Only our own drawings and style sheet pass unescaped; matplotlib's SVG has escaped its text already.
     environment.filters |= {"kind": lambda block: type(block).__name__, "drawing": Markup}
-    return environment.from_string(_TEMPLATE).render(document=document, stylesheet=STYLESHEET)
+    return environment

@@ -185,6 +185,34 @@ def read_run(run_dir: Path) -> RunRecord:
     )
 
 
+def read_so_far(run_dir: Path) -> RunRecord:
+    """Reads a run that is not finished, or goes on: its events, and its strategies as far as they have begun, without
+    a number. A finished one is read as by ``read_run``.
+
+    Raises:
+        InvalidInputError: it holds no run, its ``config.json`` is no JSON object, a file is too large, or the directory
+            holds links.
+    """
+    if (run_dir / "results.json").is_file():
+        return read_run(run_dir)
+    refuse_links(run_dir)
+    config = run_dir / "config.json"
+    if not config.is_file():
+        raise InvalidInputError(f"a run's directory holds config.json; {run_dir} holds none: check the path")
+    events, unread = _read_events(run_dir / "events.jsonl")
+    asked = _read_object(config)
+    record = RunRecord(
+        name=run_dir.resolve().name, results=(), config=asked, details={}, events=events, unread_lines=unread
+    )
+    begun = dict.fromkeys(run for event in ("search_step", "candidate") for run in record.runs(event))
+    results = tuple(
+        StrategyResult(name=name, seed=seed)
+        for name, seed in begun
+        if isinstance(seed, int) and not isinstance(seed, bool)
+    )
+    return dataclasses.replace(record, results=results)
+
+
 def read_events(run_dir: Path) -> tuple[dict[str, Any], ...]:
     """The events of a run, finished or not.
 

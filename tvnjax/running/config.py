@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.data.arrays import ArrayData
 from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.data.video_folder import VideoData
@@ -55,7 +56,7 @@ class RunConfig:
     """Threads of the runtime. Default: 1 for LiteRT and ONNX Runtime; for XLA all cores of the process."""
     device: str | None = None
     """Device whose latency counts, of XLA: cpu, gpu, tpu. Default: JAX's first."""
-    data: ProceduralData | PlantedData | VideoData = field(default_factory=ProceduralData)
+    data: ProceduralData | PlantedData | VideoData | ArrayData = field(default_factory=ProceduralData)
     shapes: ShapeChoices = field(default_factory=ShapeChoices)
     """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""
     operators: OperatorChoices = field(default_factory=OperatorChoices)

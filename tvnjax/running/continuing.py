@@ -18,6 +18,7 @@ from tvnjax.core.lock import LOCK_FILE, unwritten
 from tvnjax.core.plain import json_bytes, jsonable, whole_number
 from tvnjax.core.run_dir import finished_seq, read_json, write_json
 from tvnjax.running.config import RunConfig
+from tvnjax.running.config_values import from_plain
 
 _CONFIG = "config.json"
 _PLACES = ("data.manifest", "data.folder")
@@ -38,19 +39,30 @@ def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None
     write_json(out / _CONFIG, {"command": command, "argv": argv, "config": config, "versions": _versions()})
 
 
-def begun_argv(out: Path) -> list[str]:
-    """The arguments a run was begun with.
+def begun_argv(out: Path) -> list[str] | None:
+    """The arguments a run was begun with; ``None`` for one that was begun from Python.
 
     Raises:
-        InvalidInputError: there is no run, or it was not begun from the command line.
+        InvalidInputError: there is no run, or its arguments are damaged.
     """
     argv = _begun(out).get("argv")
+    if argv is None:
+        return None
     if not isinstance(argv, list) or not all(isinstance(part, str) for part in argv):
         raise InvalidInputError(
-            f"a run that the command line goes on with was begun by it; {out / _CONFIG} names no arguments: go on from "
-            "Python, with pipeline.run(..., resume=True)"
+            f"a run's {_CONFIG} names its arguments, or none; {out / _CONFIG} has {argv!r:.60}: it is damaged, begin "
+            "anew"
         )
     return argv
+
+
+def begun_config(out: Path) -> RunConfig:
+    """The configuration a run was begun with, from the command line or from Python.
+
+    Raises:
+        InvalidInputError: there is no run, or its configuration is damaged or of another version.
+    """
+    return from_plain(RunConfig, _begun(out)["config"], str(out / _CONFIG))
 
 
 def check_continues(config: RunConfig, out: Path) -> None:
@@ -94,7 +106,7 @@ def refuse_unfinished(config: RunConfig, out: Path) -> None:
     if not (out / _CONFIG).is_file() or (out / "results.json").is_file():
         return
     begun = read_json(out / _CONFIG)
-    if not isinstance(begun, dict) or "config" not in begun or not begun.get("argv"):
+    if not isinstance(begun, dict) or "config" not in begun:
         return
     # Here a new run was asked for: one of clips from elsewhere is not the one that is to be gone on with.
     changed = [*differences(begun["config"], config), *_other_places(begun["config"], config)]
@@ -107,7 +119,7 @@ def refuse_unfinished(config: RunConfig, out: Path) -> None:
     raise InvalidInputError(f"{out} holds an unfinished run with these options: go on by 'tvnjax run --resume {named}'")
 
 
-def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[str]) -> list[str]:
+def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[str] | None) -> list[str]:
     """Copies a run, so that the copy goes on with other options; returns the options that differ.
 
     Stages that do not depend on them are kept: all searches where only the retraining changed, the gradient search

@@ -18,7 +18,7 @@ from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import append
 from tvnjax.core.plain import jsonable
-from tvnjax.core.printable import json_text
+from tvnjax.core.printable import json_text, printable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.spaces.base import Genotype, Space
 
@@ -81,6 +81,10 @@ class Table:
     space: Space | None
     """Where it was recorded; ``None`` for a table put together from runs of several spaces."""
     entries: Mapping[str, Entry]
+
+    def __repr__(self) -> str:
+        seeds = ", ".join(map(str, self.seeds))
+        return printable(f"Table({self.name!r:.80}, {len(self.entries):,} networks, seeds {seeds})", 200)
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.graph import HeadKind, Network
@@ -171,3 +172,22 @@ ZOO: dict[str, ZooEntry] = {
         *map(_movinet_entry, SPECS),
     )
 }
+
+
+def count_network(name: str) -> dict[str, Any]:
+    """What a list of networks says of one, at its own input and classes: exact counts, input, source.
+
+    Raises:
+        InvalidInputError: there is none of that name; the nearest one is named.
+    """
+    entry = zoo_entry(name)
+    network = entry.network()
+    return {
+        "name": name,
+        "params": network.params,
+        "macs": network.macs,
+        "num_frames": entry.num_frames,
+        "image_size": entry.image_size,
+        "num_classes": entry.num_classes,
+        "source": entry.source,
+    }

@@ -22,8 +22,10 @@ _MARGIN = 0.05
 """How far budgets of runs may differ before the comparison says so."""
 
 
-def write_comparison(folders: Sequence[Path], out: Path, reference: str | None = None, *, force: bool = False) -> None:
-    """Writes ``compare.html``, ``compare.md`` and ``figures/*.png`` from run directories alone.
+def write_comparison(
+    folders: Sequence[Path], out: Path, reference: str | None = None, *, force: bool = False
+) -> Document:
+    """Writes ``compare.html``, ``compare.md`` and ``figures/*.png`` from run directories alone; returns what they say.
 
     Args:
         folders: finished runs, each of one seed or of several.
@@ -35,6 +37,19 @@ def write_comparison(folders: Sequence[Path], out: Path, reference: str | None =
         InvalidInputError: a directory holds no finished run, two are the same, no run has the reference, or a file
             would be replaced or cannot be written.
     """
+    document = compare_runs(folders, reference)
+    write_output(document_files(document, out, "compare"), "a comparison", force=force)
+    return document
+
+
+def compare_runs(folders: Sequence[Path], reference: str | None = None) -> Document:
+    """The comparison of some run directories, its figures drawn; nothing is written.
+
+    Raises:
+        InvalidInputError: a directory holds no finished run, two are the same, or no run has the reference.
+    """
+    if not folders:
+        raise InvalidInputError("a comparison is of at least one run; got none")
     paths = [folder.resolve() for folder in folders]
     if len(set(paths)) < len(paths):
         raise InvalidInputError(f"a run counts once; {', '.join(map(str, folders))} names one twice: leave it out")
@@ -44,8 +59,7 @@ def write_comparison(folders: Sequence[Path], out: Path, reference: str | None =
         raise InvalidInputError(f"--reference is a strategy of the runs, {', '.join(names)}; got {reference!r}")
     reference = reference or ("evolution" if "evolution" in names else names[0])
     with report_style():
-        document = build_comparison(evidence, reference)
-    write_output(document_files(document, out, "compare"), "a comparison", force=force)
+        return build_comparison(evidence, reference)
 
 
 def build_comparison(evidence: Evidence, reference: str) -> Document:

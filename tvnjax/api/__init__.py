@@ -1,0 +1,1 @@
+"""What ``import tvnjax`` offers: runs, networks and data from Python, for notebooks and programs alike."""
