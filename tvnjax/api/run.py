@@ -309,7 +309,7 @@ def _number(key: str, value: float | None) -> float | int | None:
 
 
 def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested mappings as one; a list stays out of a table of numbers and text, but for what names a network."""
+    """Nested mappings as one, of numbers and text: lists and the genotype are left out."""
     found: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):
