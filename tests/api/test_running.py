@@ -12,6 +12,7 @@ from tests.api.conftest import stopping_at
 from tests.api.tiny import CLASSES, TINY_RUN, dark_halves
 from tvnjax.api import progress
 from tvnjax.cli import main
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
 from tvnjax.data.video_folder import VideoData
 from tvnjax.running import pipeline
@@ -121,6 +122,32 @@ def test_a_configuration_comes_back_from_its_file():
             from_plain(RunConfig, first, "config.json")
 
 
+def leaves(value, path=()):
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, key))
+    yield path
+
+
+@pytest.mark.parametrize(
+    "junk", [None, "\0", -1, 1e300, 2**70, [], {}, [[1]], {"type": "Budget"}, True, [None]], ids=str
+)
+def test_a_damaged_file_is_refused_or_read_in_part(junk):
+    told = json.loads(json.dumps(jsonable(PRESETS["planted"][1])))
+    for path in leaves(told):
+        damaged = json.loads(json.dumps({"config": told}))
+        place = damaged
+        for key in ("config", *path)[:-1]:
+            place = place[key]
+        place[("config", *path)[-1]] = junk
+        try:
+            made = from_plain(RunConfig, damaged["config"], "config.json")
+        except InvalidInputError as error:
+            assert len(str(error).splitlines()) == 1 and "config.json" in str(error)
+        else:
+            assert isinstance(made, RunConfig) and hash(made) is not None
+
+
 def test_blocks_can_be_left_out_in_python():
     config = changed(PRESETS["clips"][1], {"shapes": {"blocks": [{"filters": 8}, {}]}})
     before = PRESETS["clips"][1].shapes.blocks
@@ -149,7 +176,7 @@ def test_going_on_asks_for_the_same_arrays(stopped_run, refused, capsys):
             lambda other=other: tvnjax.run(resume=out, data=other), other.digest[:12], stopped_run.data().digest[:12]
         )
     refused(lambda: tvnjax.run(resume=out, data=stopped_run.data(), seed=4), "seed is 3, now 4")
-    refused(lambda: tvnjax.run(TINY_RUN, data=stopped_run.data(), out=out, seed=3), "unfinished", "--resume")
+    refused(lambda: tvnjax.run(TINY_RUN, data=stopped_run.data(), out=out, seed=3), "unfinished", "tvnjax.run(resume='")
     assert main(["run", "--resume", str(out)]) == 2
     told = capsys.readouterr().err
     assert "begun from Python" in told and "data=tvnjax.Arrays(...)" in told and len(told.splitlines()) == 1

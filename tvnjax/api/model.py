@@ -4,7 +4,7 @@ import functools
 import html
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import numpy as np
@@ -114,6 +114,10 @@ class Model:
         """Of what it reads of a clip: frames, height, width, 3."""
         return self._maker.shape
 
+    @overload
+    def predict(self, clip: str | os.PathLike[str], *, span: tuple[int, int | None] | None = None) -> Prediction: ...
+    @overload
+    def predict(self, clip: Any, *, span: None = None) -> Prediction | Predictions: ...
     def predict(self, clip: Any, *, span: tuple[int, int | None] | None = None) -> Prediction | Predictions:
         """The classes of a clip with their probabilities, the most probable first.
 

@@ -71,8 +71,8 @@ class Run:
     Nothing is locked and no link is followed. What a run that goes on has come to is read again at each call.
     """
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, path: str | Path):
+        self._path = Path(path)
         self._known: tuple[Any, RunRecord] | None = None
         self._read()
 
@@ -94,6 +94,7 @@ class Run:
         from tvnjax.zoo.run_facts import read_object
 
         self._finished("its results")
+        self._read()  # refuses links
         return read_object(self._path / "results.json")
 
     def rows(self) -> Rows:
@@ -308,7 +309,7 @@ def _number(key: str, value: float | None) -> float | int | None:
 
 
 def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Nested mappings as one; a list stays out of a table of numbers and text, but for what names a network."""
+    """Nested mappings as one, of numbers and text: lists and the genotype are left out."""
     found: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, Mapping):

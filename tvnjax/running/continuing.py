@@ -110,13 +110,13 @@ def refuse_unfinished(config: RunConfig, out: Path) -> None:
         return
     # Here a new run was asked for: one of clips from elsewhere is not the one that is to be gone on with.
     changed = [*differences(begun["config"], config), *_other_places(begun["config"], config)]
-    named = shlex.quote(str(out))
+    how = f"'tvnjax run --resume {shlex.quote(str(out))}'" if begun.get("argv") else f"tvnjax.run(resume={str(out)!r})"
     if changed:
         raise InvalidInputError(
-            f"{out} holds an unfinished run with other options ({_shown(changed)}): go on with its own by 'tvnjax run "
-            f"--resume {named}', or name another directory with --out"
+            f"{out} holds an unfinished run with other options ({_shown(changed)}): go on with its own by {how}, or "
+            "name another directory with --out"
         )
-    raise InvalidInputError(f"{out} holds an unfinished run with these options: go on by 'tvnjax run --resume {named}'")
+    raise InvalidInputError(f"{out} holds an unfinished run with these options: go on by {how}")
 
 
 def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[str] | None) -> list[str]:
