@@ -14,34 +14,65 @@ if TYPE_CHECKING:
     from tvnjax.api.model import Model
     from tvnjax.api.run import Run, open_run
     from tvnjax.api.start import run
+    from tvnjax.graph import Layer, Shape
+    from tvnjax.spaces.chain.options import (
+        avgpool,
+        conv,
+        depthwise,
+        identity,
+        maxpool,
+        squeeze_excite,
+        temporal_conv,
+    )
+    from tvnjax.spaces.chain.space import ChainSpace
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Arrays",
+    "ChainSpace",
+    "Layer",
     "Manifest",
     "Model",
     "Run",
+    "Shape",
     "VideoFolder",
+    "avgpool",
     "compare",
+    "conv",
+    "depthwise",
+    "identity",
     "load",
+    "maxpool",
     "open_run",
     "replay",
     "run",
+    "squeeze_excite",
+    "temporal_conv",
     "zoo",
 ]
 
 _PLACES = {
     "Arrays": "tvnjax.api.data",
+    "ChainSpace": "tvnjax.spaces.chain.space",
+    "Layer": "tvnjax.graph",
     "Manifest": "tvnjax.api.data",
     "Model": "tvnjax.api.model",
     "Run": "tvnjax.api.run",
+    "Shape": "tvnjax.graph",
     "VideoFolder": "tvnjax.api.data",
+    "avgpool": "tvnjax.spaces.chain.options",
     "compare": "tvnjax.api.comparing",
+    "conv": "tvnjax.spaces.chain.options",
+    "depthwise": "tvnjax.spaces.chain.options",
+    "identity": "tvnjax.spaces.chain.options",
     "load": "tvnjax.api.load",
+    "maxpool": "tvnjax.spaces.chain.options",
     "open_run": "tvnjax.api.run",
     "replay": "tvnjax.api.comparing",
     "run": "tvnjax.api.start",
+    "squeeze_excite": "tvnjax.spaces.chain.options",
+    "temporal_conv": "tvnjax.spaces.chain.options",
 }
 """The module of each public name; ``zoo`` is one itself."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tvnjax.api.model import Model
     from tvnjax.graph import Network
     from tvnjax.report.record import RunRecord, StrategyResult
-    from tvnjax.spaces.tvn.genotype import Genotype
+    from tvnjax.spaces.base import Genotype
 
 _FILES = ("results.json", "config.json", "events.jsonl")
 _ROW = (
@@ -123,8 +123,6 @@ class Run:
 
     def networks(self) -> list[FoundNetwork]:
         """The networks found, in the order of the rows; a strategy that found none is left out."""
-        from tvnjax.spaces.tvn.lowering import lower
-
         record = self._read()
         return [
             FoundNetwork(
@@ -132,7 +130,7 @@ class Run:
                 seed=result.seed,
                 id=result.genotype_id,
                 genotype=result.genotype,
-                network=lower(result.genotype, max(len(record.class_names), 1), head=record.head),
+                network=result.genotype.lower(max(len(record.class_names), 1), head=record.head),
             )
             for result in record.results
             if result.genotype is not None

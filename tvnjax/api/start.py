@@ -12,13 +12,14 @@ from tvnjax.core.printable import printable, say
 
 if TYPE_CHECKING:
     from tvnjax.running.config import RunConfig
+    from tvnjax.spaces.chain.space import ChainSpace
 
 _COMMAND = 2000
 """Characters of the call that a report shows."""
 
 
 def run(
-    config: "str | RunConfig | None" = None,
+    config: "str | RunConfig | ChainSpace | None" = None,
     *,
     data: Any = None,
     out: str | Path | None = None,
@@ -30,7 +31,8 @@ def run(
     """Searches, retrains and compares, as ``tvnjax run``; returns the finished run.
 
     Args:
-        config: a preset's name (quick, clips, planted) or a ``RunConfig``; left out where a run is gone on with.
+        config: a preset's name (quick, clips, planted), a ``RunConfig``, or a ``ChainSpace`` (with the other options of
+            ``clips``); left out where a run is gone on with.
         data: ``VideoFolder(...)``, ``Manifest(...)`` or ``Arrays(...)``; or a mapping of options of the preset's data.
             Default: the preset's.
         out: the run's directory. Default: runs/PRESET-DATE-TIME.
@@ -111,16 +113,20 @@ def _configured(config: Any, data: Any, options: Mapping[str, Any]) -> "RunConfi
     from tvnjax.data.video_folder import VideoData
     from tvnjax.running.config import PRESETS, RunConfig
     from tvnjax.running.config_values import changed
+    from tvnjax.spaces.chain.space import ChainSpace
+    from tvnjax.spaces.own import own_space
 
     if isinstance(config, str):
         if config not in PRESETS:
             names = ", ".join(PRESETS)
             raise InvalidInputError(f"a preset is one of {names}; got {config!r:.100}{did_you_mean(config, PRESETS)}")
         config = PRESETS[config][1]
+    if isinstance(config, ChainSpace):
+        config = dataclasses.replace(PRESETS["clips"][1], own=own_space(config))
     if not isinstance(config, RunConfig):
         raise InvalidInputError(
-            f"a run is asked for by a preset ({', '.join(PRESETS)}) or a RunConfig, or gone on with by resume=DIR; got "
-            f"{config!r:.100}"
+            f"a run is asked for by a preset ({', '.join(PRESETS)}), a ChainSpace or a RunConfig, or gone on with by "
+            f"resume=DIR; got {config!r:.100}"
         )
     if data is None:
         return changed(config, options)
@@ -155,9 +161,13 @@ def _check_arrays(begun: "RunConfig | None", config: "RunConfig", out: Path) -> 
         )
 
 
+def _named(config: Any) -> str:
+    return repr(config) if type(config).__name__ == "ChainSpace" else "RunConfig(...)"
+
+
 def _call(config: Any, data: Any, options: Mapping[str, Any]) -> str:
     """The call as a report shows it."""
     given = {} if data is None else {"data": data}
-    words = [repr(config)] if isinstance(config, str) else ["RunConfig(...)"] if config is not None else []
+    words = [repr(config)] if isinstance(config, str) else [_named(config)] if config is not None else []
     words += [f"{name}={value!r}" for name, value in (given | dict(options)).items()]
     return printable(f"tvnjax.run({', '.join(words)})", _COMMAND)

@@ -22,7 +22,6 @@ from tvnjax.report.figures.training import retraining
 from tvnjax.report.quantities import count, milliseconds, optional, percent
 from tvnjax.report.record import RunRecord, best_of, number
 from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.lowering import lower
 
 
 def network_gallery(record: RunRecord) -> list[Part]:
@@ -33,9 +32,11 @@ def network_gallery(record: RunRecord) -> list[Part]:
     for index, name in enumerate(record.strategies):
         best = best_of(result for result in record.of(name) if result.genotype is not None)
         if best is None or best.genotype is None:
-            missing.append(Paragraph(text=f"Left out: a drawing for {name}, which has no genotype in this run."))
+            missing.append(
+                Paragraph(text=f"Left out: a drawing for {name}, which has no genotype that can be read here.")
+            )
             continue
-        network = lower(best.genotype, max(len(record.class_names), 1), head=record.head)
+        network = best.genotype.lower(max(len(record.class_names), 1), head=record.head)
         caption = (
             f"{name}, seed {best.seed}: {optional(best.top1, percent)} % top-1, "
             f"{optional(best.latency_ms, milliseconds)} ms, {optional(best.params, count)} parameters. "
@@ -135,7 +136,7 @@ def marginal_figures(record: RunRecord) -> list[Part]:
 def chosen_network(record: RunRecord, marginals: Marginals) -> Genotype | None:
     """The network that the search of these marginals found."""
     found = next((r for r in record.of(marginals.strategy) if r.seed == marginals.seed), None)
-    return found.genotype if found else None
+    return found.genotype if found and isinstance(found.genotype, Genotype) else None
 
 
 def latency_figures(record: RunRecord) -> list[Part]:

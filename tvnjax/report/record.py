@@ -15,7 +15,8 @@ from tvnjax.core.links import refuse_links
 from tvnjax.core.outside import NotJsonError, in_range, parse_json, read_lines, read_text
 from tvnjax.core.printable import NAME, printable
 from tvnjax.graph import HeadKind
-from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
+from tvnjax.spaces.base import Genotype
+from tvnjax.spaces.registry import UnmadeSpaceError, genotype_from_json
 
 _NUMBERS = (
     *("top1", "top5", "latency_ms", "latency_iqr_ms", "predicted_ms", "budget_ms", "params", "macs", "memory_mb"),
@@ -241,6 +242,9 @@ def _read_result(entry: Any, allowed: Mapping[str, float], where: str) -> Strate
     genotype = entry.get("genotype")
     try:
         genotype = None if genotype is None else genotype_from_json(genotype)
+    except UnmadeSpaceError:
+        # The options of such a space are code, which is where the run was begun; its networks are not drawn elsewhere.
+        genotype = None
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}, genotype: {error}") from None
     return StrategyResult(

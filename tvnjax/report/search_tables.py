@@ -17,7 +17,6 @@ from tvnjax.report.quantities import (
     seconds,
 )
 from tvnjax.report.record import RunRecord, StrategyResult, best_of, number
-from tvnjax.spaces.tvn.lowering import lower
 
 _SPACE = "\N{NO-BREAK SPACE}"
 PLANS_SHOWN = 500
@@ -111,7 +110,7 @@ def derived_layers(record: RunRecord) -> list[tuple[str, str, int]]:
     for result in record.results:
         key = (result.name, result.genotype_id)
         if result.name in searched and result.genotype is not None and key not in found:
-            found[key] = parametric_layers(lower(result.genotype, 2))
+            found[key] = parametric_layers(result.genotype.lower(2))
     return [(name, identity, layers) for (name, identity), layers in found.items()]
 
 

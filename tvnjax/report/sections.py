@@ -151,6 +151,8 @@ def _notes(record: RunRecord) -> list[Part]:
         parts.append(
             Details(summary="The plan: sizes that every network shares", blocks=(Code(text=_json(space["plan"])),))
         )
+    if isinstance(own := space.get("own"), dict):
+        parts.append(Details(summary="The space, made in Python", blocks=(Code(text=_json(own)),)))
     if isinstance(shapes := space.get("shapes"), dict):
         table = search_tables.shape_values(shapes)
         parts.append(Details(summary="Shape genes and the values they could take", blocks=(table,)))

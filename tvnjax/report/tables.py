@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tvnjax.core.printable import printable
+from tvnjax.graph.outline import unit_label
+from tvnjax.graph.shape import lengths
 from tvnjax.latency.gate import BIAS, LIMITS, RANDOM_NETWORKS, SELECTED_NETWORKS
 from tvnjax.report.document import Cell, Table, cells
 from tvnjax.report.quantities import (
@@ -21,7 +23,8 @@ from tvnjax.report.quantities import (
     signed,
 )
 from tvnjax.report.record import RunRecord, StrategyResult, number
-from tvnjax.spaces.tvn.genotype import Block
+from tvnjax.spaces.base import Genotype as AnyGenotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 
 _SHORT_CLASSES = 5
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -184,6 +187,8 @@ def genes(result: StrategyResult) -> Table:
     header = ("block", "spatial", "temporal", "filters", "expand", "repeats", "squeeze", "gates", "skip", "activation")
     if genotype is None:
         return Table(header=header, rows=())
+    if not isinstance(genotype, Genotype):
+        return _layers(result, genotype)
     several = genotype.num_frames > 1
     apart = f", stride {genotype.frame_stride}" if several else ""
     reads = f"{genotype.image_size} px × {genotype.num_frames} frame{'s' * several}{apart}"
@@ -193,6 +198,16 @@ def genes(result: StrategyResult) -> Table:
         rows.append(cells(str(index + 1), *_block_words(block, frames)))
         frames = -(-frames // block.temporal_stride) if block.temporal_kernel > 1 else frames
     return Table(header=header, rows=tuple(rows), caption=" · ".join(filter(None, names)), numeric=False)
+
+
+def _layers(result: StrategyResult, genotype: AnyGenotype) -> Table:
+    """The layers of a network whose space has no genes of blocks, a row a position."""
+    read = genotype.reads.settled()
+    reads = f"{read.image_size} px × {read.num_frames} frame{'s' * (read.num_frames > 1)}"
+    names = f"{result.name}, seed {result.seed}", result.genotype_id, reads
+    rows = [cells(str(unit.block + 1), unit_label(unit), lengths(unit.out_shape)) for unit in genotype.lower(2).units]
+    caption = " · ".join(filter(None, names))
+    return Table(header=("position", "layers", "gives"), rows=tuple(rows), caption=caption, numeric=False)
 
 
 def ledger(rows: Any) -> Table:

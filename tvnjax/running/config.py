@@ -20,9 +20,10 @@ from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.search.workers import Workers
+from tvnjax.spaces.base import Reads, Space
+from tvnjax.spaces.own import OwnSpace
 from tvnjax.spaces.tvn.making import tvn_space
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.search_space import SearchSpace
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
@@ -64,6 +65,8 @@ class RunConfig:
     head: HeadKind = "mean"
     """How a clip's scores are pooled: mean over everything; or per frame, then a softmax-weighted mean over time
     (multi-label sets, the released code) or the maximum over time."""
+    own: OwnSpace | None = None
+    """A space made in Python, in place of ``shapes`` and ``operators``; see ``tvnjax.ChainSpace``."""
     strategies: tuple[StrategyName, ...] = ("differentiable", "evolution", "random")
     """Which to run; the baselines get the seconds the differentiable search took. ``hybrid`` is evolution that starts
     from what the differentiable search found, for as long again. Those with ``weight_sharing`` score candidates with
@@ -111,8 +114,16 @@ class RunConfig:
     """Last trainings of each chosen network, each with weights and an order of clips of its own; accuracies are then
     their mean, and the weights kept are the first one's. A comparison that is to be published wants 3."""
 
-    def space(self, clip_frames: int) -> SearchSpace:
-        """The space of ``shapes`` and ``operators``.
+    @property
+    def reads(self) -> Reads:
+        """The most that a network of the space reads."""
+        if self.own is not None:
+            return self.own.space.reads
+        shapes = self.shapes
+        return Reads(max(shapes.num_frames), max(shapes.frame_stride), max(shapes.image_size))
+
+    def space(self, clip_frames: int) -> Space:
+        """The space of ``shapes`` and ``operators``, or one's own.
 
         Args:
             clip_frames: of the longest clip.
@@ -120,7 +131,15 @@ class RunConfig:
         Raises:
             InvalidInputError: a value is one no network can have.
         """
-        return tvn_space(self.shapes, self.operators, clip_frames)
+        if self.own is None:
+            return tvn_space(self.shapes, self.operators, clip_frames)
+        space = self.own.space
+        if space.reads.window > clip_frames:
+            raise InvalidInputError(
+                f"what a network reads lies in the clip; {tuple(space.reads)} (frames, stride, pixels) takes "
+                f"{space.reads.window} of {clip_frames} frames: give longer clips or a smaller stride"
+            )
+        return space
 
     def __post_init__(self) -> None:
         if self.seed < 0:

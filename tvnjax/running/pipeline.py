@@ -31,6 +31,13 @@ from tvnjax.search.budget import Costs
 from tvnjax.search.workers import check_engine
 
 
+def _space(config: RunConfig) -> dict[str, Any]:
+    """The space for the results."""
+    if config.own is not None:
+        return {"own": config.own.space.to_json()}
+    return {"shapes": dataclasses.asdict(config.shapes)}
+
+
 def run(
     config: RunConfig,
     out: Path,
@@ -114,7 +121,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
         "latency_gate": gate,
         "data": problem.describe_data(),
         "budget": dataclasses.asdict(costs.budget),
-        "space": {"log10_size": problem.space.log10_size, "shapes": dataclasses.asdict(config.shapes)},
+        "space": {"log10_size": problem.space.log10_size, **_space(config)},
         "reproducible": config.reproducible,
         "latency_table": table,
         "seconds": run_dir.elapsed,

@@ -192,7 +192,7 @@ def space_of(config: RunConfig) -> Space:
     Raises:
         InvalidInputError: a value is one no network can have.
     """
-    return config.space(config.data.clip_frames or _longest(config))
+    return config.space(config.data.clip_frames or config.reads.window)
 
 
 def relaxation_of(space: Space) -> Relaxation:
@@ -212,16 +212,12 @@ def relaxation_of(space: Space) -> Relaxation:
 
 def clip_sizes(config: RunConfig) -> ClipSizes:
     """What the clips of a run are prepared for: the longest window and the largest image of its space."""
-    longest = _longest(config)
+    longest = config.reads.window
     return {
         "num_frames": min(longest, config.data.clip_frames or longest),
         "frame_stride": 1,
-        "image_size": max(config.shapes.image_size),
+        "image_size": config.reads.image_size,
     }
-
-
-def _longest(config: RunConfig) -> int:
-    return (max(config.shapes.num_frames) - 1) * max(config.shapes.frame_stride) + 1
 
 
 def profile_problem(problem: Problem, monitor: Monitor) -> Profile:

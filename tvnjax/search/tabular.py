@@ -20,7 +20,7 @@ from tvnjax.core.lines import append
 from tvnjax.core.plain import jsonable
 from tvnjax.core.printable import json_text, printable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
-from tvnjax.spaces.base import Genotype, Space
+from tvnjax.spaces.base import Genotype, Reads, Space
 
 FORMAT = 1
 _TRIES = 50
@@ -138,6 +138,12 @@ class TableSpace:
         apart = apart + np.array([10**6 * (other == genes) for other in self._genes])
         nearest = np.flatnonzero(apart == apart.min())
         return self._genotypes[int(rng.choice(nearest))]
+
+    @property
+    def reads(self) -> Reads:
+        """The most of its networks."""
+        reads = [genotype.reads for genotype in self._genotypes]
+        return Reads(*(max(sizes) for sizes in zip(*reads)))
 
     @property
     def log10_size(self) -> float:

@@ -21,6 +21,11 @@ class Reads(NamedTuple):
     image_size: int
     """Height and width in pixels."""
 
+    @property
+    def window(self) -> int:
+        """Frames of the video from the first that is read to the last."""
+        return (self.num_frames - 1) * self.frame_stride + 1
+
     def settled(self) -> "Reads":
         """With a stride of 1 where a single frame is read, which has none."""
         return self if self.num_frames > 1 else self._replace(frame_stride=1)
@@ -64,6 +69,11 @@ class Genotype(Protocol):
 
 class Space(Protocol):
     """What a strategy draws proposals from."""
+
+    @property
+    def reads(self) -> Reads:
+        """The most that its networks read: frames, distance between them, pixels."""
+        ...
 
     @property
     def log10_size(self) -> float:

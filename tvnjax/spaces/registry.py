@@ -16,6 +16,12 @@ from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_text
 from tvnjax.spaces.base import Genotype, Space
 
 GROUP = "tvnjax.spaces"
+
+
+class UnmadeSpaceError(InvalidInputError):
+    """A genotype's space is code that has not run in this process."""
+
+
 _OWN = {"chain": "tvnjax.spaces.chain.reading", "tvn": "tvnjax.spaces.tvn.reading"}
 _NAMELESS = "tvn"
 _FILE_LIMIT = MIB

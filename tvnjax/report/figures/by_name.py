@@ -36,7 +36,8 @@ def _shapes(record: RunRecord) -> Figure | None:
 
 
 def _chosen(record: RunRecord, strategy: str, seed: int) -> Genotype | None:
-    return next((result.genotype for result in record.of(strategy) if result.seed == seed), None)
+    found = next((result.genotype for result in record.of(strategy) if result.seed == seed), None)
+    return found if isinstance(found, Genotype) else None
 
 
 FIGURES: dict[str, Callable[[RunRecord], Figure | None]] = {

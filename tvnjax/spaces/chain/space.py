@@ -15,6 +15,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Head, HeadKind, Network, Shape, Unit
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.chain.options import Option, as_option
+from tvnjax.spaces.registry import UnmadeSpaceError
 from tvnjax.spaces.relaxing import Relaxation
 
 NAME = "chain"
@@ -233,11 +234,11 @@ def made(digest: Any) -> ChainSpace:
     """The space of a digest.
 
     Raises:
-        InvalidInputError: it has not been made in this process.
+        UnmadeSpaceError: it has not been made in this process.
     """
     space = _MADE.get(digest) if isinstance(digest, str) else None
     if space is None:
-        raise InvalidInputError(
+        raise UnmadeSpaceError(
             f"a network of a chain is read where its space has been made, whose options are code; {digest!r:.40} has "
             "not: make the ChainSpace first"
         )

@@ -14,7 +14,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
-from tvnjax.spaces.base import Draw
+from tvnjax.spaces.base import Draw, Reads
 from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.spaces.tvn.genotype import Activation, Block, Genotype, SpatialType, TemporalType
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
@@ -181,6 +181,11 @@ class SearchSpace:
             for block, choices in zip(genotype.blocks, self.blocks)
             for gene, values in choices.items()
         )
+
+    @property
+    def reads(self) -> Reads:
+        """The most frames, the largest distance between them, the largest image."""
+        return Reads(max(self.num_frames), max(self.frame_stride), max(self.image_size))
 
     @property
     def log10_size(self) -> float:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.spaces.base import Draw
+from tvnjax.spaces.base import Draw, Reads
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import SearchSpace, space_at_plan
@@ -59,6 +59,10 @@ class CoveredSpace:
             if self.plan_of(mutant) is not None and mutant.id != genotype.id:
                 return mutant
         return self.sample(rng)
+
+    @property
+    def reads(self) -> Reads:
+        return self._space.reads
 
     @property
     def log10_size(self) -> float:

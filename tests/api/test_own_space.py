@@ -1,0 +1,98 @@
+"""A space with operators of one's own, from Python: searched by gradient and otherwise, reported, gone on with."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tvnjax as tvn
+from tests.spaces.chain.own_layers import Shift, Shuffled
+from tvnjax.core.errors import InvalidInputError
+
+OPTIONS = {
+    "budget": {"ms": 50.0},
+    "strategies": ("differentiable", "evolution", "random_weight_sharing"),
+    "reproducible": True,
+    "baseline_networks": 2,
+    "search": {
+        "steps": 10,
+        "batch_size": 8,
+        "score_clips": 8,
+        "projection": {"top_k": 2, "finalists": 1, "recalibration_batches": 2, "fine_tune_steps": 2},
+    },
+    "profile": {"units": 10, "networks": 3, "chosen": 0, "repeats": 30},
+    "evolution": {"population": 1, "tournament": 1},
+    "sharing": {"candidates": 3, "finalists": 1, "fine_tune_steps": 1},
+    "proxy": {"steps": 6, "batch_size": 8},
+    "retrain": {"steps": 8, "batch_size": 8},
+}
+
+
+def make_space():
+    return tvn.ChainSpace(
+        frames=3,
+        size=8,
+        positions=[
+            [tvn.conv(4, 3, stride=2), tvn.maxpool(3, stride=2)],
+            [Shift(), Shuffled(groups=1), tvn.temporal_conv(4, 3), tvn.identity()],
+            [tvn.conv(6, 3, stride=2), tvn.conv(4, 3, stride=2)],
+        ],
+    )
+
+
+def arrays():
+    rng, labels = np.random.default_rng(0), np.arange(48) % 2
+    clips = rng.integers(0, 40, (48, 3, 8, 8, 3)) + 120 * labels[:, None, None, None, None]
+    return tvn.Arrays(clips.astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("own") / "run"
+    return tvn.run(make_space(), data=arrays(), out=out, quiet=True, **OPTIONS)
+
+
+def test_every_strategy_ends_with_a_network_of_the_space(run):
+    rows = run.rows()
+    assert [row["strategy"] for row in rows] == list(OPTIONS["strategies"])
+    for found in run.networks():
+        assert found.genotype.space is not None and found.network.head.num_classes == 2
+    assert len(repr(make_space())) <= 200
+
+
+def test_the_report_shows_layers_and_drawings(run):
+    page = (run.path / "report.html").read_text()
+    assert "Left out: a drawing" not in page and "made in Python" in page
+    assert "position" in (run.path / "report.md").read_text()
+    named = [option for options in make_space().options for option in options]
+    assert any(option.name.split(" ")[0] in page for option in named)
+
+
+def test_files_hold_what_the_space_is_and_the_run_goes_on_with_it(run, tmp_path):
+    config = json.loads((run.path / "config.json").read_text())["config"]
+    assert config["own"]["digest"] == make_space().digest and len(json.dumps(config["own"])) < 400
+    again = tvn.run(resume=run.path, data=arrays(), quiet=True)
+    assert again.rows() == run.rows()
+    other = tvn.ChainSpace(frames=3, size=8, positions=[[tvn.conv(4, 3)]])
+    with pytest.raises(InvalidInputError, match="own"):
+        tvn.run(other, resume=run.path, data=arrays(), quiet=True, **OPTIONS)
+
+
+def test_a_layer_whose_module_gives_another_shape_is_refused_before_anything_is_measured(tmp_path):
+    class Wider(Shift):
+        @property
+        def out_shape(self):
+            return self.in_shape._replace(c=self.in_shape.c + 1)
+
+    space = tvn.ChainSpace(frames=3, size=8, positions=[[tvn.conv(4, 3)], [Wider()]])
+    with pytest.raises(InvalidInputError, match=r"Wider says \(3, 8, 8, 5\) for \(3, 8, 8, 4\), and its module gives"):
+        tvn.run(space, data=arrays(), out=tmp_path / "run", quiet=True, **OPTIONS)
+
+
+def test_a_layer_without_a_module_is_named(tmp_path):
+    class Nothing(tvn.Layer):
+        pass
+
+    space = tvn.ChainSpace(frames=3, size=8, positions=[[tvn.conv(4, 3), tvn.conv(5, 3)], [Nothing()]])
+    with pytest.raises(InvalidInputError, match="Nothing has none: give it a method build"):
+        tvn.run(space, data=arrays(), out=tmp_path / "run", quiet=True, **OPTIONS)
