@@ -1,5 +1,6 @@
 """Blocks that options add behind the preset's, and those that ``num_blocks`` leaves out."""
 
+import copy
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -30,7 +31,10 @@ def with_added_blocks(config: Any, words: Sequence[str]) -> Any:
                 f"shapes.blocks.{index}"
             )
         blocks = (*blocks, blocks[-1])
-    return dataclasses.replace(config, shapes=dataclasses.replace(config.shapes, blocks=blocks))
+    made = copy.copy(config)
+    # Not made anew: its num_blocks may be another in the end, and would now leave out what was added.
+    object.__setattr__(made, "shapes", dataclasses.replace(config.shapes, blocks=blocks))
+    return made
 
 
 def check_blocks_kept(config: Any, listed: int, words: Sequence[str]) -> list[int]:

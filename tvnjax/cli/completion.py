@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -60,7 +60,7 @@ def completion_script(shell: str) -> str:
                 Annotated[kind, tyro.conf.subcommand(name=preset, default=kind(config=config), prefix_name=False)]
                 for preset, (_, config) in PRESETS.items()
             ]
-            kind = _one_of(presets)
+            kind = Union[tuple(presets)]  # noqa: UP007
         branches.append((name, kind, command.does))
     written = io.StringIO()
     with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
@@ -70,13 +70,9 @@ def completion_script(shell: str) -> str:
             args=["--tyro-write-completion", shell, "-"],
             config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
         )
-    return written.getvalue()
-
-
-def _one_of(kinds: list[Any]) -> Any:
-    from typing import Union
-
-    return Union[tuple(kinds)]  # noqa: UP007
+    # The script has one completion a line; tyro keeps line ends of help texts in what it says about each.
+    lines = written.getvalue().splitlines()
+    return "\n".join(line.replace("\\n", " ") if line.startswith("COMPLETION_SPEC = ") else line for line in lines)
 
 
 def script_path(shell: str) -> Path:

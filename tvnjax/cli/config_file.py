@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import tomllib
+import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,6 +128,8 @@ def _leaves(file: ConfigFile, told: dict[str, Any], at: Any, before: str) -> Ite
             yield from _leaves(file, value, inner, f"{path}.")
         elif isinstance(inner, tuple) and inner and dataclasses.is_dataclass(inner[0]):
             yield from _listed(file, value, told, inner, path, at)
+        elif isinstance(value, list) and len(value) != 1 and not _takes_several(typing.get_type_hints(type(at))[name]):
+            raise InvalidInputError(f"{file.path}: {path} is one value; got {printable(value, 60)}")
         elif name != "num_blocks" or "blocks" not in told:  # said with the blocks
             yield path, value
 
@@ -154,6 +157,10 @@ def _listed(
         told = {**_plain(jsonable(block)), **item} if index >= len(blocks) else item
         yield from _leaves(file, told, block, f"{path}.{index}.")
     yield "shapes.num_blocks", None if numbers is None else list(numbers)
+
+
+def _takes_several(kind: Any) -> bool:
+    return typing.get_origin(kind) is tuple or any(map(_takes_several, typing.get_args(kind)))
 
 
 def _nearest(path: str, names: Sequence[str], at: Any, before: str) -> str:

@@ -69,19 +69,30 @@ def _unknown(event: Any, prog: str, known: Callable[[], Iterable[str]], told: Se
     if not names:
         return f"nothing takes {printable(event.tokens[0], NAME)!r}: check what stands before it", None, ""
     name = names[0].partition("=")[0]
-    return f"there is no option {printable(name, NAME)}{nearest_option(name, known())}", name, ""
+    near = nearest_option(name, known())
+    return f"there is no option {printable(name, NAME)}{near}", name, f" is no option{near}"
 
 
 def nearest_option(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean --search.steps?)``: those that end in the same word, the nearest by its whole name, or those
-    that end in the nearest word; an empty text where none is near."""
-    known, last = list(known), _last(name)
-    found = [option for option in known if _last(option) == last][:4]
-    if not found:
-        found = difflib.get_close_matches(name[:NAME], known, n=1, cutoff=0.6)
-    if not found and (words := difflib.get_close_matches(last[:NAME], map(_last, known), n=1, cutoff=0.6)):
-        found = [option for option in known if _last(option) == words[0]][:4]
+    """`` (did you mean --search.steps?)``: the option that is nearly the same, those that end in the same word, or what
+    is nearest by the whole name or by the last word; an empty text where none is near."""
+    name, known = name[:NAME], list(known)
+    last = _last(name)
+    whole, word = _nearest(name, known), _nearest(last, map(_last, known))
+    alike = 0.0 if whole is None else _alike(name, whole)
+    if whole and (alike >= 0.8 or word is None or alike > _alike(last, word)):
+        found = [whole]
+    else:
+        found = [option for option in known if _last(option) == word][:4]
     return f" (did you mean {' or '.join(found)}?)" if found else ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+
+
+def _alike(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, one).ratio()
 
 
 def _last(option: str) -> str:
