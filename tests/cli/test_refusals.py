@@ -48,11 +48,11 @@ def read(*words, flags=False):
         (["--steps", "3"], "--steps", "there is no option --steps (did you mean --inner.steps?)"),
         (["--zzzzzz"], "--zzzzzz", "there is no option --zzzzzz"),
         (["-v"], "-v", "there is no option -v"),
-        (["more"], None, "nothing takes 'more': check what stands before it"),
+        (["more"], None, "unexpected argument 'more'"),
         (["--kind", "jsn"], "--kind", "--kind is one of table, json; got 'jsn' (did you mean 'json'?)"),
-        (["--limit"], "--limit", "--limit needs a value behind it: the most there may be"),
-        (["--inner.steps"], "--inner.steps", "--inner.steps needs a value behind it: how many"),
-        (["--inner.steps", "--fast"], "--inner.steps", "--inner.steps needs a value behind it: how many"),
+        (["--limit"], "--limit", "--limit needs a value: the most there may be"),
+        (["--inner.steps"], "--inner.steps", "--inner.steps needs a value: how many"),
+        (["--inner.steps", "--fast"], "--inner.steps", "--inner.steps needs a value: how many"),
         (["--inner.steps", "x"], "--inner.steps", "--inner.steps: 'x' is no whole number"),
         (["--sizes", "1", "x"], "--sizes", "--sizes: 'x' is no whole number"),
         (["--limit", "x"], "--limit", "--limit: 'x' is no number"),
@@ -97,7 +97,7 @@ def test_true_and_false(words, fast, masks):
 
 def test_switches_take_no_value():
     assert read("--fast", flags=True).fast and not read(flags=True).fast
-    with pytest.raises(RefusedOptionError, match="nothing takes 'True'"):
+    with pytest.raises(RefusedOptionError, match="unexpected argument 'True'"):
         read("--fast", "True", flags=True)
 
 

@@ -67,7 +67,7 @@ Refusal = tuple[str | None, str | None, str]
 def _unknown(event: Any, prog: str, known: Callable[[], Iterable[str]], told: Sequence[str]) -> Refusal:
     names = [token for token in event.tokens if token.startswith("-")]
     if not names:
-        return f"nothing takes {printable(event.tokens[0], NAME)!r}: check what stands before it", None, ""
+        return f"unexpected argument {printable(event.tokens[0], NAME)!r}", None, ""
     name = names[0].partition("=")[0]
     near = nearest_option(name, known())
     return f"there is no option {printable(name, NAME)}{near}", name, f" is no option{near}"
@@ -110,7 +110,7 @@ def _value(event: Any, prog: str, known: Callable[[], Iterable[str]], told: Sequ
     if event.reason != "too_few_values":
         return None, None, ""
     does = _does(event.argument)
-    reason = " needs a value behind it" + (f": {does}" if does else "")
+    reason = " needs a value" + (f": {does}" if does else "")
     return f"{name}{reason}", name, reason
 
 
