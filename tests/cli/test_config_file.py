@@ -11,6 +11,7 @@ from tests.cli.told import Begun, begun, configured, refused, said
 from tvnjax.cli import main
 from tvnjax.cli.config_file import config_text, read_config_file, typed_options
 from tvnjax.cli.options import parse_options
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin, differences
@@ -83,7 +84,7 @@ def test_a_run_is_not_begun_where_its_options_are_printed(capsys, tmp_path, monk
 NUMBERS = st.floats(1e-6, 1e6).map(lambda value: float(f"{value:.17g}"))
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ms=st.none() | NUMBERS,
     rate=NUMBERS,
@@ -159,6 +160,34 @@ def test_what_is_no_config_file(capsys, tmp_path):
     assert "kind ReplayConfig" in refused(capsys, "run", "quick", "--config", file)
 
 
+WORDS = st.sampled_from(
+    "shapes blocks num_blocks search steps preset config argv type quick budget ms [ ] [[ ]] { } = . , \" ' \n # - 1 true "
+    "inf nan 0x None 1979-05-27 1e400 \\u0000 \x00 \u202e é".split(" ")
+)
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(WORDS, max_size=30).map("".join) | st.text(max_size=60), form=st.sampled_from(["toml", "json"]))
+def test_whatever_a_file_holds_it_is_options_or_one_line(text, form, tmp_path):
+    file = tmp_path / f"any.{form}"
+    file.write_text(text, "utf-8", errors="surrogatepass")
+    try:
+        words = typed_options(read_config_file(file), PRESETS["quick"][1])
+    except InvalidInputError as error:
+        assert "\n" not in str(error) and str(file) in str(error)
+    else:
+        assert all(isinstance(word, str) for word in words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"seed = {'1' * 5000}", f"seed = 0x{'f' * 5000}", f"seed = {'[' * 5000}", f"{'a.' * 2000}b = 1", "seed = [[1]]"],
+)
+def test_what_python_itself_cannot_read_is_one_line(text, capsys, tmp_path):
+    file = written(tmp_path, text)
+    assert str(file) in refused(capsys, "run", "quick", "--config", file)
+
+
 def test_names_that_no_terminal_shows_are_escaped(capsys, tmp_path):
     hidden = 'a\u202eb\x85c\x1bd\\e"f'
     text, _ = said(capsys, "run", "clips", f"--data.folder={hidden}", "--print-config")
@@ -224,7 +253,8 @@ def test_a_runs_config_json_gives_its_options_again(interrupted, capsys, tmp_pat
     assert config.out == new
     told = configured(capsys, "--config", interrupted / "config.json")
     assert told["out"] is None, "the directory is that run's own"
-    assert configured(capsys, "--resume", interrupted)["search"]["steps"] == 70
+    resumed = configured(capsys, "--resume", interrupted)
+    assert resumed == told and resumed["search"]["steps"] == 70
 
 
 def test_the_config_of_a_run_from_python_is_taken(capsys, tmp_path):

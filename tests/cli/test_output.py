@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -84,6 +87,16 @@ def test_runs_and_tables(capsys, tmp_path):
     kept = json.loads((tmp_path / "replayed" / "config.json").read_text())["config"]
     assert kept["type"] == "ReplayConfig" and "json" not in kept
     assert len(said(capsys, *again, "--quiet")[0]) < len(said(capsys, *again)[0])
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["run quick --print-config", "run quick --help-all", "run quick --help", "zoo --json", "--print-completion bash"],
+)
+def test_a_reader_that_has_enough_ends_it_quietly(command):
+    line = f"set -o pipefail; {shlex.quote(sys.executable)} -m tvnjax {command} | head -1"
+    told = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert told.stdout.count("\n") == 1 and not told.stderr and told.returncode in (0, 141)
 
 
 def test_a_quiet_monitor_prints_nothing_and_keeps_events(capsys):

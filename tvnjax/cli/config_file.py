@@ -40,10 +40,13 @@ def read_config_file(path: Path) -> ConfigFile:
     if path.suffix not in (".toml", ".json"):
         raise InvalidInputError(f"a config file ends in .toml or .json; got {path}")
     if path.suffix == ".toml":
+        text = read_text(path, "a config file")
         try:
-            told: Any = tomllib.loads(read_text(path, "a config file"))
-        except tomllib.TOMLDecodeError as error:
+            told: Any = tomllib.loads(text)
+        except ValueError as error:  # also a number of more digits than Python reads
             raise InvalidInputError(f"a config file that ends in .toml holds TOML; {path} does not: {error}") from None
+        except RecursionError:
+            raise InvalidInputError(f"a config file is a table of options; {path} is nested too deep") from None
     else:
         told = read_json(path)
     if not isinstance(told, dict):
@@ -195,6 +198,8 @@ def _as_words(file: ConfigFile, path: str, value: Any) -> list[str] | None:
                 f"{file.path}: {path} is a value, or a list of values, such as an option takes; got "
                 f"{printable(value, 60)}"
             )
+        if isinstance(item, int) and item.bit_length() > 64:
+            raise InvalidInputError(f"{file.path}: {path} has a number that is out of range: more than 64 bits")
         words.append(item if isinstance(item, str) else repr(item))
     return words
 

@@ -99,11 +99,14 @@ def _help_without_preset(rest: list[str]) -> None:
 
 
 def _print_config(asked: Asked, own: RunOptions) -> None:
+    config = asked.options.config
+    if own.resume is not None:
+        config = dataclasses.replace(config, out=None)  # it is that run's own
     if own.json:
-        print_json(config_values(asked.options.config, asked.preset))
+        print_json(config_values(config, asked.preset))
         return
     with standard_output():
-        print(config_text(asked.options.config, asked.preset), end="")
+        print(config_text(config, asked.preset), end="")
 
 
 def report_command(argv: list[str]) -> int:
