@@ -161,8 +161,45 @@ def test_what_is_no_config_file(capsys, tmp_path):
 
 
 WORDS = st.sampled_from(
-    "shapes blocks num_blocks search steps preset config argv type quick budget ms [ ] [[ ]] { } = . , \" ' \n # - 1 true "
-    "inf nan 0x None 1979-05-27 1e400 \\u0000 \x00 \u202e é".split(" ")
+    [
+        *(
+            "shapes",
+            "blocks",
+            "num_blocks",
+            "search",
+            "steps",
+            "preset",
+            "config",
+            "argv",
+            "type",
+            "quick",
+            "budget",
+            "ms",
+        ),
+        *(
+            "[",
+            "]",
+            "[[",
+            "]]",
+            "{",
+            "}",
+            "=",
+            ".",
+            ",",
+            '"',
+            "'",
+            "\n",
+            "#",
+            "-",
+            " ",
+            "1",
+            "true",
+            "inf",
+            "nan",
+            "0x",
+        ),
+        *("None", "1979-05-27", "1e400", "\\u0000", "\x00", "\u202e", "é"),
+    ]
 )
 
 

@@ -86,3 +86,15 @@ def test_a_run_without_a_preset_says_how_to_name_one(capsys):
 def test_every_command_is_explained(name, capsys):
     told, _ = said(capsys, name, "--help")
     assert f"tvnjax {name}" in told and "--quiet" in told and "--json" in told
+
+
+def test_a_profile_is_helped_with_what_it_depends_on(capsys):
+    told, _ = said(capsys, "profile", "--help")
+    assert "usage: tvnjax profile [PRESET] [options]" in told
+    assert "--shapes.image-size" in told and "--verify" in told and "--strategies" not in told
+
+
+def test_a_default_is_said_once(capsys):
+    for preset, default in (("planted", "5.0"), ("quick", "half of what the largest network takes")):
+        told, _ = said(capsys, "run", preset, "--help")
+        assert f"milliseconds a network may take (default: {default})" in " ".join(told.split())

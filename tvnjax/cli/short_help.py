@@ -23,10 +23,10 @@ _DATA: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 _COMMON: tuple[tuple[str, str], ...] = (
-    ("out", "directory of the run (default: runs/PRESET-DATE-TIME)"),
+    ("out", "directory of the run"),
     ("seed", "of the strategies, the weights and the order of the clips"),
-    ("budget.ms", "latency a network may take (default: half the largest network's)"),
-    ("budget.params", "parameters it may have (default: any number)"),
+    ("budget.ms", "milliseconds a network may take"),
+    ("budget.params", "parameters it may have"),
     ("runtime", "whose latency counts"),
     ("shapes.image_size", "pixels of a frame's side; several values are searched"),
     ("shapes.num_frames", "frames of a clip; several values are searched"),
@@ -44,6 +44,16 @@ _COMMON: tuple[tuple[str, str], ...] = (
 )
 ASKED_FOR = {preset: (*_COMMON[:2], *data, *_COMMON[2:]) for preset, data in _DATA.items()}
 """Path and what it does, twenty for each preset."""
+
+_ABSENT = {
+    "out": "runs/PRESET-DATE-TIME",
+    "budget.ms": "half of what the largest network takes",
+    "budget.params": "any number",
+    "shapes.num_blocks": "all that are listed",
+}
+"""What holds where an option is not given, and has no value."""
+_OF_A_PROFILE = ("data.", "runtime", "shapes.", "operators.")
+"""How the options begin that a profile depends on."""
 
 _OWN = {
     "run": (
@@ -80,14 +90,14 @@ def print_short_help(command: str, preset: str | None, config: Any) -> None:
     lines.append("")
     known = {} if config is None else {option.path: option for option in options_of(type(config), config)}
     for path, does in ASKED_FOR[preset or "quick"]:
-        option = known.get(path)
-        if option is None:
-            lines += _entry(flag(path), does)
+        if command == "profile" and not path.startswith(_OF_A_PROFILE):
             continue
-        if option.default not in (None, ()):
-            does += f" (default: {_shown(option.default)})"
-        choices = _choices(option.kind)
-        lines += _entry(option.flag, does + (f"; {', '.join(choices)}" if choices else ""))
+        option = known.get(path)
+        choices = [] if option is None else _choices(option.kind)
+        does += f": {', '.join(choices)}" if choices else ""
+        default = None if option is None else option.default
+        default = _ABSENT.get(path) if default in (None, ()) else _shown(default)
+        lines += _entry(flag(path), does + (f" (default: {default})" if default else ""))
     end = f"tvnjax {command} {preset or 'PRESET'} --help-all"
     lines += ["", f"'{end}' lists all options of {'this' if preset else 'a'} preset, with the defaults."]
     with standard_output():
@@ -95,7 +105,7 @@ def print_short_help(command: str, preset: str | None, config: Any) -> None:
 
 
 def _usage(command: str, preset: str | None) -> list[str]:
-    lines = [f"usage: tvnjax {command} {preset or 'PRESET'} [options]"]
+    lines = [f"usage: tvnjax {command} {preset or ('[PRESET]' if command == 'profile' else 'PRESET')} [options]"]
     if command == "run" and preset is None:
         lines += [
             "       tvnjax run --config FILE [options]",
