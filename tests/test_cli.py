@@ -71,7 +71,7 @@ def error_line(capsys, *argv):
         (["profile", "quick", "--classes", "1"], ["classes 2 or above"]),
         (["compare", "x"], ["tvnjax compare needs --out PATH (where to write"]),
         (["train"], ["needs a name", "and --data STR (a manifest"]),
-        (["zoo", "--format", "xml"], ["error: invalid choice 'xml'", "'csv'"]),
+        (["zoo", "--format", "xml"], ["error: --format is one of table, json, csv; got 'xml'"]),
         (["measure"], ["at least one genotype"]),
         (["measure", "no/such.json"], ["no/such.json"]),
         (["run", "clips"], ["--data.manifest", "--data.folder"]),
@@ -280,6 +280,37 @@ def test_sigterm_keeps_the_place_says_how_to_go_on_and_ends_in_time(quick_run, t
     assert main(["run", "--resume", str(out)]) == 0 and rows(out) == rows(quick_run)
 
 
+def test_a_finished_run_is_told_as_json_or_quietly(quick_run, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(quick_run, copy)
+    assert main(["run", "--resume", str(copy), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told.pop("run") == str(copy) and told == json.loads((copy / "results.json").read_text())
+    assert main(["run", "--resume", str(copy), "--quiet"]) == 0
+    quiet = capsys.readouterr()
+    assert main(["run", "--resume", str(copy)]) == 0
+    assert capsys.readouterr().out.startswith(quiet.out) and "differentiable" in quiet.out and not quiet.err
+    assert "report:" not in quiet.out
+
+
+def test_a_run_begun_with_a_config_file_goes_on_without_it(quick_run, tmp_path, capsys):
+    assert main(["run", "--resume", str(quick_run), "--print-config"]) == 0
+    file, out = tmp_path / "quick.toml", tmp_path / "run"
+    file.write_text(capsys.readouterr().out)
+    # The same run but for what is named beside it: compiled programs and clips are there.
+    beside = ["--strategies", "differentiable", "--out", str(out), "--quiet", "--json"]
+    assert main(["run", "--config", str(file), *beside]) == 0
+    told = capsys.readouterr()
+    results = json.loads(told.out)
+    assert [row["name"] for row in results["strategies"]] == ["differentiable"] and not told.err
+    file.unlink()
+    (out / "results.json").unlink()
+    assert main(["run", "--resume", str(out)]) == 0
+    before, now = (json.loads((path / "config.json").read_text())["config"] for path in (quick_run, out))
+    assert {key for key in now if now[key] != before[key]} == {"out", "strategies"}
+    assert "search.steps is 6, now 7" in error_line(capsys, "run", "--resume", out, "--search.steps", "7")
+
+
 def test_a_fork_goes_on_with_other_options_and_leaves_the_run_alone(quick_run, tmp_path, capsys):
     before = sorted((path, path.stat().st_mtime_ns) for path in quick_run.rglob("*"))
     new = tmp_path / "new"
@@ -289,7 +320,7 @@ def test_a_fork_goes_on_with_other_options_and_leaves_the_run_alone(quick_run, t
     assert [row["genotype"] for row in ours] == [row["genotype"] for row in theirs], "the searches are kept"
     assert json.loads((new / "config.json").read_text())["config"]["retrain"]["steps"] == 2
     assert before == sorted((path, path.stat().st_mtime_ns) for path in quick_run.rglob("*"))
-    assert "names a run" in error_line(capsys, "run", "--resume")
+    assert "--resume needs a value" in error_line(capsys, "run", "--resume")
     assert "is none" in error_line(capsys, "run", "--resume", quick_run, "--fork", new)
     assert "--resume DIR --fork" in error_line(capsys, "run", "quick", "--fork", tmp_path / "x")
     assert "holds none" in error_line(capsys, "run", "--resume", tmp_path / "nothing")

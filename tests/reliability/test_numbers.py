@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.numeric_options import all_options, parse
 from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
-from tvnjax.cli.options import fraction, whole_number
+from tvnjax.cli.numbers import fraction, whole_number
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.lines import read_lines
 from tvnjax.core.plain import jsonable

@@ -7,11 +7,12 @@ from typing import Annotated
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import OutputOptions
 from tvnjax.core.printable import say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(OutputOptions):
     """Strategies over runs and seeds, from the directories alone: compare.html, compare.md and their figures."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -29,5 +30,6 @@ def compare_command(argv: list[str]) -> int:
     from tvnjax.report.comparing.page import write_comparison
 
     write_comparison(options.runs, options.out, options.reference, force=options.force)
-    say(options.out / "compare.html")
+    page = options.out / "compare.html"
+    options.result({"page": str(page), "markdown": str(page.with_suffix(".md"))}, lambda: say(page))
     return 0

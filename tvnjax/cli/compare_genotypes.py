@@ -1,15 +1,18 @@
 """``tvnjax diff`` and ``tvnjax scale``."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE
 from rich.table import Table
 
 from tvnjax.cli.console import PlainConsole
+from tvnjax.cli.machine import print_json
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import OutputOptions
 from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
@@ -27,7 +30,7 @@ Named = Annotated[str, tyro.conf.Positional]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DiffOptions:
+class DiffOptions(OutputOptions):
     """Shows what two genotypes differ in, and what that does to their counts."""
 
     first: Named
@@ -66,12 +69,34 @@ class ScaleOptions(TimingOptions):
 
 
 def diff_command(argv: list[str]) -> int:
-    options = parse_command(DiffOptions, argv, prog="tvnjax diff")
+    options = parse_command(DiffOptions, argv, prog="tvnjax diff", flags=True)
     first, second = _genotype(options.first), _genotype(options.second)
     found = differences(first, second)
+    same = genotype_id(first) == genotype_id(second)
+    named = ((options.first, first), (options.second, second))
+    networks = [
+        {"name": name, "id": genotype_id(genotype), **_counts(lower(genotype, options.classes))}
+        for name, genotype in named
+    ]
+    value = {
+        "differences": [
+            {"where": row.where, "gene": row.gene, "first": row.first, "second": row.second, "active": row.active}
+            for row in found
+        ],
+        "same_network": same,
+        "networks": networks,
+    }
+    options.result(value, lambda: _show_differences(options, found, networks, same=same))
+    options.remark(COUNTING_RULE)
+    return 0
+
+
+def _show_differences(
+    options: DiffOptions, found: Sequence[Any], networks: Sequence[dict[str, Any]], *, same: bool
+) -> None:
     if not found:
         say("the same genes")
-    elif genotype_id(first) == genotype_id(second):
+    elif same:
         say("different genes, the same network: what differs does nothing there")
     names = printable(options.first, NAME), printable(options.second, NAME)
     table = Table("where", "gene", *names, "", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
@@ -79,11 +104,8 @@ def diff_command(argv: list[str]) -> int:
         table.add_row(row.where, row.gene, row.first, row.second, "" if row.active else "does nothing")
     if found:
         PlainConsole().print(table)
-    for name, genotype in ((options.first, first), (options.second, second)):
-        network = lower(genotype, options.classes)
-        say(f"{name}: {genotype_id(genotype)}, {_counts(network)}")
-    say(COUNTING_RULE)
-    return 0
+    for network in networks:
+        say(f"{network['name']}: {network['id']}, {_counts_text(network)}")
 
 
 def scale_command(argv: list[str]) -> int:
@@ -92,9 +114,15 @@ def scale_command(argv: list[str]) -> int:
     out = options.out or Path(f"{Path(options.genotype).stem}-scaled.json")
     write_output({out: json_file(scaled.to_json())}, "a genotype", force=options.force)
     networks = {options.genotype: lower(genotype, options.classes), str(out): lower(scaled, options.classes)}
+    rows = []
     for name, network in networks.items():
-        say(f"{name}: {_counts(network)}{_timed(network, options) if options.measure else ''}")
-    say(COUNTING_RULE)
+        row = {"name": name, **_counts(network), **(_timed(network, options) if options.measure else {})}
+        rows.append(row)
+        if not options.json:
+            say(f"{name}: {_counts_text(row)}{_timed_text(row, options)}")
+    if options.json:
+        print_json({"out": str(out), "networks": rows})
+    options.remark(COUNTING_RULE)
     return 0
 
 
@@ -122,13 +150,26 @@ def _genotype(name: str) -> Genotype:
     return entry.genotype
 
 
-def _counts(network: Network) -> str:
+def _counts(network: Network) -> dict[str, Any]:
     from tvnjax.latency.memory import memory_mb
 
-    return f"{network.params:,} parameters, {network.macs:,} multiply-adds, {memory_mb(network):.1f} MiB of memory"
+    return {"params": network.params, "macs": network.macs, "memory_mb": memory_mb(network)}
 
 
-def _timed(network: Network, options: ScaleOptions) -> str:
+def _counts_text(row: dict[str, Any]) -> str:
+    return f"{row['params']:,} parameters, {row['macs']:,} multiply-adds, {row['memory_mb']:.1f} MiB of memory"
+
+
+def _timed(network: Network, options: ScaleOptions) -> dict[str, float]:
     predicted = sum(blocks_ms(network, options).values())
     (measured,) = networks_ms([network], options)
-    return f", {predicted:.3g} ms predicted from its units, {measured:.3g} ms measured ({options.runtime})"
+    return {"predicted_ms": predicted, "latency_ms": measured}
+
+
+def _timed_text(row: dict[str, Any], options: ScaleOptions) -> str:
+    if not options.measure:
+        return ""
+    return (
+        f", {row['predicted_ms']:.3g} ms predicted from its units, {row['latency_ms']:.3g} ms measured "
+        f"({options.runtime})"
+    )

@@ -39,9 +39,15 @@ class ConsoleMonitor:
     """One bar a stage with its numbers and the time left; plain lines where the output is no terminal.
 
     Events go to the run directory, if there is one.
+
+    Args:
+        run_dir: where events go.
+        console: where bars are drawn. Default: standard error.
+        quiet: draw and print nothing.
     """
 
-    def __init__(self, run_dir: RunDir | None = None, console: Console | None = None):
+    def __init__(self, run_dir: RunDir | None = None, console: Console | None = None, *, quiet: bool = False):
+        self._quiet = quiet
         self._run_dir = run_dir
         self._console = console or PlainConsole(file=sys.stderr)
         self._stage: str | None = None
@@ -60,6 +66,8 @@ class ConsoleMonitor:
             self._run_dir.event(kind, **fields)
 
     def progress(self, stage: str, done: float, total: float, text: str = "") -> None:
+        if self._quiet:
+            return
         stage, text = printable(stage, NAME), printable(text)
         if stage != self._stage:
             self._begin(stage)

@@ -7,13 +7,14 @@ from typing import Annotated
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import OutputOptions
 from tvnjax.core.printable import say
 from tvnjax.export import ExportFormat
 from tvnjax.graph import HeadKind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(OutputOptions):
     """Writes a trained network as a file another runtime runs, with a description (JSON) beside it."""
 
     network: Annotated[str, tyro.conf.Positional]
@@ -50,6 +51,7 @@ def export_command(argv: list[str]) -> int:
         image_size=options.image_size,
     )
     exported = export_network(saved.trained, saved.weights, options.to, options.out, force=options.force)
-    say(exported.path)
-    say(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
+    value = {"path": str(exported.path), "difference": float(exported.difference)}
+    options.result(value, lambda: say(exported.path))
+    options.remark(f"scores of one clip of noise differ from JAX's by {exported.difference:.1e} at most")
     return 0

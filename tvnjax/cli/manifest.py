@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import OutputOptions
 from tvnjax.core.printable import say
 from tvnjax.data.annotations.layouts import LAYOUTS, MULTI_LABEL, find_layout
 from tvnjax.data.annotations.making import Made, make_manifest, write_manifest
@@ -18,7 +19,7 @@ _NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ManifestOptions:
+class ManifestOptions(OutputOptions):
     layout: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="LAYOUT")]
     """The set the files are of, one of those above."""
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE...")]
@@ -60,8 +61,18 @@ def manifest_command(argv: list[str]) -> int:
         drop_lost_classes=options.drop_lost_classes,
     )
     write_manifest(out, made.spans, force=options.force)
-    _tell(made)
-    say(out)
+    _tell(made, options)
+    splits = Counter(span.split for span in made.spans)
+    value = {
+        "manifest": str(out),
+        "clips": len(made.spans),
+        "classes": len({span.label for span in made.spans}),
+        "splits": dict(splits),
+        "missing": list(made.missing),
+        "lost_classes": list(made.lost_classes),
+        "left_out": dict(made.left_out),
+    }
+    options.result(value, lambda: say(out))
     return 0
 
 
@@ -75,20 +86,20 @@ def _description() -> str:
     )
 
 
-def _tell(made: Made) -> None:
+def _tell(made: Made, options: ManifestOptions) -> None:
     splits = Counter(span.split for span in made.spans)
     counts = ", ".join(f"{splits[split]:,} {split}" for split in ("train", "val", "test") if splits[split])
-    say(f"{len(made.spans):,} clips of {len({span.label for span in made.spans}):,} classes: {counts}")
+    options.remark(f"{len(made.spans):,} clips of {len({span.label for span in made.spans}):,} classes: {counts}")
     for split in ("val", "test"):
         if not splits[split]:
-            say(f"no {split} clips: a run takes them out of the training clips")
+            options.remark(f"no {split} clips: a run takes them out of the training clips")
     told = [f"{count:,} {reason}" for reason, count in made.left_out.items()]
     if made.missing:
         told.append(f"{len(made.missing):,} without a video: {_some(made.missing)}")
     if made.lost_classes:
         told.append(f"the classes without a training video: {_some(made.lost_classes)}")
     for reason in told:
-        say(f"left out: {reason}")
+        options.remark(f"left out: {reason}")
 
 
 def _some(names: Sequence[str]) -> str:

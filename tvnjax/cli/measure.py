@@ -10,6 +10,7 @@ from rich.table import Table
 from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import OutputOptions, chosen_format
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
 from tvnjax.graph import HeadKind
@@ -17,7 +18,7 @@ from tvnjax.latency.runtimes import RuntimeName
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MeasureOptions:
+class MeasureOptions(OutputOptions):
     """Compiles whole networks and times one clip, all in turns."""
 
     genotypes: Annotated[tuple[Path, ...], tyro.conf.Positional]
@@ -45,7 +46,8 @@ class MeasureOptions:
 
 
 def measure_command(argv: list[str]) -> int:
-    options = parse_command(MeasureOptions, argv, prog="tvnjax measure")
+    options = parse_command(MeasureOptions, argv, prog="tvnjax measure", flags=True)
+    form = chosen_format(options)
     from tvnjax.core.environment import environment, use_compilation_cache
     from tvnjax.graph import COUNTING_RULE
     from tvnjax.latency.measure import LATENCY_RULE, measure_networks
@@ -63,16 +65,18 @@ def measure_command(argv: list[str]) -> int:
     rows = measure_networks(networks, runtime, Timer(repeats=options.repeats))
     rules = {"latency": LATENCY_RULE, "counting": COUNTING_RULE}
     where = environment() | runtime.description
-    if options.format == "json":
+    if form == "json":
         print_json({"networks": rows, "rules": rules, "environment": where})
-    elif options.format == "csv":
+    elif form == "csv":
         print_csv([row | {key: where[key] for key in ("runtime", "device", "threads")} for row in rows])
     else:
-        _print_table(rows, where, rules)
+        _print_table(rows, where, rules, options)
     return 0
 
 
-def _print_table(rows: list[dict[str, Any]], where: dict[str, Any], rules: dict[str, str]) -> None:
+def _print_table(
+    rows: list[dict[str, Any]], where: dict[str, Any], rules: dict[str, str], options: MeasureOptions
+) -> None:
     threads = f"{where['threads']} thread{'s' * (where['threads'] > 1)}"
     title = f"{where['runtime']} {where['runtime_version']}, {where['processor']}, {threads}"
     table = Table("genotype", "ms", "median", "IQR", "calls", "MiB", "params", "multiply-adds", title=title)
@@ -87,8 +91,7 @@ def _print_table(rows: list[dict[str, Any]], where: dict[str, Any], rules: dict[
             f"{row['params']:,}",
             f"{row['macs']:,}",
         )
-    console = PlainConsole()
-    console.print(table)
+    PlainConsole().print(table)
     allocated = rows[0]["allocated_mb"] is not None
     memory = "MiB: what the compiled program allocates" if allocated else "MiB: counted, weights and largest layer"
-    console.print(f"ms: {rules['latency']}. {memory}. {rules['counting']}.", style="dim")
+    options.remark(f"ms: {rules['latency']}. {memory}. {rules['counting']}.")

@@ -7,7 +7,8 @@ import tyro
 from rich.table import Table
 
 from tvnjax.cli.machine import print_json
-from tvnjax.cli.options import parse_preset
+from tvnjax.cli.output import chosen_format
+from tvnjax.cli.presets import HELP, PresetOptions, parse_preset, show_help, split_options
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.running.config import RunConfig
 
@@ -15,10 +16,9 @@ DEFAULT_PRESET = "clips"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ProfileOptions:
-    """Measures a runtime for a preset's search space; what is known already is not measured again."""
+class OwnProfileOptions(PresetOptions):
+    """What a profile is asked for besides the configuration."""
 
-    config: Annotated[RunConfig, tyro.conf.arg(name="")]
     verify: int = 0
     """Measure so many further random networks, which no model was fitted to, and let the gate rest on them. Default:
     it rests on the profile's own networks, each predicted by a model that had not seen it."""
@@ -33,9 +33,19 @@ class ProfileOptions:
             )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProfileOptions(OwnProfileOptions):
+    """Measures a runtime for a preset's search space; what is known already is not measured again."""
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="")]
+
+
 def profile_command(argv: list[str]) -> int:
-    named = bool(argv) and (not argv[0].startswith("-") or argv[0] in ("-h", "--help"))
-    _, options = parse_preset("profile", argv if named else [DEFAULT_PRESET, *argv], ProfileOptions)
+    own, rest = split_options(OwnProfileOptions, argv, "tvnjax profile")
+    form = chosen_format(own)
+    if own.config_file is None and rest and rest[0] in HELP:
+        show_help("profile", None, None, everything=False)
+    options = parse_preset("profile", own, ProfileOptions, rest, fallback=DEFAULT_PRESET).options
     from tvnjax.cli.console import ConsoleMonitor, PlainConsole
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.latency.gate import Gate
@@ -45,13 +55,13 @@ def profile_command(argv: list[str]) -> int:
 
     use_compilation_cache()
     config: Any = options.config
-    with ConsoleMonitor() as monitor:
+    with ConsoleMonitor(quiet=options.quiet) as monitor:
         space, classes, runtime = space_and_classes(config, options.classes, DEFAULT_CLASSES, monitor)
         profile = profile_device(config, space, classes, runtime, monitor)
         gate: Gate = profile.gate
         if options.verify:
             gate = verify_random(config, space, classes, runtime, profile, options.verify, monitor)
-    if options.format == "json":
+    if form == "json":
         facts = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
         facts |= {"cheapest_ms": profile.cheapest_ms, "dearest_ms": profile.dearest_ms}
         facts |= {"uncertainty": profile.uncertainty, "environment": profile.environment}

@@ -3,7 +3,7 @@
 import dataclasses
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE
@@ -50,12 +50,39 @@ def show_command(argv: list[str]) -> int:
     entry = find_network(options.network, num_frames=options.frames, image_size=options.image_size)
     network = entry.network(options.classes)
     shares, what = _shares(network, options)
-    if options.out is None:
-        _print(entry.name, network, shares, what)
-    else:
+    if options.out is not None:
         _draw(entry.name, network, shares, what, options.out, force=options.force)
-        say(options.out)
+        options.result(
+            _value(entry.name, network, shares, what) | {"drawing": str(options.out)}, lambda: say(options.out)
+        )
+        return 0
+    options.result(_value(entry.name, network, shares, what), lambda: _print(entry.name, network, shares, what))
+    options.remark(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
     return 0
+
+
+def _value(name: str, network: Network, shares: dict[int, float], what: str) -> dict[str, Any]:
+    rows = [
+        {
+            "block": block + 1,
+            "in_shape": list(stretch.units[0].in_shape),
+            "times": stretch.times,
+            "layers": [unit_label(unit) for unit in stretch.units],
+            "params": stretch.times * sum(unit.params for unit in stretch.units),
+        }
+        for block, stretches in blocks(network)
+        for stretch in stretches
+    ]
+    return {
+        "name": name,
+        "input_shape": list(network.input_shape),
+        "blocks": rows,
+        "shares": {"of": what, "by_block": {str(block + 1): share for block, share in shares.items()}},
+        "head": {"text": head_text(network), "params": network.head.params},
+        "params": network.params,
+        "macs": network.macs,
+        "counting_rule": COUNTING_RULE,
+    }
 
 
 def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], str]:
@@ -91,7 +118,6 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
             )
     table.add_row("head", lengths(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
     PlainConsole().print(table)
-    say(f"{network.params:,} parameters, {network.macs:,} multiply-adds ({COUNTING_RULE})")
 
 
 def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path, *, force: bool) -> None:

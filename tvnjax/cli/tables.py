@@ -11,6 +11,7 @@ from rich.table import Table
 from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import chosen_format
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.printable import NAME, printable, say, standard_output
@@ -41,6 +42,7 @@ class TablesOptions(TimingOptions):
 
 def tables_command(argv: list[str]) -> int:
     options = parse_command(TablesOptions, argv, prog="tvnjax tables", flags=True)
+    form = chosen_format(options)
     if options.repeats < 2:
         raise InvalidInputError(f"repeats is at least 2; got {options.repeats}")
     tables = _chosen(options)
@@ -58,15 +60,15 @@ def tables_command(argv: list[str]) -> int:
     for part in rows.values():
         for row in part:
             del row["key"]
-    if options.format in ("json", "csv"):
-        (print_json if options.format == "json" else print_csv)([row for part in rows.values() for row in part])
-    shown = options.format in ("table", "markdown")
+    if form in ("json", "csv"):
+        (print_json if form == "json" else print_csv)([row for part in rows.values() for row in part])
+    shown = form in ("table", "markdown")
     for table in tables:
         if shown:
             _print(table, rows[table.key], options)
-        for remark in table.remarks:
+        for remark in [] if options.quiet else table.remarks:
             say(remark, error=not shown)
-    for rule in _rules(options):
+    for rule in [] if options.quiet else _rules(options):
         say(rule, error=not shown)
     return 0
 
@@ -129,7 +131,8 @@ def _measure(tables: tuple[PaperTable, ...], rows: dict[str, list[dict[str, Any]
     for table in tables:
         for row, told in zip(table.rows, rows[table.key], strict=True):
             if told["key"] not in known:
-                say(f"measuring {row.name}", error=True)
+                if not options.quiet:
+                    say(f"measuring {row.name}", error=True)
                 (known[told["key"]],) = networks_ms([row.entry.network()], options, options.repeats)
             told["latency_ms"] = known[told["key"]]
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from tvnjax.cli.output import OutputOptions
 from tvnjax.graph import Network
 from tvnjax.latency.runtimes import RuntimeName
 
@@ -10,7 +11,7 @@ CALL_RULE = "one clip, float32, evaluation mode, pixels normalised and on the de
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TimingOptions:
+class TimingOptions(OutputOptions):
     """Where networks are timed."""
 
     measure: bool = False

@@ -11,6 +11,7 @@ import numpy as np
 import tyro
 
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import OutputOptions
 from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
@@ -19,7 +20,7 @@ from tvnjax.graph import HeadKind
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainOptions(ClipOptions):
+class TrainOptions(ClipOptions, OutputOptions):
     """Trains any network on any set of clips; stopped or killed it goes on with --resume."""
 
     network: Annotated[str, tyro.conf.Positional]
@@ -109,7 +110,7 @@ def train_command(argv: list[str]) -> int:
         raise InvalidInputError(f"{out} holds an unfinished training: {_going_on(out, argv)}")
     use_compilation_cache()
     run_dir = RunDir(out, resume=options.resume)
-    with contextlib.closing(run_dir), ConsoleMonitor(run_dir) as monitor:
+    with contextlib.closing(run_dir), ConsoleMonitor(run_dir, quiet=options.quiet) as monitor:
         stages = Stages(run_dir, monitor, 0.0)
         if not options.resume:
             monitor.event("start", command=shlex.join(["tvnjax", "train", *argv]))
@@ -128,9 +129,13 @@ def train_command(argv: list[str]) -> int:
             say(f"stopped; {_going_on(out, argv)}", error=True)
             end_soon(stopped.status)
             return stopped.status
-    for split, score in results["scores"].items():
-        say(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")
-    say(out)
+
+    def show() -> None:
+        for split, score in results["scores"].items():
+            say(f"{split}: top-1 {score['top1']:.1%}, top-5 {score['top5']:.1%}, {score['clips']} clips")
+        say(out)
+
+    options.result({"run": str(out), **results}, show)
     return 0
 
 
@@ -165,20 +170,35 @@ def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> i
     latencies: list[float | None] = [None] * len(saved)
     if options.measure:
         latencies = [*networks_ms([one.network for one in saved], options)]
-    for path, one, score, latency in zip(trained, saved, scores.members, latencies):
-        say(_line(str(path) if len(saved) > 1 else one.entry.name, score, latency))
-    if len(saved) > 1:
-        known = [latency for latency in latencies if latency is not None]
-        say(_line("mean of the logits", scores.together, sum(known) if known else None))
+    rows = [
+        _row(str(path) if len(saved) > 1 else one.entry.name, score, latency)
+        for path, one, score, latency in zip(trained, saved, scores.members, latencies)
+    ]
+    known = [latency for latency in latencies if latency is not None]
+    together = _row("mean of the logits", scores.together, sum(known) if known else None) if len(saved) > 1 else None
     labels = scores.labels
-    named = f"{np.bincount(labels).max() / len(labels):.1%}"
-    say(f"{scores.clips.name}, split {split}, {len(labels)} clips; always naming one class scores {named}")
+    chance = float(np.bincount(labels).max() / len(labels))
+    value = {"networks": rows, "together": together, "data": scores.clips.name, "split": split}
+    value |= {"clips": len(labels), "one_class": chance}
+
+    def show() -> None:
+        for row in rows if together is None else [*rows, together]:
+            say(_line(row))
+
+    options.result(value, show)
+    options.remark(
+        f"{scores.clips.name}, split {split}, {len(labels)} clips; always naming one class scores {chance:.1%}"
+    )
     return 0
 
 
-def _line(name: str, score: Any, latency: float | None) -> str:
-    timed = "" if latency is None else f", {latency:.3g} ms"
-    return f"{name}: top-1 {score.top1:.1%}, top-5 {score.top5:.1%}, loss {score.loss:.3f}{timed}"
+def _row(name: str, score: Any, latency: float | None) -> dict[str, Any]:
+    return {"name": name, "top1": score.top1, "top5": score.top5, "loss": score.loss, "latency_ms": latency}
+
+
+def _line(row: dict[str, Any]) -> str:
+    timed = "" if row["latency_ms"] is None else f", {row['latency_ms']:.3g} ms"
+    return f"{row['name']}: top-1 {row['top1']:.1%}, top-5 {row['top5']:.1%}, loss {row['loss']:.3f}{timed}"
 
 
 def _options(kind: type[Any], options: Any) -> Any:

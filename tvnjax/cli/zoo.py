@@ -10,6 +10,7 @@ from rich.table import Table
 from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
+from tvnjax.cli.output import chosen_format
 from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
@@ -35,21 +36,25 @@ class ZooOptions(TimingOptions):
 
 def zoo_command(argv: list[str]) -> int:
     options = parse_command(ZooOptions, argv, prog="tvnjax zoo", flags=True)
+    form = chosen_format(options)
     if options.repeats < 2:
         raise InvalidInputError(f"repeats is at least 2; got {options.repeats}")
     rows = [count_network(name) for name in options.names or ZOO]
     if options.measure:
         for row in rows:
-            say(f"measuring {row['name']}", error=True)
+            if not options.quiet:
+                say(f"measuring {row['name']}", error=True)
             row["latency_ms"] = networks_ms([zoo_entry(row["name"]).network()], options, options.repeats)[0]
-    if options.format == "json":
+    if form == "json":
         print_json(rows)
-    elif options.format == "csv":
+    elif form == "csv":
         print_csv(rows)
     else:
         _print_table(rows)
-    for rule in _rules(options):
-        say(rule, error=options.format != "table")
+        for source in dict.fromkeys(row["source"] for row in rows):
+            options.remark(f"{', '.join(row['name'] for row in rows if row['source'] == source)}: {source}")
+    for rule in [] if options.quiet else _rules(options):
+        say(rule, error=form != "table")
     return 0
 
 
@@ -75,5 +80,3 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             *([f"{row['latency_ms']:.3g}"] if measured else []),
         )
     PlainConsole().print(table)
-    for source in dict.fromkeys(row["source"] for row in rows):
-        say(f"{', '.join(row['name'] for row in rows if row['source'] == source)}: {source}")

@@ -13,6 +13,7 @@ from tvnjax.data.video_folder import VideoData
 from tvnjax.graph import HeadKind
 from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
+from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.budget import Budget
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.gradient.projection import ProjectionConfig
@@ -142,6 +143,7 @@ class RunConfig:
         return space
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shapes", _chosen_blocks(self.shapes))
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
         if not self.strategies or len(set(self.strategies)) != len(self.strategies):
@@ -178,9 +180,24 @@ class RunConfig:
             )
 
 
+def _chosen_blocks(shapes: ShapeChoices) -> ShapeChoices:
+    """The choices without the last blocks, where ``num_blocks`` says that no network has them.
+
+    Raises:
+        InvalidInputError: ``num_blocks`` asks for more blocks than are listed.
+    """
+    listed, most = len(shapes.blocks), max(shapes.lengths, default=0)
+    if most > listed:
+        raise InvalidInputError(
+            f"shapes.num_blocks is at most the {listed} blocks that shapes.blocks lists; got {most}: list another with "
+            f"--shapes.blocks.{listed}.filters 32, in a config file with [[shapes.blocks]]"
+        )
+    return dataclasses.replace(shapes, blocks=shapes.blocks[:most]) if 0 < most < listed else shapes
+
+
 PRESETS: dict[str, tuple[str, RunConfig]] = {
     "quick": (
-        "Search on procedurally made clips that need no download: minutes on two CPU cores.",
+        PRESET_LINES["quick"],
         RunConfig(
             data=ProceduralData(task="motion", train_clips=1024, val_clips=256, test_clips=512, size=24),
             shapes=ShapeChoices(
@@ -207,7 +224,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         ),
     ),
     "clips": (
-        "Search on your own video: --data.manifest FILE.csv or --data.folder DIR.",
+        PRESET_LINES["clips"],
         RunConfig(
             data=VideoData(shift=3),
             shapes=ShapeChoices(
@@ -230,7 +247,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         ),
     ),
     "planted": (
-        "Search on a procedural set whose best answer is known: --data.task motion_direction, fine_texture, ...",
+        PRESET_LINES["planted"],
         RunConfig(
             # Several times what the largest network of this space takes: what counts is what a millisecond is worth.
             budget=Budget(ms=5.0),
