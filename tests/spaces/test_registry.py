@@ -39,7 +39,7 @@ def test_a_space_of_another_package_is_read_back(points):
 @pytest.mark.parametrize("name", ["lattice", "tvn"])
 def test_two_of_one_name_are_refused(points, name):
     points.extend([Point(name, "first:reading"), Point(name, "second:reading")])
-    with pytest.raises(InvalidInputError, match="every entry point of tvnjax.spaces has a name of its own") as refused:
+    with pytest.raises(InvalidInputError, match=r"every entry point of .* has a name of its own") as refused:
         registry.genotype_from_json({"space": "other"})
     assert "first:reading" in str(refused.value) and "\n" not in str(refused.value)
 
