@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.cli.told import Begun, begun, configured, refused, said
+from tests.cli.told import Begun, configured, refused, said
 from tvnjax.cli import main
 from tvnjax.cli.config_file import config_text, read_config_file, typed_options
 from tvnjax.cli.options import parse_options
@@ -15,8 +15,6 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin, differences
-
-__all__ = ["begun"]
 
 
 def written(tmp_path, text, name="my.toml"):

@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from tvnjax.cli import main
 
 
@@ -39,16 +37,3 @@ def configured(capsys: Any, *argv: object) -> dict[str, Any]:
 
 class Begun(Exception):
     """A run that was not run, for the sake of what it was asked for."""
-
-
-@pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, list[str]]]:
-    """Configuration and arguments of every run that begins; it then raises ``Begun``."""
-    runs: list[tuple[Any, list[str]]] = []
-
-    def note(config: Any, out: Any, command: str, listen: Any, *, argv: list[str], resume: bool) -> None:
-        runs.append((config, argv))
-        raise Begun
-
-    monkeypatch.setattr("tvnjax.running.pipeline.run", note)
-    return runs
