@@ -15,15 +15,7 @@ if TYPE_CHECKING:
     from tvnjax.api.run import Run, open_run
     from tvnjax.api.start import run
     from tvnjax.graph import Layer, Shape
-    from tvnjax.spaces.chain.options import (
-        avgpool,
-        conv,
-        depthwise,
-        identity,
-        maxpool,
-        squeeze_excite,
-        temporal_conv,
-    )
+    from tvnjax.spaces.chain.options import avgpool, conv, depthwise, identity, maxpool, squeeze_excite, temporal_conv
     from tvnjax.spaces.chain.space import ChainSpace
 
 __version__ = "0.1.0"

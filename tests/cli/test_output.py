@@ -91,7 +91,13 @@ def test_runs_and_tables(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    ["run quick --print-config", "run quick --help-all", "run quick --help", "zoo --json", "--print-completion bash"],
+    [
+        "run quick --print-config",
+        "run quick --help-all",
+        "run quick --help",
+        "zoo --json --quiet",
+        "--print-completion bash",
+    ],
 )
 def test_a_reader_that_has_enough_ends_it_quietly(command):
     line = f"set -o pipefail; {shlex.quote(sys.executable)} -m tvnjax {command} | head -1"

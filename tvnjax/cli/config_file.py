@@ -89,7 +89,7 @@ def config_text(config: Any, preset: str) -> str:
     """
     import tomlkit
 
-    text = tomlkit.dumps({"preset": preset, **_plain(jsonable(config), NONE)})
+    text = tomlkit.dumps({"preset": preset, **_plain(_written(config), NONE)})
     if lost := re.search("[\ud800-\udfff]", text):
         line = text[text.rfind("\n", 0, lost.start()) + 1 :].splitlines()[0]
         raise InvalidInputError(f"TOML holds text alone; a name with other bytes is none: {line}: rename it")
@@ -100,7 +100,12 @@ def config_text(config: Any, preset: str) -> str:
 
 def config_values(config: Any, preset: str) -> dict[str, Any]:
     """What a JSON file of a whole configuration holds."""
-    return {"preset": preset, **_plain(jsonable(config))}
+    return {"preset": preset, **_plain(_written(config))}
+
+
+def _written(config: Any) -> dict[str, Any]:
+    """A configuration without what Python alone can give."""
+    return {name: value for name, value in jsonable(config).items() if name != "own"}
 
 
 def _leaves(file: ConfigFile, told: dict[str, Any], at: Any, before: str) -> Iterator[tuple[str, Any]]:

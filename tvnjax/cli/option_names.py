@@ -30,7 +30,8 @@ def flag(path: str) -> str:
 
 
 def options_of(kind: type, default: Any = None, before: str = "") -> Iterator[Option]:
-    """The options of a dataclass, those of the dataclasses inside it too; arguments without a name are left out.
+    """The options of a dataclass, those of the dataclasses inside it too; arguments without a name are left out, and so
+    are dataclasses that are absent: what they would hold is given from Python alone.
 
     Args:
         kind: the dataclass.
@@ -52,7 +53,7 @@ def options_of(kind: type, default: Any = None, before: str = "") -> Iterator[Op
         elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
             for index, item in enumerate(value):
                 yield from options_of(type(item), item, f"{path}.{index}.")
-        else:
+        elif value is not None or not any(map(dataclasses.is_dataclass, typing.get_args(hint))):
             yield Option(path, hint, value)
 
 
