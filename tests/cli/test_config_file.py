@@ -70,7 +70,8 @@ def test_what_is_printed_gives_the_same_run(preset, options, capsys, tmp_path):
     file = written(tmp_path, text)
     assert said(capsys, "run", "--config", file, "--print-config")[0] == text
     assert configured(capsys, preset, "--config", file) == configured(capsys, preset, *options)
-    assert set(tomllib.loads(text)) == {"preset"} | set(vars(PRESETS[preset][1])), "it is complete"
+    asked = set(vars(PRESETS[preset][1])) - {"own"}  # which Python alone can give
+    assert set(tomllib.loads(text)) == {"preset"} | asked, "it is complete"
 
 
 def test_a_run_is_not_begun_where_its_options_are_printed(capsys, tmp_path, monkeypatch):
