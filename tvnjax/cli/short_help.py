@@ -7,6 +7,7 @@ from typing import Any
 from tvnjax.cli.option_names import flag, options_of
 from tvnjax.core.printable import printable, standard_output
 from tvnjax.running.preset_lines import PRESET_LINES
+from tvnjax.spaces.tvn.asked_for import ASKED_FOR_OF_SPACE
 
 _DATA: dict[str, tuple[tuple[str, str], ...]] = {
     "clips": (
@@ -28,12 +29,7 @@ _COMMON: tuple[tuple[str, str], ...] = (
     ("budget.ms", "milliseconds a network may take"),
     ("budget.params", "parameters it may have"),
     ("runtime", "whose latency counts"),
-    ("shapes.image_size", "pixels of a frame's side; several values are searched"),
-    ("shapes.num_frames", "frames of a clip; several values are searched"),
-    ("shapes.num_blocks", "blocks of a network, at most those listed; several values are searched"),
-    ("shapes.blocks.0.filters", "most filters of block 0, and so on for each block"),
-    ("operators.spatial_kernel", "kernels over space; several values are searched"),
-    ("operators.act", "activations; several values are searched"),
+    *ASKED_FOR_OF_SPACE,
     ("strategies", "what searches"),
     ("search.steps", "steps of the gradient search"),
     ("search.latency_weight", "how much its loss weighs the latency"),

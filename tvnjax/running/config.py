@@ -24,8 +24,9 @@ from tvnjax.search.workers import Workers
 from tvnjax.spaces.base import Reads, Space
 from tvnjax.spaces.own import OwnSpace
 from tvnjax.spaces.tvn.making import tvn_space
+from tvnjax.spaces.tvn.presets import CLIPS, PLANTED, PLANTED_OPERATORS, QUICK
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
+from tvnjax.spaces.tvn.shapes import ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
 
@@ -200,15 +201,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         PRESET_LINES["quick"],
         RunConfig(
             data=ProceduralData(task="motion", train_clips=1024, val_clips=256, test_clips=512, size=24),
-            shapes=ShapeChoices(
-                image_size=(24,),
-                num_frames=(8,),
-                blocks=(
-                    BlockShapes(filters=(16,)),
-                    BlockShapes(filters=(32,)),
-                    BlockShapes(temporal_stride=(2,), filters=(48,)),
-                ),
-            ),
+            shapes=QUICK,
             profile=Profiling(units=30, networks=12, chosen=4, repeats=30),
             search=DifferentiableConfig(
                 steps=200,
@@ -227,16 +220,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         PRESET_LINES["clips"],
         RunConfig(
             data=VideoData(shift=3),
-            shapes=ShapeChoices(
-                image_size=(32,),
-                num_frames=(8,),
-                blocks=(
-                    BlockShapes(filters=(16,)),
-                    BlockShapes(filters=(32,)),
-                    BlockShapes(spatial_stride=(1,), temporal_stride=(2,), filters=(48,)),
-                    BlockShapes(filters=(64,)),
-                ),
-            ),
+            shapes=CLIPS,
             search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(top_k=6, finalists=2)),
             evolution=EvolutionConfig(population=4, tournament=2),
             regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
@@ -252,20 +236,8 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             # Several times what the largest network of this space takes: what counts is what a millisecond is worth.
             budget=Budget(ms=5.0),
             data=PlantedData(task="motion_direction"),
-            shapes=ShapeChoices(
-                image_size=(8, 16, 32),
-                num_frames=(1, 2, 4),
-                frame_stride=(1, 2, 4, 8),
-                num_blocks=(1, 2, 3),
-                blocks=(
-                    BlockShapes(spatial_stride=(2,), filters=(16,)),
-                    BlockShapes(spatial_stride=(2,), filters=(24,)),
-                    BlockShapes(spatial_stride=(1,), filters=(24,)),
-                ),
-            ),
-            operators=OperatorChoices(
-                spatial_kernel=(1, 3), temporal_type=("1d", "maxpool"), width=(0.5, 1.0), squeeze=(0.0, 0.5)
-            ),
+            shapes=PLANTED,
+            operators=PLANTED_OPERATORS,
             strategies=("differentiable",),
             profile=Profiling(units=60, networks=16, chosen=4, repeats=30),
             search=DifferentiableConfig(
