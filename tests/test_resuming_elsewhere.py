@@ -23,7 +23,7 @@ def resumed(out, runtime):
     """Goes on with a run whose profile is there, as far as its table."""
     run_dir = RunDir(out, resume=True)
     stages = Stages(run_dir, Silent(), 0.0)
-    problem = types.SimpleNamespace(config=None, shapes=None, num_classes=2, runtime=runtime)
+    problem = types.SimpleNamespace(config=None, space=None, num_classes=2, runtime=runtime)
     try:
         profile_run(problem, stages)
     finally:
