@@ -89,6 +89,12 @@ def test_a_layer_whose_module_gives_another_shape_is_refused_before_anything_is_
         tvn.run(space, data=arrays(), out=tmp_path / "run", quiet=True, **OPTIONS)
 
 
+@pytest.mark.parametrize("name", ["shapes", "operators"])
+def test_choices_that_an_own_space_would_ignore_are_refused(name, tmp_path):
+    with pytest.raises(InvalidInputError, match=f"got {name} for ChainSpace"):
+        tvn.run(make_space(), data=arrays(), out=tmp_path / "run", **{name: {}})
+
+
 def test_a_layer_without_a_module_is_named(tmp_path):
     class Nothing(tvn.Layer):
         pass

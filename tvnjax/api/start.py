@@ -128,6 +128,11 @@ def _configured(config: Any, data: Any, options: Mapping[str, Any]) -> "RunConfi
             f"a run is asked for by a preset ({', '.join(PRESETS)}), a ChainSpace or a RunConfig, or gone on with by "
             f"resume=DIR; got {config!r:.100}"
         )
+    if config.own is not None and (ignored := [name for name in ("shapes", "operators") if name in options]):
+        raise InvalidInputError(
+            f"a space made in Python says itself what is searched; got {' and '.join(ignored)} for {config.own!r} too: "
+            "leave that out, or change the space"
+        )
     if data is None:
         return changed(config, options)
     if not isinstance(data, ProceduralData | PlantedData | VideoData | ArrayData | Mapping):

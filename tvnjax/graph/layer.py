@@ -81,7 +81,8 @@ class Layer:
     """A primitive layer: a frozen dataclass, whose fields are all that it is. Equal layers are the same computation.
 
     An own one says what differs from the defaults here: a layer without weights or multiply-adds that keeps the shape
-    of what it gets, and whose class name and fields are its text.
+    of what it gets, and whose class name and fields are its text. By that text measured latencies are kept and runs
+    gone on with, and by no code: where what a layer computes changes, its name or a field has to.
     """
 
     in_shape: Shape = UNPLACED

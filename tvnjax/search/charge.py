@@ -325,6 +325,8 @@ def run_strategy(
         show_progress(charge)
     if idle == _IDLE:
         charge.monitor.event("idle", strategy=strategy.name, seed=seed, proposals=idle)
+        text = f"ended: {idle:,} proposals in a row were known and cost nothing"
+        charge.monitor.progress(strategy.name, 1, 1, text)
     return charge.finish()
 
 

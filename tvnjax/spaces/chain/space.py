@@ -19,6 +19,8 @@ from tvnjax.spaces.registry import UnmadeSpaceError
 from tvnjax.spaces.relaxing import Relaxation
 
 NAME = "chain"
+GENE = "layer"
+"""The one choice of a position."""
 
 
 @dataclasses.dataclass(frozen=True)

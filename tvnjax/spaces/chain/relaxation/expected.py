@@ -9,10 +9,8 @@ from jax import Array
 
 from tvnjax.graph import Head, HeadKind, Layer, Network
 from tvnjax.latency.memory import BYTES, MIB, working_set
-from tvnjax.spaces.chain.space import ChainGenotype, ChainSpace
+from tvnjax.spaces.chain.space import GENE, ChainGenotype, ChainSpace
 from tvnjax.spaces.relaxing import Extreme, LayerCost
-
-GENE = "layer"
 
 
 class ChainCost:

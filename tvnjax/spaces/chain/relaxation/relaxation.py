@@ -10,8 +10,8 @@ import numpy as np
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.chain.relaxation.expected import ChainCost, ChainMemory
-from tvnjax.spaces.chain.relaxation.supernet import GENE, ChainSupernet
-from tvnjax.spaces.chain.space import ChainGenotype, ChainSpace
+from tvnjax.spaces.chain.relaxation.supernet import ChainSupernet
+from tvnjax.spaces.chain.space import GENE, ChainGenotype, ChainSpace
 from tvnjax.spaces.relaxing import Choice, Extreme, LayerCost, Weights
 
 _MOST_DRAWN = 100_000

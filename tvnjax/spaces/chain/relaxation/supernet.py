@@ -15,11 +15,8 @@ from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import build_layer
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer
 from tvnjax.spaces.chain.options import Option
-from tvnjax.spaces.chain.space import ChainGenotype, ChainSpace
+from tvnjax.spaces.chain.space import GENE, ChainGenotype, ChainSpace
 from tvnjax.train.gene_weights import GeneWeights
-
-GENE = "layer"
-"""The one choice of a position."""
 
 
 class ChainSupernet(nnx.Module):
