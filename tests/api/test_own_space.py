@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tvnjax as tvn
-from tests.spaces.chain.own_layers import Shift, Shuffled
+from tests.own_layers import Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
 
 OPTIONS = {

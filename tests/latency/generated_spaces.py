@@ -5,12 +5,14 @@ import zlib
 
 import numpy as np
 
+from tests.own_layers import Blur, Every, Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
 
 CLASSES = 5
+OWN_SPATIAL = (Shuffled(groups=2), Blur)
 
 
 def layer_cost(layer) -> float:
@@ -18,8 +20,12 @@ def layer_cost(layer) -> float:
     return zlib.crc32(repr(layer).encode()) % 1000 / 100
 
 
-def random_space(rng):
-    """Up to three blocks; strides past the side, single frames among several, frame strides too long for some."""
+def random_space(rng, own=False):
+    """Up to three blocks; strides past the side, single frames among several, frame strides too long for some.
+
+    Args:
+        own: with operators of one's own among the candidates of both axes.
+    """
 
     def some(values):
         count = int(rng.integers(1, len(values) + 1))
@@ -42,9 +48,9 @@ def random_space(rng):
         ),
     )
     operators = OperatorChoices(
-        spatial_type=some(("std", "depth", "1std", "maxpool", "avgpool")),
+        spatial_type=some(("std", "depth", "1std", "maxpool", "avgpool")) + (OWN_SPATIAL if own else ()),
         spatial_kernel=(*some((1, 3)), 2),
-        temporal_type=some(("1d", "maxpool", "avgpool")),
+        temporal_type=some(("1d", "maxpool", "avgpool")) + ((Shift, Every) if own else ()),
         temporal_kernel=(*some((1, 2)), 3),
         width=some((0.25, 0.5, 1.0)),
         expand=some((0, 1, 2)),
@@ -61,7 +67,7 @@ def random_space(rng):
     try:
         return ShapeSpace(shapes, clip_frames=7), operators
     except InvalidInputError:  # a stride that no plan of these sizes can have
-        return random_space(rng)
+        return random_space(rng, own)
 
 
 def softmax(logits):

@@ -15,6 +15,7 @@ from tests.latency.generated_spaces import (
     random_probabilities,
     random_space,
 )
+from tests.own_layers import Shift
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.memory import memory_mb, peak_activation_bytes
 from tvnjax.spaces.tvn.costs import expected as expected_module
@@ -37,11 +38,12 @@ def network_cost(genotype) -> float:
     return CONSTANT + UNIT * len(network.units) + layers + layer_cost(network.head)
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module", params=[*((seed, False) for seed in SEEDS), (1, True), (10, True)])
 def space(request):
     """A generated space, its expected cost, the cost as a compiled function, and a source of chance."""
-    rng = np.random.default_rng(request.param)
-    shapes, operators = random_space(rng)
+    seed, own = request.param
+    rng = np.random.default_rng(seed)
+    shapes, operators = random_space(rng, own)
     expected = ExpectedCost(shapes, operators, CLASSES, layer_cost, unit_cost=UNIT, constant=CONSTANT)
     return expected, jax.jit(expected), rng
 
@@ -81,7 +83,8 @@ def test_its_gradient_in_every_logit_matches_finite_differences():
         np.testing.assert_allclose(call(flat)[1], slopes, rtol=1e-4, atol=1e-5)
 
 
-def test_extremes_equal_trying_everything_in_a_tiny_space():
+@pytest.mark.parametrize("own", [(), (Shift,)], ids=["", "own"])
+def test_extremes_equal_trying_everything_in_a_tiny_space(own):
     shapes = ShapeSpace(
         ShapeChoices(
             image_size=(2, 3),
@@ -96,7 +99,7 @@ def test_extremes_equal_trying_everything_in_a_tiny_space():
     operators = OperatorChoices(
         spatial_type=("std", "maxpool"),
         spatial_kernel=(1, 2),
-        temporal_type=("1d",),
+        temporal_type=("1d", *own),
         temporal_kernel=(1, 2),
         width=(1.0,),
         expand=(0, 1),

@@ -7,7 +7,7 @@ its path and not found out hours later.
 import dataclasses
 import operator
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -55,7 +55,7 @@ def from_plain(kind: type[T], told: Any, where: str) -> T:
 
 
 def _changed(config: Any, options: Mapping[str, Any], before: str) -> Any:
-    hints = get_type_hints(type(config))
+    hints, also = get_type_hints(type(config)), _also(type(config))
     known = [field.name for field in dataclasses.fields(config)]
     made = {}
     for name, value in options.items():
@@ -63,7 +63,7 @@ def _changed(config: Any, options: Mapping[str, Any], before: str) -> Any:
             near = did_you_mean(str(name), known).replace("mean '", f"mean '{before}")
             listed = "" if near else f": {', '.join(known)}"
             raise InvalidInputError(f"there is no option {before}{name!s:.100}{near}; {_which(before)}{listed}")
-        made[name] = _value(hints[name], value, getattr(config, name), f"{before}{name}")
+        made[name] = _value(hints[name], value, getattr(config, name), f"{before}{name}", also.get(name))
     return dataclasses.replace(config, **made)
 
 
@@ -71,7 +71,16 @@ def _which(before: str) -> str:
     return f"choose one of those of {before.rstrip('.')}" if before else "choose one of a run's"
 
 
-def _value(hint: Any, value: Any, now: Any, path: str) -> Any:
+Also = Callable[[Any], Any]
+"""Of a field whose choices are open: what stands for a value that is none of those listed, or ``None``."""
+
+
+def _also(kind: Any) -> dict[str, Also]:
+    """By field, from its metadata."""
+    return {field.name: field.metadata["also"] for field in dataclasses.fields(kind) if "also" in field.metadata}
+
+
+def _value(hint: Any, value: Any, now: Any, path: str, also: Also | None = None) -> Any:
     """The value as the field's type has it.
 
     Args:
@@ -83,13 +92,15 @@ def _value(hint: Any, value: Any, now: Any, path: str) -> Any:
         return _part(hint, value, now, path)
     if get_origin(hint) is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in get_args(hint)):
+            if also is not None and (other := also(value)) is not None:
+                return other
             choices = ", ".join(map(str, get_args(hint)))
             raise InvalidInputError(
                 f"{path} is one of {choices}; got {value!r:.100}{did_you_mean(str(value), map(str, get_args(hint)))}"
             )
         return value
     if get_origin(hint) is tuple:
-        return _values(get_args(hint)[0], value, now, path)
+        return _values(get_args(hint)[0], value, now, path, also)
     if hint is Path:
         if not isinstance(value, str | Path) or "\0" in str(value):
             raise _wrong(path, "a path", value)
@@ -179,17 +190,19 @@ def _part(kind: Any, value: Any, now: Any, path: str) -> Any:
     ]
     if missing:
         raise InvalidInputError(f"{path} needs {', '.join(missing)}; got {', '.join(map(str, fields)) or 'nothing'}")
-    return kind(**{name: _value(hints[name], item, None, f"{path}.{name}") for name, item in fields.items()})
+    also = _also(kind)
+    made = {name: _value(hints[name], item, None, f"{path}.{name}", also.get(name)) for name, item in fields.items()}
+    return kind(**made)
 
 
-def _values(hint: Any, value: Any, now: Any, path: str) -> tuple[Any, ...]:
+def _values(hint: Any, value: Any, now: Any, path: str, also: Also | None = None) -> tuple[Any, ...]:
     if isinstance(value, Mapping) and isinstance(now, tuple) and dataclasses.is_dataclass(hint):
         raise _wrong(path, f"a sequence of {getattr(hint, '__name__', hint)}", value)
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
         value = (value,)
     before = now if isinstance(now, tuple) else ()
     return tuple(
-        _value(hint, item, before[index] if index < len(before) else None, f"{path}.{index}")
+        _value(hint, item, before[index] if index < len(before) else None, f"{path}.{index}", also)
         for index, item in enumerate(value)
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
 from tvnjax.nn.parts import BN_MOMENTUM, normalize
@@ -65,6 +66,11 @@ class PlanPrograms:
         for path, shape in self._shapes.items():
             leaf = whole[path]
             part = leaf[...][tuple(slice(size) for size in shape)]
+            if part.shape != shape:
+                raise InvalidInputError(
+                    f"the weights of a smaller plan are slices of the largest's; {'.'.join(map(str, path))} is {shape} "
+                    f"in one of {leaf[...].shape}: give its layer variables that only grow with the width"
+                )
             parts.append((path, leaf.replace(part)))
         return nnx.from_flat_state(parts)
 

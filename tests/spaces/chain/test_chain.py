@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.spaces.chain.own_layers import Shift, Shuffled
+from tests.own_layers import Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.nn.child import Child
 from tvnjax.spaces.base import Reads

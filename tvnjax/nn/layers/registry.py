@@ -27,24 +27,59 @@ def build_layer(layer: graph.Layer, init: Initializer, form: Form) -> nnx.Module
 
 
 class OwnModule(nnx.Module):
-    """The module that a layer makes itself, which may know of ``train`` or not."""
+    """The module that a layer makes itself.
+
+    It is told whether it trains by an argument ``train`` where it takes one, and otherwise as Flax does, by ``train()``
+    and ``eval()``. Running statistics of ``nnx.BatchNorm`` move with the engine's momentum, whatever their own is:
+    statistics are taken anew behind a search, from the first batch on.
+
+    Raises:
+        InvalidInputError: it cannot be made or called where it stands, or gives another shape than the layer says.
+    """
 
     def __init__(self, layer: graph.Layer, init: Initializer, form: Form):
         if not isinstance(layer, graph.Layer):
             raise graph.missing_facet(layer, "module", "the base class tvnjax.Layer")
-        self.module: Any = layer.build(init.rngs())
-        self.knows_train = "train" in inspect.signature(type(self.module).__call__).parameters
-        _check_shape(layer, self.module, self.knows_train)
+        try:
+            self.module: Any = layer.build(init.rngs())
+            self.knows_train = "train" in inspect.signature(type(self.module).__call__).parameters
+            self._set(False)
+            given = self._shape(layer)
+        except InvalidInputError:
+            raise
+        except Exception as error:
+            raise InvalidInputError(
+                f"a layer's module takes what comes in where the layer stands; {type(layer).__name__} with in_shape "
+                f"{tuple(layer.in_shape)}: {type(error).__name__}: {error!s:.300}"
+            ) from error
+        _check_shape(layer, given)
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        return self.module(x, train=train) if self.knows_train else self.module(x)
+        norms = [part for _, part in nnx.iter_modules(self.module) if isinstance(part, nnx.BatchNorm)]
+        own = [norm.momentum for norm in norms]
+        try:
+            self._set(train)
+            for norm in norms:
+                # Not by assignment: Flax refuses an array where a number stood, though it is gone before it looks.
+                vars(norm)["momentum"] = momentum
+            return self.module(x, train=train) if self.knows_train else self.module(x)
+        finally:
+            # What a module is, apart from its variables, is the same before and after each call.
+            self._set(False)
+            for norm, before in zip(norms, own):
+                vars(norm)["momentum"] = before
+
+    def _set(self, train: bool) -> None:
+        if not self.knows_train and isinstance(self.module, nnx.Module):
+            self.module.train() if train else self.module.eval()
+
+    def _shape(self, layer: graph.Layer) -> Any:
+        graphdef, state = nnx.split(self)
+        clip = jax.ShapeDtypeStruct((1, *layer.in_shape), jnp.float32)
+        return jax.eval_shape(lambda state, x: nnx.merge(graphdef, state)(x, train=False), state, clip)
 
 
-def _check_shape(layer: graph.Layer, module: Any, knows_train: bool) -> None:
-    graphdef, state = nnx.split(module)
-    options = {"train": False} if knows_train else {}
-    clip = jax.ShapeDtypeStruct((1, *layer.in_shape), jnp.float32)
-    given = jax.eval_shape(lambda state, x: nnx.merge(graphdef, state)(x, **options), state, clip)
+def _check_shape(layer: graph.Layer, given: Any) -> None:
     if given.shape != (1, *layer.out_shape):
         raise InvalidInputError(
             f"a layer gives what its out_shape says; {type(layer).__name__} says {tuple(layer.out_shape)} for "

@@ -11,15 +11,36 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.outside import MIB
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.base import Reads
+from tvnjax.spaces.tvn.own_operators import OwnOperator, as_operator
 
 SpatialType = Literal["std", "1std", "depth", "maxpool", "avgpool"]
 TemporalType = Literal["1d", "maxpool", "avgpool"]
 Activation = Literal["relu", "hswish"]
 
 POOLS = ("maxpool", "avgpool")
+OPERATOR_GENES = {"spatial_type": get_args(SpatialType), "temporal_type": get_args(TemporalType)}
+"""Genes whose values may also be own operators (``own_operators``), with the space's own values."""
 
 _FILE_LIMIT = MIB
 """Bytes of a genotype's file; one of eight blocks has four thousand."""
+
+
+def also(gene: str, value: Any) -> OwnOperator | None:
+    """The own operator that a value of an operator gene stands for, if it is none of the space's.
+
+    Raises:
+        InvalidInputError: see ``as_operator``.
+    """
+    return as_operator(value, OPERATOR_GENES[gene])
+
+
+def kinds(gene: str, values: Any) -> tuple[str, ...]:
+    """Values of an operator gene, layers by their names.
+
+    Raises:
+        InvalidInputError: one is none.
+    """
+    return tuple(getattr(Block(**{gene: value}), gene) for value in values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +86,9 @@ class Block:
             ("act", get_args(Activation)),
         ):
             value = getattr(self, name)
-            if value not in choices:
+            if name in OPERATOR_GENES and (own := also(name, value)) is not None:
+                object.__setattr__(self, name, own)
+            elif value not in choices:
                 hint = did_you_mean(str(value), choices)
                 raise InvalidInputError(f"{name} is one of {', '.join(choices)}; got {value!r:.60}{hint}")
         for name in ("spatial_kernel", "spatial_stride", "temporal_kernel", "temporal_stride", "repeats"):

@@ -21,6 +21,8 @@ from tvnjax.graph import (
     Unit,
 )
 from tvnjax.spaces.tvn.genotype import POOLS, Block, Genotype
+from tvnjax.spaces.tvn.operators import can_stride, operator_of
+from tvnjax.spaces.tvn.own_operators import OwnOperator
 
 SQUEEZE_MIN_HIDDEN = 8
 """Smallest hidden width of a squeeze-excite layer (released code)."""
@@ -89,7 +91,8 @@ def lower_unit(block: Block, index: int, repeat: int, shape: Shape) -> Unit:
         x = extend((_pointwise(x, block.filters),))
     shortcut = None
     if block.skip and x.t == shape.t:
-        stride = 1 if block.spatial_kernel == 1 else spatial_stride
+        strides = can_stride(operator_of(block.spatial_type, block.spatial_kernel))
+        stride = spatial_stride if strides else 1
         shortcut = shortcut_layers(stride, shape, x)
     return Unit(
         block=index,
@@ -107,6 +110,8 @@ def spatial_layers(block: Block, stride: int, shape: Shape) -> tuple[Layer, ...]
     k, act = block.spatial_kernel, block.spatial_act
     if k == 1:
         return ()
+    if isinstance(block.spatial_type, OwnOperator):
+        return (block.spatial_type.place(shape, k, stride, "spatial"),)
     if block.spatial_type in POOLS:
         return _pool(block.spatial_type, (1, k, k), (1, stride, stride), shape)
     width = block.expanded if block.inverted_bottleneck else block.filters
@@ -124,6 +129,8 @@ def temporal_layers(block: Block, stride: int, shape: Shape) -> tuple[Layer, ...
     k = block.temporal_kernel
     if k == 1 or shape.t == 1:
         return ()
+    if isinstance(block.temporal_type, OwnOperator):
+        return (block.temporal_type.place(shape, k, stride, "temporal"),)
     if block.temporal_type in POOLS:
         return _pool(block.temporal_type, (k, 1, 1), (stride, 1, 1), shape)
     width = block.expanded if block.inverted_bottleneck else block.filters

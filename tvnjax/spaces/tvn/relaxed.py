@@ -7,16 +7,27 @@ illegal there and gets no weight.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.spaces.tvn.genotype import POOLS, Activation, Block, Genotype, SpatialType, TemporalType
+from tvnjax.spaces.tvn.genotype import (
+    OPERATOR_GENES,
+    Activation,
+    Block,
+    Genotype,
+    SpatialType,
+    TemporalType,
+    also,
+    kinds,
+)
+from tvnjax.spaces.tvn.operators import IDENTITY, Operator, among, bypasses, can_stride, listed, operator_of
+from tvnjax.spaces.tvn.own_operators import OwnOperator
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
-IDENTITY = ("identity", 1)
 GENES = (
     "spatial",
     "temporal",
@@ -33,19 +44,21 @@ GENES = (
 )
 """The choices of one block, in the order reports list them."""
 
-Operator = tuple[str, int]
-"""A kind (``std``, ``1std``, ``depth``, ``1d``, ``maxpool``, ``avgpool``, ``identity``) and its kernel."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OperatorChoices:
     """Values of the operator genes, the same for every block of a plan."""
 
-    spatial_type: tuple[SpatialType, ...] = ("std", "depth", "maxpool", "avgpool")
-    """``1std`` (a convolution without the 1x1 in front) also exists."""
+    spatial_type: tuple[SpatialType, ...] = dataclasses.field(
+        default=("std", "depth", "maxpool", "avgpool"), metadata={"also": partial(also, "spatial_type")}
+    )
+    """``1std`` (a convolution without the 1x1 in front) also exists, and from Python own layers do."""
     spatial_kernel: tuple[int, ...] = (1, 3, 5)
     """1, the identity, is left out of a block whose plan strides in space."""
-    temporal_type: tuple[TemporalType, ...] = ("1d", "maxpool", "avgpool")
+    temporal_type: tuple[TemporalType, ...] = dataclasses.field(
+        default=("1d", "maxpool", "avgpool"), metadata={"also": partial(also, "temporal_type")}
+    )
+    """From Python also own layers."""
     temporal_kernel: tuple[int, ...] = (1, 3)
     """1, the identity, is left out of a block whose plan strides in time."""
     width: tuple[float, ...] = (0.5, 0.75, 1.0)
@@ -65,11 +78,14 @@ class OperatorChoices:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            values = getattr(self, field.name)
+            values: Any = getattr(self, field.name)
             if field.name == "non_local_tokens":
                 if values < 1:
                     raise InvalidInputError(f"non_local_tokens is at least 1; got {values}")
                 continue
+            if field.name in OPERATOR_GENES:
+                values = kinds(field.name, values)
+                object.__setattr__(self, field.name, values)
             if not values or len(set(values)) != len(values):
                 raise InvalidInputError(f"{field.name} lists at least one value, each once; got {values!r}")
             for value in values:
@@ -77,6 +93,14 @@ class OperatorChoices:
                     Block(**{field.name: value})  # refuses values outside the gene's range
                 elif not 0 < value <= 1:
                     raise InvalidInputError(f"width lists parts of a bucket in (0, 1]; got {value!r}")
+        for axis in ("spatial", "temporal"):
+            own = [kind for kind in getattr(self, f"{axis}_type") if isinstance(kind, OwnOperator)]
+            kernels = getattr(self, f"{axis}_kernel")
+            if own and max(kernels) == 1:
+                raise InvalidInputError(
+                    f"a kernel of 1 is the identity whatever the kind; {axis}_kernel {kernels} leaves {own[0]} out: "
+                    "list a kernel above 1 (an operator without a kernel stands there once)"
+                )
 
     def filters(self, top: int) -> tuple[int, ...]:
         """The widths inside a bucket, one for each of ``width``.
@@ -148,10 +172,11 @@ class RelaxedBlock:
         Raises:
             ValueError: a gene of the block is not among the legal candidates.
         """
-        spatial = IDENTITY if block.spatial_kernel == 1 else (block.spatial_type, block.spatial_kernel)
-        temporal = IDENTITY if block.temporal_kernel == 1 else (block.temporal_type, block.temporal_kernel)
-        values = {"spatial": spatial, "temporal": temporal}
-        indices = {gene: self.candidates(gene).index(values.get(gene, getattr(block, gene, None))) for gene in GENES}
+        indices = {
+            "spatial": among(operator_of(block.spatial_type, block.spatial_kernel), self.spatial),
+            "temporal": among(operator_of(block.temporal_type, block.temporal_kernel), self.temporal),
+        }
+        indices |= {gene: self.candidates(gene).index(getattr(block, gene)) for gene in GENES if gene not in indices}
         for gene, index in indices.items():
             if (gene, index) in self.illegal:
                 raise ValueError(f"{gene} {self.candidates(gene)[index]} is illegal in this plan")
@@ -211,19 +236,21 @@ def _relax_block(
     block: BlockPlan, operators: OperatorChoices, index: int, before: tuple[int, int], behind: tuple[int, int]
 ) -> RelaxedBlock:
     frames, frames_behind = before[0], behind[0]
-    spatial = _operators(operators.spatial_type, operators.spatial_kernel)
-    temporal = _operators(operators.temporal_type, operators.temporal_kernel)
+    spatial = listed(operators.spatial_type, operators.spatial_kernel)
+    temporal = listed(operators.temporal_type, operators.temporal_kernel)
     illegal: list[tuple[str, int]] = []
     for axis, candidates, changes in (
         ("spatial", spatial, before[1] != behind[1]),
         ("temporal", temporal, frames != frames_behind),
     ):
-        if changes and IDENTITY in candidates:
-            illegal.append((axis, candidates.index(IDENTITY)))
-            if len(candidates) == 1:
+        keeping = [(axis, number) for number, operator in enumerate(candidates) if not can_stride(operator)]
+        if changes and keeping:
+            illegal += keeping
+            if len(candidates) == len(keeping):
                 raise InvalidInputError(
                     f"a block that strides needs an operator that strides; block {index} has {axis}_stride "
-                    f"{getattr(block, f'{axis}_stride')} and {axis}_kernel (1,): the nearest legal kernel is 2"
+                    f"{getattr(block, f'{axis}_stride')} and {axis} operators {_told(candidates)}: list a kernel of 2 "
+                    f"or more and a kind that strides"
                 )
     tokens = frames_behind * behind[1] ** 2
     if tokens > operators.non_local_tokens:
@@ -238,9 +265,9 @@ def _relax_block(
         idle |= {"temporal", "temporal_act"}
     elif block.repeats == 1 and frames_behind != frames:
         idle.add("skip")
-    if all(kind in (*POOLS, "identity") for kind, _ in spatial):
+    if all(map(bypasses, spatial)):
         idle.add("spatial_act")
-    if all(kind in (*POOLS, "identity") for kind, _ in temporal):
+    if all(map(bypasses, temporal)):
         idle.add("temporal_act")
     relaxed = RelaxedBlock(
         fixed=Block(
@@ -268,6 +295,5 @@ def _relax_block(
     return dataclasses.replace(relaxed, active=active)
 
 
-def _operators(kinds: tuple[str, ...], kernels: tuple[int, ...]) -> tuple[Operator, ...]:
-    identity = (IDENTITY,) if 1 in kernels else ()
-    return identity + tuple((kind, k) for kind in kinds for k in sorted(kernels) if k > 1)
+def _told(operators: Sequence[Operator]) -> str:
+    return ", ".join(kind if (kind, kernel) == IDENTITY else f"{kind} {kernel}" for kind, kernel in operators)

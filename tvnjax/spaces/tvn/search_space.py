@@ -16,7 +16,16 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.plain import jsonable
 from tvnjax.spaces.base import Draw, Reads
 from tvnjax.spaces.relaxing import Relaxation
-from tvnjax.spaces.tvn.genotype import Activation, Block, Genotype, SpatialType, TemporalType
+from tvnjax.spaces.tvn.genotype import (
+    OPERATOR_GENES,
+    Activation,
+    Block,
+    Genotype,
+    SpatialType,
+    TemporalType,
+    kinds,
+)
+from tvnjax.spaces.tvn.operators import can_stride
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeSpace
 
@@ -48,6 +57,8 @@ class BlockChoices:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
+            if field.name in OPERATOR_GENES:
+                object.__setattr__(self, field.name, kinds(field.name, getattr(self, field.name)))
             _check_choices(field.name, getattr(self, field.name))
             for value in getattr(self, field.name):
                 Block(**{field.name: value})  # refuses values outside the gene's range
@@ -235,13 +246,17 @@ def search_space(shapes: ShapeSpace, operators: OperatorChoices) -> SearchSpace:
             axis: _striding(f"{axis}_kernel", getattr(operators, f"{axis}_kernel"), strides, index)
             for axis, strides in (("spatial", block.spatial_stride), ("temporal", block.temporal_stride))
         }
+        types = {
+            axis: _kept(f"{axis}_type", getattr(operators, f"{axis}_type"), strides, index)
+            for axis, strides in (("spatial", block.spatial_stride), ("temporal", block.temporal_stride))
+        }
         blocks.append(
             BlockChoices(
-                spatial_type=operators.spatial_type,
+                spatial_type=types["spatial"],
                 spatial_kernel=kernels["spatial"],
                 spatial_stride=block.spatial_stride,
                 spatial_act=operators.spatial_act,
-                temporal_type=operators.temporal_type,
+                temporal_type=types["temporal"],
                 temporal_kernel=kernels["temporal"],
                 temporal_stride=block.temporal_stride,
                 temporal_act=operators.temporal_act,
@@ -316,6 +331,17 @@ def _striding(gene: str, kernels: tuple[int, ...], strides: tuple[int, ...], ind
         raise InvalidInputError(
             f"a block that strides needs an operator that strides; block {index} has stride {strides} and {gene} "
             f"{kernels}: the nearest legal kernel is 2"
+        )
+    return kept
+
+
+def _kept(gene: str, types: tuple[Any, ...], strides: tuple[int, ...], index: int) -> tuple[Any, ...]:
+    # As for the identity: an own operator that cannot stride is in no plan of a block that always does.
+    kept = tuple(kind for kind in types if 1 in strides or can_stride((kind, 2)))
+    if not kept:
+        raise InvalidInputError(
+            f"a block that strides needs an operator that strides; block {index} has stride {strides} and {gene} "
+            f"{types}: list one that strides, or give the layer a field stride"
         )
     return kept
 

@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from tvnjax.spaces.tvn.costs.sites import Site
-from tvnjax.spaces.tvn.costs.unit_cost import bypasses
-from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
+from tvnjax.spaces.tvn.operators import Operator, bypasses, can_stride
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 _LEAST = 1e-12
 """Legal candidates of less probability than this together count alike."""
@@ -17,7 +17,7 @@ _LEAST = 1e-12
 
 def striding(operators: Sequence[Operator]) -> np.ndarray:
     """Which operators are legal where a block strides."""
-    return np.array([operator != IDENTITY for operator in operators])
+    return np.array([can_stride(operator) for operator in operators])
 
 
 def masked(p: Array, legal: np.ndarray) -> Array:

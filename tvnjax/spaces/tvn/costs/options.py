@@ -13,8 +13,8 @@ import numpy as np
 
 from tvnjax.spaces.tvn.costs.expected import BlockTables, ExpectedCost
 from tvnjax.spaces.tvn.costs.sites import Site
-from tvnjax.spaces.tvn.costs.unit_cost import UnitTables, bypasses
-from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
+from tvnjax.spaces.tvn.costs.unit_cost import UnitTables
+from tvnjax.spaces.tvn.operators import Operator, bypasses, can_stride
 
 _GATES = ("non_local", "squeeze", "context_gate", "skip")
 
@@ -71,8 +71,8 @@ class BlockOptions:
             if count:
                 later = self._block.later[timed]
                 self._units.append((later, later.sites.index(site.repeated(timed=timed)), count))
-        self._spatial = [i for i, o in enumerate(self._relaxed.spatial) if o != IDENTITY or not site.strides_space]
-        self._temporal = [i for i, o in enumerate(self._relaxed.temporal) if o != IDENTITY or not site.strides_time]
+        self._spatial = [i for i, o in enumerate(self._relaxed.spatial) if can_stride(o) or not site.strides_space]
+        self._temporal = [i for i, o in enumerate(self._relaxed.temporal) if can_stride(o) or not site.strides_time]
         self._crowded = site.behind.frames * site.behind.side**2 > expected.operators.non_local_tokens
 
     def variants(self) -> Iterator[Variant]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tvnjax.graph import Head, Layer, Shape
 from tvnjax.spaces.tvn.costs.sites import Cells, Site
-from tvnjax.spaces.tvn.genotype import POOLS, Block
+from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import (
     expand_layers,
     gate_layers,
@@ -22,17 +22,14 @@ from tvnjax.spaces.tvn.lowering import (
     spatial_layers,
     temporal_layers,
 )
-from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
+from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses
+from tvnjax.spaces.tvn.own_operators import OwnOperator
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 LayerCost = Callable[[Layer | Head], float]
 
 Cell = tuple[int, int, bool]
 """Filters, expand, inverted."""
-
-
-def bypasses(operator: Operator) -> bool:
-    """Whether an operator keeps the channels it receives."""
-    return operator == IDENTITY or operator[0] in POOLS
 
 
 class LayerCosts:
@@ -97,6 +94,11 @@ def _block(axis: str = "", operator: Operator = IDENTITY, act: str = "relu", cel
 def _gate_block(gene: str, value: float) -> Block:
     genes: dict = {gene: value}
     return Block(**genes)
+
+
+def _is_layer(operator: Operator) -> bool:
+    """Whether an operator is a layer whatever it meets: an own one is, and may refuse the one channel asked with."""
+    return isinstance(operator[0], OwnOperator)
 
 
 class Rows:
@@ -265,11 +267,18 @@ class UnitTables:
                 self.s.keys, None, lambda row, _, w: costs.shortcut(*row[1:], w, w) if row[0] else 0.0
             ),
             "spatial_null": np.array(
-                [[not spatial(row, o, "relu", (1, (1, 1, False)))[2] for o in space] for row in self.a.keys], float
+                [
+                    [not (_is_layer(o) or spatial(row, o, "relu", (1, (1, 1, False)))[2]) for o in space]
+                    for row in self.a.keys
+                ],
+                float,
             ),
             "temporal_null": np.array(
                 [
-                    [not (row[0] and costs.temporal(*row[1:4], o, "relu", 1, (1, 1, False))[1]) for o in time]
+                    [
+                        not (row[0] and (_is_layer(o) or costs.temporal(*row[1:4], o, "relu", 1, (1, 1, False))[1]))
+                        for o in time
+                    ]
                     for row in self.b.keys
                 ],
                 float,

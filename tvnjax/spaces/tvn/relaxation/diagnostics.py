@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.spaces.tvn.genotype import POOLS
-from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator, RelaxedBlock
+from tvnjax.spaces.tvn.operators import IDENTITY, Operator, is_free
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace
 
 Weights = Sequence[Mapping[str, Any]]
@@ -60,4 +60,4 @@ def _entropy(p: Any) -> float:
 
 
 def _free_mass(operators: Sequence[Operator], p: Any) -> float:
-    return sum(float(part) for (kind, _), part in zip(operators, p) if kind in (*POOLS, "identity"))
+    return sum(float(part) for operator, part in zip(operators, p) if is_free(operator))

@@ -9,8 +9,11 @@ from jax import Array
 
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import Form
-from tvnjax.spaces.tvn.genotype import POOLS, Block, Genotype
+from tvnjax.nn.layers import OwnModule
+from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.spaces.tvn.operators import IDENTITY, Operator, among, bypasses, operator_of
+from tvnjax.spaces.tvn.own_operators import OwnOperator
 from tvnjax.spaces.tvn.relaxation.masks import subkernel_offset
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 
@@ -39,13 +42,21 @@ def subnet(supernet: Supernet, genotype: Genotype, *, form: Form | None = None) 
 
 def _copy_unit(target: Any, source: Any, block: Block) -> None:
     # In the order of the lowering. Pools hold no weights, and those that would do nothing are not there.
-    layers = iter([layer for layer in target.layers if nnx.state(layer, nnx.Param)])
+    kept = [layer for layer in target.layers if isinstance(layer, OwnModule) or nnx.state(layer, nnx.Param)]
+    layers: Iterator[Any] = iter(kept)
+    spatial = operator_of(block.spatial_type, block.spatial_kernel)
+    temporal = operator_of(block.temporal_type, block.temporal_kernel)
     if block.inverted_bottleneck:
         _copy_prefix(next(layers), source.widen)
-    if block.spatial_kernel > 1 and block.spatial_type not in POOLS:
+    if isinstance(block.spatial_type, OwnOperator) and spatial != IDENTITY:
+        _copy_own(next(layers), source.spatial, spatial)
+    elif not bypasses(spatial):
         _copy_spatial(layers, source.spatial, block)
-    if source.temporal is not None and block.temporal_kernel > 1 and block.temporal_type not in POOLS:
-        _copy_temporal(layers, source.temporal, block)
+    if source.temporal is not None:
+        if isinstance(block.temporal_type, OwnOperator) and temporal != IDENTITY:
+            _copy_own(next(layers), source.temporal, temporal)
+        elif not bypasses(temporal):
+            _copy_temporal(layers, source.temporal, block)
     if block.expand > 0 and not block.inverted_bottleneck:
         _copy_prefix(next(layers), source.expand)
     if block.non_local > 0:
@@ -79,6 +90,10 @@ def _copy_temporal(layers: Iterator[Any], source: Any, block: Block) -> None:
     at = subkernel_offset(source.size, source.stride, source.kernel.shape[0], block.temporal_kernel)
     layer.kernel[...] = _prefix(source.kernel[...][at : at + block.temporal_kernel], layer.kernel.shape)
     _copy_prefix(layer.norm, source.norm)
+
+
+def _copy_own(target: Any, source: Any, operator: Operator) -> None:
+    _copy_prefix(target, source.own_path(among(operator, source.operators)).module)
 
 
 def _copy_prefix(target: nnx.Module, source: nnx.Module) -> None:

@@ -12,7 +12,7 @@ Called with ``sampled``, for weights that are mostly 0, every path stands behind
 the values are the same, and what has no weight is not computed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -25,10 +25,12 @@ from tvnjax.graph import Shape
 from tvnjax.nn.branches import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import ConvNorm
-from tvnjax.nn.parts import BatchNorm, Initializer
+from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer
 from tvnjax.nn.pooling import avg_pool, max_pool
-from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share
-from tvnjax.spaces.tvn.relaxed import IDENTITY, Operator
+from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses, can_stride
+from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
+from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, kernel_windows, mixed_activation, share
+from tvnjax.spaces.tvn.relaxation.own_path import OwnPath
 
 POOL_KINDS = ("maxpool", "avgpool")
 SPATIAL_CONVOLUTIONS: tuple[str, ...] = ("std", "1std", "depth")
@@ -45,6 +47,9 @@ class MixedOp(nnx.Module):
         stride: along that axis.
         acts: candidates of the activation behind each convolution.
         form: see ``convolution.Form``.
+        init: draws the weights.
+        widths: every width that may come in; needed where there are own operators.
+        room: widths of other plans (see ``OwnPath``).
     """
 
     def __init__(
@@ -52,18 +57,33 @@ class MixedOp(nnx.Module):
         operators: tuple[Operator, ...],
         in_shape: Shape,
         filters: int,
-        axis: str,
+        axis: Axis,
         stride: int,
         acts: tuple[str, ...],
         form: Form,
+        init: Initializer,
+        widths: Sequence[int] = (),
+        room: Sequence[int] = (),
     ):
         self.operators, self.axis, self.stride, self.acts = operators, axis, stride, acts
         self.form: Form = form
         self.size = in_shape.h if axis == "spatial" else in_shape.t
-        kinds = [kind for kind, _ in operators]
-        self.convolves = any(kind not in (*POOL_KINDS, "identity") for kind in kinds)
-        self.bypasses = any(kind in (*POOL_KINDS, "identity") for kind in kinds)
+        self.convolves = not all(map(bypasses, operators))
+        self.bypasses = any(map(bypasses, operators))
         self.filters = filters
+        self.own_indices = [
+            index
+            for index, operator in enumerate(operators)
+            if isinstance(operator[0], OwnOperator) and self._fits(operator)
+        ]
+        if self.own_indices:
+            # Under the candidate's number: a plan that lacks one has the others under the same names.
+            self.own = nnx.Dict(
+                {
+                    f"candidate{index}": OwnPath(operators[index], (axis, stride), in_shape, widths, room, init, form)
+                    for index in self.own_indices
+                }
+            )
         # A shorter clip has no temporal mixture and passes on all its channels; the longer one has room for as many.
         passed = in_shape.c if self.bypasses or axis == "temporal" else 0
         self.out_channels = max(filters if self.convolves else 0, passed)
@@ -76,20 +96,47 @@ class MixedOp(nnx.Module):
 
     def bypass_amount(self, weights: Array) -> Array:
         """Weight of all candidates that keep the width of their input."""
-        return weights[np.asarray(self.indices("identity", *POOL_KINDS), int)].sum()
+        return weights[np.asarray([i for i, o in enumerate(self.operators) if bypasses(o)], int)].sum()
 
-    def bypass(self, x: Array, weights: Array, sampled: bool) -> Any:
-        """Weighted sum of the identity and the pools of ``x``; 0 where there are none."""
+    def bypass(
+        self,
+        x: Array,
+        weights: Array,
+        sampled: bool,
+        widths: Widths | None = None,
+        *,
+        train: bool = False,
+        momentum: float | Array = BN_MOMENTUM,
+    ) -> Any:
+        """Weighted sum of the identity, the pools and the own operators of ``x``; 0 where there are none."""
         total: Any = 0.0
         for index, operator in enumerate(self.operators):
             kind, k = operator
             if operator == IDENTITY:
-                if -(-self.size // self.stride) == self.size:
+                if self._fits(operator):
                     total = total + weights[index] * x
+            elif index in self.own_indices:
+                assert widths is not None
+                path = self.own_path(index)
+
+                def run(path: Any, x: Array, p: Array, momentum: Any, sizes: tuple[int, ...] = widths.sizes) -> Array:
+                    return path(x, Widths(sizes, p), x.shape[-1], train=train, momentum=momentum)
+
+                arrays = (x, widths.probabilities, momentum)
+                y = module_if(weights[index], path, run, *arrays) if sampled else run(path, *arrays)
+                total = total + weights[index] * y
             elif kind in POOL_KINDS:
                 pooled = run_if(weights[index], self._pool(kind, k), x) if sampled else self._pool(kind, k)(x)
                 total = total + weights[index] * pooled
         return total if isinstance(total, float) else fit_channels(total, self.out_channels)
+
+    def own_path(self, index: int) -> OwnPath:
+        """The path of an own operator by its candidate's number."""
+        return self.own[f"candidate{index}"]
+
+    def _fits(self, operator: Operator) -> bool:
+        """Whether the operator stands here: one that cannot stride does not where sizes change."""
+        return can_stride(operator) or -(-self.size // self.stride) == self.size
 
     def _pool(self, kind: str, k: int) -> Callable[[Array], Array]:
         spatial, s = self.axis == "spatial", self.stride
@@ -107,6 +154,7 @@ class MixedOp(nnx.Module):
         train: bool,
         momentum: float | Array,
         sampled: bool = False,
+        widths: Widths | None = None,
     ) -> Array:
         """The mixture at one position of the network.
 
@@ -118,13 +166,14 @@ class MixedOp(nnx.Module):
             train: batch statistics, and the running ones move.
             momentum: of the running statistics.
             sampled: paths of weight 0 are not computed.
+            widths: how likely each width of ``x`` is; needed where there are own operators.
 
         Returns:
             ``[B, T', H', W', out_channels]``.
         """
-        total = self.bypass(x, weights, sampled)
+        total = self.bypass(x, weights, sampled, widths, train=train, momentum=momentum)
         if self.convolves:
-            indices = [i for i, (kind, _) in enumerate(self.operators) if kind not in (*POOL_KINDS, "identity")]
+            indices = [i for i, operator in enumerate(self.operators) if not bypasses(operator)]
 
             def convolved(module: Any, *arrays: Any) -> Array:
                 return module.convolved(*arrays, train=train, sampled=sampled)
@@ -155,8 +204,9 @@ class MixedSpatial(MixedOp):
         init: Initializer,
         form: Form,
         acts: tuple[str, ...] = ("relu",),
+        **own: Any,
     ):
-        super().__init__(operators, in_shape, filters, "spatial", stride, acts, form)
+        super().__init__(operators, in_shape, filters, "spatial", stride, acts, form, init, **own)
         if not self.convolves:
             return
         inner = in_shape._replace(c=filters)
@@ -249,8 +299,9 @@ class MixedTemporal(MixedOp):
         init: Initializer,
         form: Form,
         acts: tuple[str, ...] = ("relu",),
+        **own: Any,
     ):
-        super().__init__(operators, in_shape, filters, "temporal", stride, acts, form)
+        super().__init__(operators, in_shape, filters, "temporal", stride, acts, form, init, **own)
         if not self.convolves:
             return
         k = max(self.kernels("1d"))

@@ -36,6 +36,7 @@ class MixedUnit(nnx.Module):
         in_widths: every width the input may have.
         init: draws the weights.
         form: see ``convolution.Form``.
+        room: widths that arrays have in other plans.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class MixedUnit(nnx.Module):
         in_widths: tuple[int, ...],
         init: Initializer,
         form: Form,
+        room: tuple[int, ...] = (),
     ):
         self.block = block
         filters, expanded = max(block.filters), max(block.filters) * max(*block.expand, 1)
@@ -59,13 +61,20 @@ class MixedUnit(nnx.Module):
             self.widen = ConvNorm(graph.Conv(in_shape=in_shape, out_shape=wide, act="relu"), init, form)
         shape = in_shape._replace(c=max(in_shape.c if self.plain else 0, self.inner if self.inverts else 0))
         self.source_channels = shape.c
+        inverse = {max(f * e, f) for f in block.filters for e in block.expand} if self.inverts else set()
+        own: dict = {"widths": sorted({*(in_widths if self.plain else ()), *inverse}), "room": room}
         acts = block.spatial_act
-        self.spatial = MixedSpatial(block.spatial, shape, self.inner, spatial_stride, init, form, acts)
+        self.spatial = MixedSpatial(block.spatial, shape, self.inner, spatial_stride, init, form, acts, **own)
+        convolved = {*(block.filters if self.plain else ()), *inverse} if self.spatial.convolves else set()
+        own["widths"] = sorted({*convolved, *(own["widths"] if self.spatial.bypasses else ())})
         shape = strided(shape, (1, spatial_stride, spatial_stride), self.spatial.out_channels)
         timed, acts = repeat % 2 == 0 and in_shape.t > 1, block.temporal_act
         self.temporal = (
-            MixedTemporal(block.temporal, shape, self.inner, temporal_stride, init, form, acts) if timed else None
+            MixedTemporal(block.temporal, shape, self.inner, temporal_stride, init, form, acts, **own)
+            if timed
+            else None
         )
+        self.has_own = bool(self.spatial.own_indices or (self.temporal is not None and self.temporal.own_indices))
         if self.temporal is not None:
             shape = strided(shape, (temporal_stride, 1, 1), self.temporal.out_channels)
 
@@ -147,9 +156,16 @@ class MixedUnit(nnx.Module):
 
         y = blend(lambda: x, lambda: keep_inner * part(inverted, self.widen, x, either), self.source_channels)
         options: Any = {"train": train, "momentum": momentum, "sampled": sampled}
-        y = self.spatial(y, p["spatial"], keep, p["spatial_act"], **options)
+        received = between = None
+        if self.has_own:
+            received = self._blend_widths(
+                [(widths.sizes, widths.probabilities)] if self.plain else [], expanded, inverted
+            )
+            narrow = [(block.filters, p["filters"])] if self.plain else []
+            between = self._between(received, self._blend_widths(narrow, expanded, inverted), p["spatial"])
+        y = self.spatial(y, p["spatial"], keep, p["spatial_act"], widths=received, **options)
         if self.temporal is not None:
-            y = self.temporal(y, p["temporal"], keep, p["temporal_act"], **options)
+            y = self.temporal(y, p["temporal"], keep, p["temporal_act"], widths=between, **options)
 
         def plain_end() -> Array:
             """The plain unit in front of its gates."""
@@ -179,6 +195,13 @@ class MixedUnit(nnx.Module):
             optional = not all(block.skip)
             y = y + amount * out_widths.mask(self.out_shape.c) * part(amount, self.shortcut, x, optional)
         return mixed_activation(block.act, y, p["act"]), out_widths
+
+    def _between(self, received: Widths, convolved: Widths, weights: Array) -> Widths:
+        """How likely each width between the spatial and the temporal operator is."""
+        kept = self.spatial.bypass_amount(weights)
+        parts = [(received.sizes, kept * received.probabilities)] if self.spatial.bypasses else []
+        parts += [(convolved.sizes, (1 - kept) * convolved.probabilities)] if self.spatial.convolves else []
+        return Widths.joined(*parts)
 
     def _expanded(self, joint: Array) -> tuple[list[int], Array]:
         """Widths behind the expanding convolution and their probabilities (which sum to that of having one)."""

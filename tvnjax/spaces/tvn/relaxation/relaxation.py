@@ -36,6 +36,9 @@ class TvnRelaxation:
     def __init__(self, shapes: ShapeSpace, operators: OperatorChoices):
         self.shapes, self.operators = shapes, operators
 
+        blocks = [operators.filters(top) for block in shapes.choices.blocks for top in block.filters]
+        self._widths = tuple(sorted({max(f * e, f) for filters in blocks for f in filters for e in operators.expand}))
+
     @property
     def keys(self) -> Sequence[ShapeKey]:
         return self.shapes.keys
@@ -75,7 +78,7 @@ class TvnRelaxation:
         return relax_plan(self.program(plan), self.operators)
 
     def supernet(self, plan: RelaxedPlan, num_classes: int, seed: int = 0, *, head: HeadKind = "mean") -> Supernet:
-        return Supernet(plan, num_classes, seed, head=head)
+        return Supernet(plan, num_classes, seed, head=head, room=self._widths)
 
     def working_set(
         self, size: int, rng: np.random.Generator, allowed: Callable[[Plan], bool] | None = None

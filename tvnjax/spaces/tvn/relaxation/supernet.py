@@ -37,6 +37,7 @@ class Supernet(nnx.Module):
         channels: of the clip.
         head: see ``graph.Head``.
         form: which form convolutions and pools take; ``None`` picks the fast one of the default backend.
+        room: widths that arrays have in other plans, whose weights are slices of this one's.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Supernet(nnx.Module):
         channels: int = 3,
         head: HeadKind = "mean",
         form: Form | None = None,
+        room: tuple[int, ...] = (),
     ):
         init, form = Initializer(seed), form or default_form()
         self.plan, self.channels = plan, channels
@@ -57,7 +59,7 @@ class Supernet(nnx.Module):
         for block in plan.blocks:
             units = []
             for repeat in range(block.fixed.repeats):
-                units.append(MixedUnit(block, repeat, shape, widths, init, form))
+                units.append(MixedUnit(block, repeat, shape, widths, init, form, room))
                 shape, widths = units[-1].out_shape, units[-1].out_widths
             blocks.append(nnx.List(units))
             ends.append(shape)
