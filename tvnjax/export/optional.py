@@ -10,6 +10,9 @@ INSTALL = "pip install 'tvnjax[export]'"
 CONVERTER = "pip install --no-deps litert-converter xdsl==0.28.0 ordered-set lark"
 """By itself: a package it depends on asks for an older typing-extensions than tyro does, and works with the newer."""
 
+OWN_LAYERS = "pip install --no-deps jax2onnx==0.17.1 onnx-ir==1.1.0 sympy mpmath"
+"""For own layers in ONNX. By itself: it asks for an older orbax-checkpoint, which it does not need here."""
+
 
 def optional_package(name: str, what: str) -> ModuleType:
     """Imports a package of the ``export`` extra.
@@ -22,4 +25,5 @@ def optional_package(name: str, what: str) -> ModuleType:
     except ImportError as error:
         # LiteRT runs nothing that was not converted for it.
         install = f"{INSTALL} && {CONVERTER}" if name.startswith(("litert_converter", "ai_edge_litert")) else INSTALL
+        install = f"{INSTALL} && {OWN_LAYERS}" if name == "jax2onnx" else install
         raise InvalidInputError(f"{what} needs the package {name}, which is missing ({error}): {install}") from None

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from tvnjax import graph
-from tvnjax.core.errors import InvalidInputError
 from tvnjax.export.optional import optional_package
 from tvnjax.graph import Network, Shape, Triple
 from tvnjax.nn.child import Child, HeadModule, UnitModule
@@ -58,12 +57,14 @@ def onnx_unit(unit: graph.Unit, module: UnitModule) -> bytes:
 @functools.singledispatch
 def add_layer(layer: graph.Layer, module: Any, to: "OnnxGraph") -> None:
     """Adds a layer with its weights behind what flows in a graph. A class of layers has its form by
-    ``add_layer.register`` (``export.onnx.layers``).
+    ``add_layer.register`` (``export.onnx.layers``); that of others is converted (``export.onnx.own_layers``).
 
     Raises:
-        InvalidInputError: it has none.
+        InvalidInputError: the converter is missing, or cannot express it.
     """
-    raise InvalidInputError(f"no ONNX form is known for a layer {layer}: export to stablehlo or tflite")
+    from tvnjax.export.onnx.own_layers import add_converted  # which needs this module
+
+    add_converted(layer, module, to)
 
 
 class OnnxGraph:
@@ -86,6 +87,10 @@ class OnnxGraph:
         name = f"constant_{len(self.constants)}"
         self.constants.append(self._onnx.numpy_helper.from_array(np.asarray(value), name))
         return name
+
+    def renaming(self, at: str, name: str) -> Any:
+        """An operation that gives an array another name."""
+        return self._onnx.helper.make_node("Identity", [at], [name])
 
     def reshape(self, at: str, *sizes: int) -> str:
         return self.node("Reshape", [at, self.constant(np.array(sizes, np.int64))])
