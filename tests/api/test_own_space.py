@@ -1,6 +1,8 @@
 """A space with operators of one's own, from Python: searched by gradient and otherwise, reported, gone on with."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,6 +78,76 @@ def test_files_hold_what_the_space_is_and_the_run_goes_on_with_it(run, tmp_path)
     other = tvn.ChainSpace(frames=3, size=8, positions=[[tvn.conv(4, 3)]])
     with pytest.raises(InvalidInputError, match="own"):
         tvn.run(other, resume=run.path, data=arrays(), quiet=True, **OPTIONS)
+
+
+INSIDE = {
+    "shapes": {
+        "image_size": 8,
+        "num_frames": 3,
+        "frame_stride": 1,
+        "num_blocks": 2,
+        "blocks": [{"spatial_stride": 1, "temporal_stride": 1, "repeats": 1, "filters": 8}] * 2,
+    },
+    "operators": {
+        "spatial_type": (Shuffled, Shuffled(groups=2)),
+        "spatial_kernel": 3,
+        "temporal_type": (Shift, Shift(fold=4)),
+        "temporal_kernel": 3,
+        "width": 1.0,
+        "expand": 1,
+        "squeeze": 0.0,
+        "context_gate": False,
+        "skip": False,
+    },
+}
+"""Of the TVN space: every network has a shift and a grouped convolution with a shuffle in each block."""
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory):
+    out = tmp_path_factory.mktemp("inside") / "run"
+    return tvn.run("clips", data=arrays(), out=out, quiet=True, **OPTIONS, **INSIDE)
+
+
+def test_own_operators_are_searched_and_drawn_inside_the_tvn_space(inside):
+    assert [row["strategy"] for row in inside.rows()] == list(OPTIONS["strategies"])
+    page = (inside.path / "report.html").read_text()
+    assert "Left out: a drawing" not in page and "shuffled(groups=" in page and "shift(fold=" in page
+    for found in inside.networks():
+        names = [type(layer).__name__ for layer in found.network.layers()]
+        assert names.count("Shift") == names.count("Shuffled") == 2
+    operators = json.loads((inside.path / "config.json").read_text())["config"]["operators"]
+    assert operators["temporal_type"] == ["Shift", "Shift(fold=4)"]
+    trace = (inside.path / "events.jsonl").read_text()
+    assert '"Shift(fold=4)":' in trace and '"Shuffled(groups=2)":' in trace
+
+
+def test_such_a_run_goes_on_and_its_networks_answer(inside):
+    again = tvn.run(resume=inside.path, data=arrays(), quiet=True)
+    assert again.rows() == inside.rows()
+    clips = np.random.default_rng(0).integers(0, 255, (4, 3, 8, 8, 3)).astype(np.uint8)
+    assert len(inside.model("differentiable").predict(clips)) == 4
+
+
+ELSEWHERE = """
+import sys, tvnjax
+run = tvnjax.open_run(sys.argv[1])
+for ask in (run.networks, run.model, lambda: tvnjax.run(resume=sys.argv[1], quiet=True)):
+    try:
+        ask()
+    except ValueError as error:
+        print(error)
+    else:
+        print("nothing said")
+print(len(run.rows()), run)
+"""
+
+
+def test_elsewhere_it_is_said_which_class_is_missing(inside):
+    command = [sys.executable, "-c", ELSEWHERE, str(inside.path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == 4 and all("is of no class of this process: from Python import" in line for line in told[:3])
+    assert told[3].startswith("3 Run(")
 
 
 def test_a_layer_whose_module_gives_another_shape_is_refused_before_anything_is_measured(tmp_path):

@@ -10,7 +10,7 @@ from tests.own_layers import Blur, Every, Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Shape
 from tvnjax.nn.parts import Initializer
-from tvnjax.spaces.tvn.operators import operator_of
+from tvnjax.spaces.tvn.operators import named, operator_of
 from tvnjax.spaces.tvn.own_operators import OwnOperator
 from tvnjax.spaces.tvn.relaxation.inherit import subnet
 from tvnjax.spaces.tvn.relaxation.masks import Widths
@@ -54,6 +54,7 @@ def test_candidates_stand_once_unless_they_have_a_kernel_and_stride_where_they_c
     first, second = relax_plan(PLAN, OPERATORS).blocks
     own = [(str(kind), kernel) for kind, kernel in first.spatial if isinstance(kind, OwnOperator)]
     assert own == [("Shuffled", 2), ("Blur", 2), ("Blur", 3)]
+    assert [named(operator) for operator in first.spatial][-3:] == ["Shuffled", "Blur 2", "Blur 3"]
     assert [str(kind) for (kind, _), legal in zip(first.spatial, first.legal("spatial")) if not legal] == [
         "identity",
         "Shuffled",

@@ -122,8 +122,18 @@ class Run:
         return Rows({key: row.get(key) for key in (*_CANDIDATE, *others)} for row in found)
 
     def networks(self) -> list[FoundNetwork]:
-        """The networks found, in the order of the rows; a strategy that found none is left out."""
+        """The networks found, in the order of the rows; a strategy that found none is left out.
+
+        Raises:
+            InvalidInputError: one is of a space or an operator made in Python, which has not been made here.
+        """
         record = self._read()
+        for result in record.results:
+            if result.unmade:
+                raise InvalidInputError(f"{self._path}, {result.name}, seed {result.seed}: {result.unmade}")
+        return self._networks(record)
+
+    def _networks(self, record: "RunRecord") -> list[FoundNetwork]:
         return [
             FoundNetwork(
                 strategy=result.name,
@@ -186,6 +196,8 @@ class Run:
         if best is None:
             seeds = ", ".join(str(result.seed) for result in record.results if strategy in (None, result.name))
             raise InvalidInputError(f"{self._path} has the seeds {seeds}; got {seed!r:.100}")
+        if best.unmade:
+            raise InvalidInputError(f"{self._path}, {best.name}, seed {best.seed}: {best.unmade}")
         if best.genotype is None or best.top1 is None:
             raise InvalidInputError(
                 f"{best.name}, seed {best.seed}, has no trained network in {self._path}: "
@@ -220,9 +232,8 @@ class Run:
         from tvnjax.report.record import best_of
 
         best = best_of(result for result in record.results if result.genotype is not None)
-        drawn = next(
-            (n for n in self.networks() if best is not None and (n.strategy, n.seed) == (best.name, best.seed)), None
-        )
+        chosen = None if best is None else (best.name, best.seed)
+        drawn = next((n for n in self._networks(record) if (n.strategy, n.seed) == chosen), None)
         parts = render_blocks([*headline(record), tables.comparison(record)])
         caption = "" if drawn is None else f"<p>{html.escape(repr(drawn))}</p>{picture(drawn.draw())}"
         return f"{_title(self._path)}{parts}{caption}"
@@ -244,7 +255,9 @@ class Run:
         from tvnjax.report.record import read_so_far
 
         state = tuple(_state(self._path / name) for name in _FILES)
-        if self._known is None or self._known[0] != state:
+        # What was not there may have been made since.
+        unmade = self._known is not None and any(result.unmade for result in self._known[1].results)
+        if self._known is None or self._known[0] != state or unmade:
             self._known = state, read_so_far(self._path)
         return self._known[1]
 

@@ -32,7 +32,7 @@ def network_gallery(record: RunRecord) -> list[Part]:
     for index, name in enumerate(record.strategies):
         best = best_of(result for result in record.of(name) if result.genotype is not None)
         if best is None or best.genotype is None:
-            why = "has no genotype that can be read here; a space made in Python is drawn where it has been made"
+            why = "has no genotype that can be read here; what was made in Python is drawn where it has been made"
             missing.append(Paragraph(text=f"Left out: a drawing for {name}, which {why}."))
             continue
         network = best.genotype.lower(max(len(record.class_names), 1), head=record.head)

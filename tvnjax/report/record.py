@@ -53,6 +53,8 @@ class StrategyResult:
     infeasible: float | None = None
     genotype_id: str = ""
     genotype: Genotype | None = None
+    unmade: str = ""
+    """Why its genotype cannot be read in this process: its space, or an operator of it, is code that is not there."""
     error: str = ""
     spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """What the seconds of the search went into, by kind."""
@@ -240,11 +242,11 @@ def _read_result(entry: Any, allowed: Mapping[str, float], where: str) -> Strate
         raise InvalidInputError(f"a strategy's seed is a whole number; {where} ({name}) has {seed!r:.60}")
     numbers = {key: _checked(key, entry.get(key), where) for key in _NUMBERS}
     genotype = entry.get("genotype")
+    unmade = ""
     try:
         genotype = None if genotype is None else genotype_from_json(genotype)
-    except UnmadeSpaceError:
-        # The options of such a space are code, which is where the run was begun; its networks are not drawn elsewhere.
-        genotype = None
+    except UnmadeSpaceError as error:
+        genotype, unmade = None, str(error)
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}, genotype: {error}") from None
     return StrategyResult(
@@ -252,6 +254,7 @@ def _read_result(entry: Any, allowed: Mapping[str, float], where: str) -> Strate
         seed=seed,
         genotype_id=str(entry.get("genotype_id") or ""),
         genotype=genotype,
+        unmade=unmade,
         error=str(entry.get("error") or ""),
         spent=_read_spent(entry.get("spent")),
         allowed=allowed,

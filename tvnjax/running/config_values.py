@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.sizes import LARGEST, SMALLEST, check_sizes
+from tvnjax.spaces.registry import UnmadeSpaceError
 
 T = TypeVar("T")
 
@@ -49,6 +50,8 @@ def from_plain(kind: type[T], told: Any, where: str) -> T:
     try:
         made = _value(kind, told, None, "config")
         check_sizes(made)
+    except UnmadeSpaceError as error:
+        raise InvalidInputError(f"{where}: {error}") from None
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}; the file is damaged, or of another version") from None
     return made

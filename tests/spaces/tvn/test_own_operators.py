@@ -134,7 +134,7 @@ class Holding(Layer):
         (Needing, "made without arguments; Needing.*give an instance"),
         (Holding, "numbers, texts or tuples of them.*Holding.more"),
         (Conv(in_shape=(1, 1, 1, 1), out_shape=(1, 1, 1, 1)), "a class of one's own; got Conv"),
-        ("Nowhere(fold=1)", "'Nowhere\\(fold=1\\)' is of no class of this process: import"),
+        ("Nowhere(fold=1)", "'Nowhere\\(fold=1\\)' is of no class of this process: from Python import"),
         ("maxpol", "did you mean 'maxpool'"),
         ("1d()", "temporal_type is one of 1d"),
         ("Shift(__import__('os'))", "temporal_type is one of 1d"),

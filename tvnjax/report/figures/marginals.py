@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from tvnjax.report.figures.canvas import WIDTH, new_figure, strategy_looks
 from tvnjax.report.figures.shape_strips import block_title, shape_columns, width_marks
-from tvnjax.report.figures.strips import Column, Strips, draw_columns, shown
+from tvnjax.report.figures.strips import Column, Strips, draw_columns, word
 from tvnjax.report.record import RunRecord, best_of, number
 from tvnjax.spaces.tvn.genotype import Block, Genotype
-from tvnjax.spaces.tvn.relaxed import GENES, IDENTITY
+from tvnjax.spaces.tvn.operators import named, operator_of
+from tvnjax.spaces.tvn.relaxed import GENES
 
 MOST_SHOWN = 48
 """Blocks, genes of one, and values of a gene that are drawn; no search has as many, and a log may say anything."""
@@ -149,13 +150,14 @@ def _picked(block: Block, gene: str, rows: Mapping[str, Any], buckets: Mapping[s
     """How a marginal may name the value the block has."""
     if gene in ("spatial", "temporal"):
         kind, kernel = getattr(block, f"{gene}_type"), getattr(block, f"{gene}_kernel")
-        return {IDENTITY[0]} if kernel == 1 else {f"{kind} {kernel}", f"{kind}{kernel}"}
+        # A run of before 0.1 wrote kind and kernel as one word.
+        return {named(operator_of(kind, kernel)), *([] if kernel == 1 else [f"{kind}{kernel}"])}
     if gene == "filters" and buckets:
         return width_marks(block.filters, buckets, rows)[1]
     value = getattr(block, gene, None)
     if isinstance(value, float):
         return {str(value), f"{value:g}", *(["off"] if value == 0 else [])}
-    return {shown(str(value))}
+    return {word(str(value))}
 
 
 def _entropies(marginals: Marginals) -> dict[str, np.ndarray]:

@@ -20,6 +20,8 @@ _GAP = 1.7
 """Rows between genes, where the gene's name stands."""
 _LONGEST = 30
 """Characters of a gene's name that are shown."""
+_VALUE = 14
+"""Characters of a value's name that are shown beside its row."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,9 +61,15 @@ def draw_columns(columns: Sequence[Column], steps: np.ndarray) -> Figure:
     return figure
 
 
+def word(name: str) -> str:
+    """A value's name as people say it."""
+    return printable({"true": "on", "false": "off"}.get(name.lower(), name))
+
+
 def shown(name: str) -> str:
-    """A value's name as it stands beside its row."""
-    return printable({"true": "on", "false": "off"}.get(name.lower(), name)[:12])
+    """A value's name as it stands beside its row: a long one without its middle."""
+    name = word(name)
+    return name if len(name) <= _VALUE else f"{name[: _VALUE // 2]}…{name[1 - _VALUE // 2 :]}"
 
 
 def _units(strips: Strips) -> float:
@@ -88,7 +96,7 @@ def _draw_column(axes: Axes, steps: np.ndarray, column: Column) -> None:
         axes.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=extent, interpolation="nearest")
         axes.hlines(y + np.arange(1, len(rows)), first, last, color="white", linewidth=0.6)
         for name in rows:
-            bold.append(shown(name) in column.picked.get(gene, ()))
+            bold.append(word(name) in column.picked.get(gene, ()))
             labels.append(f"▸ {shown(name)}" if bold[-1] else shown(name))
             ticks.append(y + 0.5)
             y += 1

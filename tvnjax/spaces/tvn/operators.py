@@ -42,6 +42,12 @@ def listed(kinds: Sequence[str], kernels: Sequence[int]) -> tuple[Operator, ...]
     return identity + tuple((kind, k) for kind in kinds for k in (larger[:1] if _stands_once(kind) else larger))
 
 
+def named(operator: Operator) -> str:
+    """An operator in a word or two: ``std 3``, ``identity``, ``Shift``."""
+    kind, kernel = operator
+    return kind if operator == IDENTITY or _stands_once(kind) else f"{kind} {kernel}"
+
+
 def among(operator: Operator, candidates: Sequence[Operator]) -> int:
     """Index of the candidate that an operator is.
 

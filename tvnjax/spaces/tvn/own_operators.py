@@ -156,8 +156,8 @@ def _named(name: str) -> OwnOperator | None:
         return None
     if not found:
         raise UnmadeSpaceError(
-            f"an own operator is found where its class is there; {name!r} is of no class of this process: import the "
-            "module that defines it, or run the cell, and try again"
+            f"an own operator is found where its class is there; {name!r} is of no class of this process: from Python "
+            "import the module that defines it, or run the cell, before the run is opened or gone on with"
         )
     # The last one defined: in a notebook a cell is run again.
     return OwnOperator(_made(found.popitem()[1], fields))

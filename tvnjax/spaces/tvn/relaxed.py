@@ -7,7 +7,7 @@ illegal there and gets no weight.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from tvnjax.spaces.tvn.genotype import (
     also,
     kinds,
 )
-from tvnjax.spaces.tvn.operators import IDENTITY, Operator, among, bypasses, can_stride, listed, operator_of
+from tvnjax.spaces.tvn.operators import IDENTITY, Operator, among, bypasses, can_stride, listed, named, operator_of
 from tvnjax.spaces.tvn.own_operators import OwnOperator
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
 
@@ -249,8 +249,8 @@ def _relax_block(
             if len(candidates) == len(keeping):
                 raise InvalidInputError(
                     f"a block that strides needs an operator that strides; block {index} has {axis}_stride "
-                    f"{getattr(block, f'{axis}_stride')} and {axis} operators {_told(candidates)}: list a kernel of 2 "
-                    f"or more and a kind that strides"
+                    f"{getattr(block, f'{axis}_stride')} and {axis} operators {', '.join(map(named, candidates))}: "
+                    "list a kernel of 2 or more and a kind that strides"
                 )
     tokens = frames_behind * behind[1] ** 2
     if tokens > operators.non_local_tokens:
@@ -293,7 +293,3 @@ def _relax_block(
     )
     active = tuple(gene for gene in GENES if relaxed.legal(gene).sum() > 1 and gene not in idle)
     return dataclasses.replace(relaxed, active=active)
-
-
-def _told(operators: Sequence[Operator]) -> str:
-    return ", ".join(kind if (kind, kernel) == IDENTITY else f"{kind} {kernel}" for kind, kernel in operators)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.spaces.tvn.operators import IDENTITY, Operator, is_free
+from tvnjax.spaces.tvn.operators import Operator, is_free, named
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace
 
@@ -48,7 +48,7 @@ def describe(blocks: Sequence[RelaxedBlock], weights: Weights, shapes: Mapping[S
 
 def candidate_name(value: Operator | float | bool | str) -> str:
     if isinstance(value, tuple):
-        return "identity" if value == IDENTITY else f"{value[0]} {value[1]}"
+        return named(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     return "off" if isinstance(value, float) and value == 0 else str(value)
