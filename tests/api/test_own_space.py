@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tvnjax as tvn
+from tests.export.test_own_layers import NEEDED, installed
 from tests.own_layers import Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
 
@@ -127,6 +128,22 @@ def test_such_a_run_goes_on_and_its_networks_answer(inside):
     assert again.rows() == inside.rows()
     clips = np.random.default_rng(0).integers(0, 255, (4, 3, 8, 8, 3)).astype(np.uint8)
     assert len(inside.model("differentiable").predict(clips)) == 4
+
+
+@pytest.mark.parametrize("kind", list(NEEDED))
+@pytest.mark.parametrize("where", ["run", "inside"])
+def test_the_networks_found_are_exported(where, kind, request, tmp_path):
+    if not installed(*NEEDED[kind]):
+        pytest.skip(f"{' and '.join(NEEDED[kind])} not installed")
+    model = request.getfixturevalue(where).model("differentiable")
+    exported = model.export(tmp_path / f"net.{kind}")
+    assert exported.difference < 1e-5 and exported.path.stat().st_size > 0 and exported.description.is_file()
+    exported.path.write_bytes(b"another")
+    with pytest.raises(InvalidInputError, match="net"):
+        model.export(tmp_path / f"net.{kind}")
+    assert exported.path.read_bytes() == b"another"
+    with pytest.raises(InvalidInputError, match=r"an export is of stablehlo, onnx, tflite.*got .*net.bin"):
+        model.export(tmp_path / "net.bin")
 
 
 ELSEWHERE = """

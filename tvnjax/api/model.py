@@ -4,7 +4,7 @@ import functools
 import html
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
 import jax
 import numpy as np
@@ -22,6 +22,8 @@ from tvnjax.nn.saved_weights import load_weights
 
 if TYPE_CHECKING:
     from tvnjax.api.drawing import Drawing
+    from tvnjax.export import ExportFormat
+    from tvnjax.export.export_network import Exported
     from tvnjax.nn.child import Child
 
 _BATCH = 32
@@ -146,6 +148,37 @@ class Model:
             clips, single = self._maker.of_array(clip)
         found = Predictions(Prediction(self.classes, row) for row in self._probabilities(clips))
         return found[0] if single else found
+
+    def export(
+        self, out: str | os.PathLike[str], to: "ExportFormat | None" = None, *, force: bool = False
+    ) -> "Exported":
+        """Writes the network as a file of another runtime with a description (JSON) beside it, as ``tvnjax export``
+        does; the file is run there once and compared.
+
+        Args:
+            out: the file.
+            to: stablehlo, onnx or tflite. Default: the file's ending.
+            force: replace files that are there.
+
+        Returns:
+            Where they were written, and the largest difference of a score from JAX's.
+
+        Raises:
+            InvalidInputError: the format is none of these, a package it needs is missing (and how to install it), a
+                file is there, or the file does not compute what the network does.
+        """
+        from tvnjax.export import ExportFormat
+        from tvnjax.export.export_network import export_weights
+
+        path, formats = Path(os.fsdecode(out)), get_args(ExportFormat)
+        kind: Any = path.suffix[1:] if to is None else to
+        if kind not in formats:
+            raise InvalidInputError(
+                f"an export is of {', '.join(formats)}, by the file's ending or to=...; got {str(path)!r:.100}"
+                + (f" and to={to!r:.60}" if to is not None else "")
+            )
+        _, params, stats = nnx.split(self.module.child, nnx.Param, ...)
+        return export_weights(self._saved.trained, params, stats, kind, path, force=force)
 
     def draw(self) -> "Drawing":
         """Its layers, from top to bottom."""

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
@@ -49,6 +50,19 @@ def export_network(
             another, cannot be written, or does not compute what the network does.
     """
     _, params, stats = load_weights(checkpoint, trained)
+    return export_weights(trained, params, stats, to, out or Path(f"{checkpoint.name}.{to}"), force=force)
+
+
+def export_weights(
+    trained: TrainedNetwork, params: nnx.State, stats: nnx.State, to: ExportFormat, path: Path, *, force: bool = False
+) -> Exported:
+    """``export_network`` of weights that are in memory.
+
+    Args:
+        params: of the network's ``Child``.
+        stats: its running statistics.
+        path: the file; others as for ``export_network``.
+    """
     program = export_program(trained.network, params, stats)
     description = ExportMetadata(trained=trained).as_json()
     content = convert(program, to, description)
@@ -59,7 +73,6 @@ def export_network(
             f"an exported network's scores are within {TOLERANCE} of JAX's; those in {to} differ by {difference:.2g} "
             "and were not written: choose another format with --to"
         )
-    path = out or Path(f"{checkpoint.name}.{to}")
     sidecar = Path(f"{path}.json")
     write_output({path: content, sidecar: json_file(description)}, "an export", force=force)
     return Exported(path=path, description=sidecar, difference=difference)

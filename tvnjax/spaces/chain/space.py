@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import math
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -228,8 +227,9 @@ def input_shape(reads: Reads, channels: int) -> Shape:
     return Shape(reads.num_frames, reads.image_size, reads.image_size, channels)
 
 
-_MADE: "weakref.WeakValueDictionary[str, ChainSpace]" = weakref.WeakValueDictionary()
-"""Every space of this process by its digest: what was written down of one is read back where it is there."""
+_MADE: dict[str, "ChainSpace"] = {}
+"""Every space of this process by its digest, so that what was written down of one is read back: also where nobody
+holds the space any more, as behind ``tvnjax.run(ChainSpace(...))``."""
 
 
 def made(digest: Any) -> ChainSpace:
