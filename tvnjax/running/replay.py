@@ -114,6 +114,9 @@ def _replay(
             )
         for seed in config.seeds:
             task = table.task(budget_ms)
+            if not one.shares_weights:
+                # Scores that it has not paid a supernet for.
+                task = dataclasses.replace(task, screen=None, inherit=None)
             watch = _Both(listener, run_dir)
             options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "before": _before(table, one)}
             found.append(run_strategy(one.make(config, task.space, seed), task, **options))
