@@ -84,6 +84,8 @@ def _shared(name: str, make: Make) -> Make:
 GRADIENT = Registered(name="differentiable", title="Differentiable search", by_gradient=True)
 REFERENCE = "evolution"
 """What others are held against, where nothing else is asked for."""
+RANDOM = "random"
+"""Whose networks stand for those of the space."""
 BUILT_IN: Mapping[str, Registered] = {
     one.name: one
     for one in (
@@ -91,7 +93,7 @@ BUILT_IN: Mapping[str, Registered] = {
         Registered(name="hybrid", title="Evolution seeded by the gradient search", by_gradient=True, seeded=True),
         Registered(name="evolution", title="Evolution", make=_evolution),
         Registered(name="regularized_evolution", make=_regularized),
-        Registered(name="random", title="Random search", make=_random, chooses=False),
+        Registered(name=RANDOM, title="Random search", make=_random, chooses=False),
         Registered(name="successive_halving", make=_halving),
         Registered(
             name="random_weight_sharing",
