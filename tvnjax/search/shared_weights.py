@@ -100,8 +100,8 @@ class SharedWeights:
         plan = self.covered.plan_of(genotype)
         if plan is None:
             raise InvalidInputError(
-                f"weights are shared with networks that the supernet covers; {genotype.id} is none: draw from the space "
-                "that start is given"
+                f"weights are shared with networks that the supernet covers; {genotype.id} is none: draw from the "
+                "space that start is given"
             )
         tuning = self._tuning if fine_tune_steps is None else self._tuning[:fine_tune_steps]
         batches, tuning = ([self._data.cut(batch, plan, None) for batch in some] for some in (self._batches, tuning))
