@@ -32,9 +32,10 @@ from tvnjax.report.comparing.evidence import Evidence
 from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
-from tvnjax.running.config import PRESETS, RunConfig, StrategyName
+from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.pipeline import run
 from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.registry import known_strategies
 from tvnjax.search.strategies.evolution import EvolutionConfig
 
 RESULTS: Path = Path(__file__).parent / "grid_comparison"
@@ -152,9 +153,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", required=True, help="of the result's files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument(
-        "--strategies", choices=get_args(StrategyName), nargs="+", default=["differentiable", "evolution"]
-    )
+    parser.add_argument("--strategies", choices=known_strategies(), nargs="+", default=["differentiable", "evolution"])
     parser.add_argument("--ratio", type=float, default=5.0, help="seconds of the baselines by the gradient search's")
     parser.add_argument("--longer", type=float, default=1.0, help="times the preset's steps, in searches and proxies")
     parser.add_argument("--retrain-longer", type=float, default=1.0, help="the same for the last trainings")

@@ -9,6 +9,15 @@ import pytest
 from tvnjax.running import searching
 from tvnjax.running.config import RunConfig
 from tvnjax.search.base import SearchResult
+from tvnjax.search.own import Strategy
+
+
+class Own(Strategy):
+    def ask(self):
+        return None
+
+    def tell(self, candidate):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -28,16 +37,18 @@ def test_baselines_get_the_gradient_searchs_seconds(options, limit, monkeypatch)
         best=None,
         spent={},
     )
-    seen: list[tuple[dict[str, float], float | None]] = []
+    seen: list[tuple[dict[str, float], float | None, list[str]]] = []
 
-    def ask(problem: Any, task: Any, table: dict[str, float], limit_s: float | None, *rest: Any) -> list[SearchResult]:
-        seen.append((table, limit_s))
+    def ask(
+        problem: Any, task: Any, table: dict[str, float], limit_s: float | None, pool: Any, stages: Any, asking: Any
+    ) -> list[SearchResult]:
+        seen.append((table, limit_s, [one.name for one in asking]))
         return [dataclasses.replace(result, name="evolution")]
 
     monkeypatch.setattr(searching, "_differentiable", lambda *_: result)
     monkeypatch.setattr(searching, "_ask_for_evaluations", ask)
-    config = RunConfig(strategies=("differentiable", "evolution"), **options)
+    config = RunConfig(strategies=("differentiable", "evolution", Own), **options)
     stub: Any = SimpleNamespace(config=config, seconds=30.0, clips=None)
     found = searching.search_all(stub, stub, stub, stub, stub)
     assert [one.name for one in found] == ["differentiable", "evolution"]
-    assert seen == [({"table": 30.0}, limit)]
+    assert seen == [({"table": 30.0}, limit, ["evolution", "Own"])]

@@ -15,19 +15,24 @@ if TYPE_CHECKING:
     from tvnjax.api.run import Run, open_run
     from tvnjax.api.start import run
     from tvnjax.graph import Layer, Shape
+    from tvnjax.search.base import WAIT, Proposal
+    from tvnjax.search.own import Strategy
     from tvnjax.spaces.chain.options import avgpool, conv, depthwise, identity, maxpool, squeeze_excite, temporal_conv
     from tvnjax.spaces.chain.space import ChainSpace
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "WAIT",
     "Arrays",
     "ChainSpace",
     "Layer",
     "Manifest",
     "Model",
+    "Proposal",
     "Run",
     "Shape",
+    "Strategy",
     "VideoFolder",
     "avgpool",
     "compare",
@@ -45,13 +50,16 @@ __all__ = [
 ]
 
 _PLACES = {
+    "WAIT": "tvnjax.search.base",
     "Arrays": "tvnjax.api.data",
     "ChainSpace": "tvnjax.spaces.chain.space",
     "Layer": "tvnjax.graph",
     "Manifest": "tvnjax.api.data",
     "Model": "tvnjax.api.model",
+    "Proposal": "tvnjax.search.base",
     "Run": "tvnjax.api.run",
     "Shape": "tvnjax.graph",
+    "Strategy": "tvnjax.search.own",
     "VideoFolder": "tvnjax.api.data",
     "avgpool": "tvnjax.spaces.chain.options",
     "compare": "tvnjax.api.comparing",

@@ -26,7 +26,7 @@ from tvnjax.core.outside import read_json
 from tvnjax.core.run_dir import write_json
 from tvnjax.latency.cost_model import Measured, fit
 from tvnjax.report.comparing.statistics import mean_interval, probability_of_improvement
-from tvnjax.running.config import PRESETS, RunConfig, StrategyName
+from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.running.replay import ReplayConfig, replay
 from tvnjax.search.budget import Budget, Costs
@@ -41,8 +41,8 @@ PROFILED = 40
 """Networks of the table that the latency model is fitted to."""
 RATIOS = (1, 5)
 """Seconds of the replayed strategies, by the gradient search's."""
-REPLAYED: tuple[StrategyName, ...] = ("evolution", "regularized_evolution", "successive_halving", "random")
-SHARED: tuple[StrategyName, ...] = ("random_weight_sharing", "evolution_weight_sharing")
+REPLAYED = ("evolution", "regularized_evolution", "successive_halving", "random")
+SHARED = ("random_weight_sharing", "evolution_weight_sharing")
 
 
 def config_of(seed: int, margin: float, predicted_margin: float) -> RunConfig:

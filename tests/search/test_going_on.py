@@ -15,6 +15,7 @@ from tvnjax.core.stages import Stage
 from tvnjax.report.record import read_events
 from tvnjax.search.base import Evaluation, Verdict
 from tvnjax.search.charge import Charge, describe_candidate, run_strategy
+from tvnjax.search.own import Started, Strategy
 from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
 from tvnjax.search.strategies.random_search import RandomSearch
@@ -22,12 +23,26 @@ from tvnjax.search.strategies.successive_halving import HalvingConfig, Successiv
 from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing
 from tvnjax.search.workers import run_on_workers
 
+
+class Climbs(Strategy):
+    """One of one's own: a network seen before may come again."""
+
+    best = None
+
+    def ask(self):
+        return self.space.sample(self.rng) if self.best is None else self.space.mutate(self.best.genotype, self.rng)
+
+    def tell(self, candidate):
+        self.best = candidate if self.best is None or candidate.fitness >= self.best.fitness else self.best
+
+
 STRATEGIES = {
     "random": lambda: RandomSearch(SPACE, 0),
     "evolution": lambda: Evolution(SPACE, EvolutionConfig(population=4, tournament=2), 0),
     "rounds": lambda: Evolution(SPACE, EvolutionConfig(population=4, tournament=2, children=3, leaves="oldest"), 0),
     "halving": lambda: SuccessiveHalving(SPACE, HalvingConfig(networks=6, keep=2, rungs=2), 0),
     "sharing": lambda: WeightSharing("sharing", RandomSearch(SPACE, 0), SharingConfig(candidates=8, finalists=3)),
+    "own": lambda: Started("own", Climbs, SPACE, 0),
 }
 
 
@@ -201,7 +216,7 @@ def test_another_strategy_does_not_go_on_with_a_journal(tmp_path):
         search(run_dir, "halving", monitor=Silent())
 
 
-@pytest.mark.parametrize("name", ["evolution", "rounds", "halving"])
+@pytest.mark.parametrize("name", ["evolution", "rounds", "halving"])  # of one's own: test_own_strategies.py
 @pytest.mark.parametrize("kill_at", [1, 5, 9])
 def test_workers_go_on_with_what_was_under_way(name, kill_at, tmp_path):
     def run(kill_at, pool_seed, run_dir):

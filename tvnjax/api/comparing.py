@@ -80,7 +80,8 @@ def replay(table: "str | Path | Table", *, out: str | Path | None = None, quiet:
         table: a file of ``tvnjax record`` or of ``experiments/tabular``, or what it holds.
         out: the run's directory. Default: runs/replay-DATE-TIME.
         quiet: show no progress.
-        options: those of ``tvnjax replay``: ``strategies=("evolution", "random"), seeds=(0, 1), seconds=600``.
+        options: those of ``tvnjax replay``: ``strategies=("evolution", "random"), seeds=(0, 1), seconds=600``. Among
+            ``strategies`` there may be some of one's own (``tvnjax.Strategy``).
 
     Returns:
         The run; it has rows, candidates and figures, and no trained networks.

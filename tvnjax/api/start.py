@@ -40,7 +40,8 @@ def run(
             ``out`` if one has begun there, and begin it otherwise.
         fork: with ``resume``, a new directory: a copy of the run goes on there, with other options.
         quiet: show no progress.
-        options: those of ``tvnjax run``, nested as there: ``search={"steps": 100}, budget={"ms": 2.0}, seed=1``.
+        options: those of ``tvnjax run``, nested as there: ``search={"steps": 100}, budget={"ms": 2.0}, seed=1``. Among
+            ``strategies`` there may be some of one's own (``tvnjax.Strategy``).
 
     Raises:
         InvalidInputError: an option is unknown (its path and the nearest name are said), or the input breaks a rule.
@@ -58,15 +59,16 @@ def run(
         again = Path(resume)
     if fork is not None and again is None:
         raise InvalidInputError("fork copies the run that resume names: give resume=DIR, fork=NEW_DIR")
-    command = _call(config, data, options)
     begun = None if again is None else begun_config(again)
     made = _configured(begun if config is None else config, data, options)
+    command = _call(config, data, options | ({"strategies": made.strategies} if "strategies" in options else {}))
     if again is None:
         made = made if out is None else dataclasses.replace(made, out=Path(out))
         place = made.out or new_place(config if isinstance(config, str) else "run")
         refuse_unfinished(made, place)
         return _run(made, place, command, resume=False, quiet=quiet)
     _check_arrays(begun, made, again)
+    _check_strategies(made, again)
     if fork is not None:
         copy_run(made, again, Path(fork), command, None)
         again = Path(fork)
@@ -164,6 +166,19 @@ def _check_arrays(begun: "RunConfig | None", config: "RunConfig", out: Path) -> 
             f"a run goes on with the arrays it began with; that in {out} began with {before!r}, now {now!r}: give the "
             "same clips and labels, in the same order and splits"
         )
+
+
+def _check_strategies(config: "RunConfig", out: Path) -> None:
+    """Refuses to go on with a run without the strategies that were given to it, before anything is copied.
+
+    Raises:
+        InvalidInputError: one is missing, or cannot be loaded.
+    """
+    from tvnjax.search.registry import registered
+
+    if not (out / "results.json").is_file():
+        for choice in config.strategies:
+            registered(choice)
 
 
 def _named(config: Any) -> str:

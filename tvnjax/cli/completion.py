@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from tvnjax.cli.commands import COMMANDS
+from tvnjax.cli.options import option_rules
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.outputs import write_output
 from tvnjax.core.printable import say, standard_output
@@ -69,6 +70,7 @@ def completion_script(shell: str) -> str:
             prog="tvnjax",
             args=["--tyro-write-completion", shell, "-"],
             config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagCreatePairsOff),
+            registry=option_rules([], flags=True),
         )
     # The script has one completion a line; tyro keeps line ends of help texts in what it says about each.
     lines = written.getvalue().splitlines()

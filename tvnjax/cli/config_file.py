@@ -14,6 +14,8 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.outside import read_json, read_text
 from tvnjax.core.plain import jsonable
 from tvnjax.core.printable import printable
+from tvnjax.search.own import OwnStrategy
+from tvnjax.search.registry import name_of
 
 NONE = "None"
 """What an option that may be absent is set to, to be so: the word that the command line takes. TOML has no null."""
@@ -104,8 +106,9 @@ def config_values(config: Any, preset: str) -> dict[str, Any]:
 
 
 def _written(config: Any) -> dict[str, Any]:
-    """A configuration without what Python alone can give."""
-    return {name: value for name, value in jsonable(config).items() if name != "own"}
+    """A configuration without what Python alone can give; strategies that were given stand there by name."""
+    told = {name: value for name, value in jsonable(config).items() if name != "own"}
+    return told | {"strategies": [*map(name_of, config.strategies)]}
 
 
 def _leaves(file: ConfigFile, told: dict[str, Any], at: Any, before: str) -> Iterator[tuple[str, Any]]:
@@ -198,6 +201,11 @@ def _as_words(file: ConfigFile, path: str, value: Any) -> list[str] | None:
         return None
     words = []
     for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict) and item.get("type") == OwnStrategy.__name__:
+            raise InvalidInputError(
+                f"{file.path}: {path} has {printable(item.get('name'), 60)}, which was given from Python: name one "
+                "that is registered in its place, or go on with that run"
+            )
         if not isinstance(item, str | int | float | None):
             raise InvalidInputError(
                 f"{file.path}: {path} is a value, or a list of values, such as an option takes; got "

@@ -12,6 +12,7 @@ from tvnjax.cli.option_names import options_of
 from tvnjax.cli.refusals import refusing
 from tvnjax.core.printable import standard_output
 from tvnjax.core.sizes import check_sizes
+from tvnjax.search.registry import StrategyChoice, known_strategies, name_of
 
 _BOOLEANS = ("True", "False")
 
@@ -62,16 +63,17 @@ def parse_command(
     config = (tyro.conf.AvoidSubcommands, switches)
     with standard_output(), refusing(prog, known, told, helping or f"{prog} --help"):
         made = tyro.cli(
-            kind, args=list(argv), prog=prog, config=config, registry=_registry(told, flags=flags), **options
+            kind, args=list(argv), prog=prog, config=config, registry=option_rules(told, flags=flags), **options
         )
     check_sizes(made[0] if options.get("return_unknown_args") else made)
     return made
 
 
-def _registry(told: list[str], *, flags: bool) -> ConstructorRegistry:
-    """tyro's rules, with ours for numbers, which tell ``told`` why: of a number that may be absent tyro lists all it
-    tried. And where there are no switches, with ours for what is true or false."""
+def option_rules(told: list[str], *, flags: bool) -> ConstructorRegistry:
+    """tyro's rules, with ours for strategies, and for numbers, which tell ``told`` why: of a number that may be absent
+    tyro lists all it tried. And where there are no switches, with ours for what is true or false."""
     registry = ConstructorRegistry()
+    registry.primitive_rule(_strategies)
 
     @registry.primitive_rule
     def numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
@@ -99,6 +101,21 @@ def _registry(told: list[str], *, flags: bool) -> ConstructorRegistry:
         registry.primitive_rule(_boolean)
         registry.primitive_rule(_booleans)
     return registry
+
+
+def _strategies(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """The names that are registered when the options are read; objects are given from Python alone."""
+    if info.type_origin is not tuple or typing.get_args(info.type) != (StrategyChoice, ...):
+        return None
+    known = known_strategies()
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"[{{{','.join(known)}}} [...]]",
+        instance_from_str=tuple,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [name_of(item) for item in value],
+        choices=known,
+    )
 
 
 def _boolean(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:

@@ -100,12 +100,17 @@ def _of_python(own: RunOptions, rest: list[str]) -> Asked:
     from tvnjax.cli.run_options import AllRunOptions
     from tvnjax.data.arrays import ArrayData
     from tvnjax.running.continuing import begun_config
+    from tvnjax.search.registry import is_there
 
     assert own.resume is not None
     config, where = begun_config(own.resume), str(own.resume)
     kept = [("arrays", f"{config.data!r}", "data=tvnjax.Arrays(...)")] if isinstance(config.data, ArrayData) else []
     if config.own is not None:
         kept.append(("a space", f"{config.own!r}", "the space made again"))
+    for choice in config.strategies:
+        if not is_there(choice):
+            given = "strategies given again, or registered as an entry point of tvnjax.strategies"
+            kept.append(("a strategy", f"{choice!r}", given))
     for what, told, given in kept:
         raise InvalidInputError(
             f"a run of {what} goes on where those are; {where} was begun from Python with {told}: go on with "

@@ -7,6 +7,7 @@ from typing import Any
 from tvnjax.cli.option_names import flag, options_of
 from tvnjax.core.printable import printable, standard_output
 from tvnjax.running.preset_lines import PRESET_LINES
+from tvnjax.search.registry import StrategyChoice, known_strategies
 from tvnjax.spaces.tvn.asked_for import ASKED_FOR_OF_SPACE
 
 _DATA: dict[str, tuple[tuple[str, str], ...]] = {
@@ -124,6 +125,8 @@ def _shown(value: Any) -> str:
 
 def _choices(kind: Any) -> list[str]:
     """The words an option, or each of its values, is one of."""
+    if kind == StrategyChoice:
+        return [*known_strategies()]
     if typing.get_origin(kind) is typing.Literal:
         return [str(choice) for choice in typing.get_args(kind)]
     return [choice for part in typing.get_args(kind) if part is not type(None) for choice in _choices(part)]

@@ -17,6 +17,10 @@ from tvnjax.core.lines import Lines, read_lines
 from tvnjax.core.plain import jsonable, whole_number
 
 
+class OtherCourseError(InvalidInputError):
+    """What goes on does something else than it did when the run began."""
+
+
 class Journal:
     """Entries of one stage.
 
@@ -58,18 +62,26 @@ class Journal:
         """What the next entry says; ``None`` where all entries have been recalled.
 
         Raises:
-            InvalidInputError: the next entry is of something else: other software, or another place in the run.
+            OtherCourseError: the next entry is of something else: other software, or another place in the run.
         """
         if not self.replaying:
             return None
         entry = self._entries[self._next]
         if (entry["op"], entry["key"]) != (op, key):
-            raise InvalidInputError(
-                f"a run goes on with the software it began with; {self._path} says that '{entry['op']} {entry['key']}' "
-                f"came next, now it is '{op} {key}': use the version it was begun with, or begin anew"
-            )
+            raise self.other_course(f"it is '{op} {key}'")
         self._next += 1
         return entry["value"]
+
+    def other_course(self, now: str) -> OtherCourseError:
+        """What is said where something else happens than what comes next.
+
+        Args:
+            now: what happens instead.
+        """
+        return OtherCourseError(
+            f"a run goes on with the software it began with; {self._path} says that '{self.upcoming} "
+            f"{self.upcoming_key}' came next, now {now}: use the version it was begun with, or begin anew"
+        )
 
     def recall_all(self) -> dict[str, Any]:
         """All entries by their keys, for a journal whose order says nothing."""

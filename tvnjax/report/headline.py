@@ -8,6 +8,7 @@ from tvnjax.report.document import Callout, Paragraph, Part
 from tvnjax.report.quantities import listing, mean_sd, milliseconds, percent, standard_error
 from tvnjax.report.record import RunRecord, StrategyResult, number
 from tvnjax.report.search_tables import derived_layers
+from tvnjax.search.registry import facts_of
 
 FEW_EVALUATIONS = 100
 """Networks below which a search by evaluation is called short; the paper's evolution trained about 700."""
@@ -167,7 +168,7 @@ def _cautions(record: RunRecord) -> list[str]:
         known = [r.evaluations for r in record.of(name) if r.evaluations is not None]
         # A gradient search evaluates only what it discretises: its effort is not counted in networks. Nor is that of
         # evolution that starts from what it found.
-        if name not in ("differentiable", "hybrid") and known and max(known) < FEW_EVALUATIONS:
+        if not facts_of(name).by_gradient and known and max(known) < FEW_EVALUATIONS:
             short[name] = max(known)
     if short:
         counts = listing([f"{name} trained {evaluations:.0f}" for name, evaluations in short.items()])
@@ -231,10 +232,4 @@ def _uneven(record: RunRecord) -> list[str]:
 
 
 def _name(strategy: str) -> str:
-    known = {
-        "differentiable": "Differentiable search",
-        "random": "Random search",
-        "evolution": "Evolution",
-        "hybrid": "Evolution seeded by the gradient search",
-    }
-    return known.get(strategy, strategy)
+    return facts_of(strategy).title or strategy

@@ -17,6 +17,7 @@ from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.budget import Budget
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.registry import StrategyChoice, facts_of, name_of, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
@@ -29,17 +30,6 @@ from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import ShapeChoices
 from tvnjax.train.optim import Optimizer
 from tvnjax.train.trainer import Training
-
-StrategyName = Literal[
-    "differentiable",
-    "hybrid",
-    "evolution",
-    "regularized_evolution",
-    "random",
-    "successive_halving",
-    "random_weight_sharing",
-    "evolution_weight_sharing",
-]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,10 +59,11 @@ class RunConfig:
     (multi-label sets, the released code) or the maximum over time."""
     own: OwnSpace | None = None
     """A space made in Python, in place of ``shapes`` and ``operators``; see ``tvnjax.ChainSpace``."""
-    strategies: tuple[StrategyName, ...] = ("differentiable", "evolution", "random")
-    """Which to run; the baselines get the seconds the differentiable search took. ``hybrid`` is evolution that starts
-    from what the differentiable search found, for as long again. Those with ``weight_sharing`` score candidates with
-    the weights of a supernet, whose training is charged to each."""
+    strategies: tuple[StrategyChoice, ...] = ("differentiable", "evolution", "random")
+    """Which to run, by name or, from Python, as an object (``tvnjax.Strategy``); the baselines get the seconds the
+    differentiable search took. ``hybrid`` is evolution that starts from what the differentiable search found, for as
+    long again. Those with ``weight_sharing`` score candidates with the weights of a supernet, whose training is charged
+    to each."""
     reproducible: bool = False
     """Decide by counts and by a latency table that stays as it is, not by clocks: the same seed on the same machine
     then gives the same networks and weights, to the bit on a CPU. Baselines train ``baseline_networks`` networks, and
@@ -147,8 +138,7 @@ class RunConfig:
         object.__setattr__(self, "shapes", _chosen_blocks(self.shapes))
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
-        if not self.strategies or len(set(self.strategies)) != len(self.strategies):
-            raise InvalidInputError(f"strategies names at least one, each once; got {self.strategies}")
+        object.__setattr__(self, "strategies", strategy_choices(self.strategies))
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:
             raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
         if not 0 < self.baseline_ratio < float("inf"):
@@ -174,9 +164,10 @@ class RunConfig:
             )
         if self.reproducible:
             return
-        if self.baseline_seconds is None and not {"differentiable", "hybrid"} & set(self.strategies):
+        names = tuple(map(name_of, self.strategies))
+        if self.baseline_seconds is None and not any(facts_of(name).by_gradient for name in names):
             raise InvalidInputError(
-                f"baselines get the differentiable search's seconds; strategies {self.strategies} leave it out: give "
+                f"baselines get the differentiable search's seconds; strategies {names} leave it out: give "
                 "--baseline-seconds"
             )
 

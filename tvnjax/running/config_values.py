@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.sizes import LARGEST, SMALLEST, check_sizes
+from tvnjax.search.registry import StrategyChoice, UnknownStrategyError, strategy_choice
 from tvnjax.spaces.registry import UnmadeSpaceError
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ def from_plain(kind: type[T], told: Any, where: str) -> T:
     try:
         made = _value(kind, told, None, "config")
         check_sizes(made)
-    except UnmadeSpaceError as error:
+    except (UnknownStrategyError, UnmadeSpaceError) as error:
         raise InvalidInputError(f"{where}: {error}") from None
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}: {error}; the file is damaged, or of another version") from None
@@ -89,6 +90,8 @@ def _value(hint: Any, value: Any, now: Any, path: str, also: Also | None = None)
     Args:
         now: what the field holds; a mapping changes a part of it.
     """
+    if hint == StrategyChoice:
+        return strategy_choice(value, path)
     if get_origin(hint) in (Union, types.UnionType):
         return _one_of(get_args(hint), value, now, path)
     if dataclasses.is_dataclass(hint):

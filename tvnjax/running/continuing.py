@@ -19,6 +19,7 @@ from tvnjax.core.plain import json_bytes, jsonable, whole_number
 from tvnjax.core.run_dir import finished_seq, read_json, write_json
 from tvnjax.running.config import RunConfig
 from tvnjax.running.config_values import from_plain
+from tvnjax.search.registry import GRADIENT
 
 _CONFIG = "config.json"
 _PLACES = ("data.manifest", "data.folder")
@@ -31,7 +32,7 @@ _OF_BASELINES = (
     *("strategies", "evolution", "regularized", "halving", "sharing", "workers", "evaluation"),
     *("baseline_seconds", "baseline_ratio", "baseline_networks"),
 )
-_KEPT_BY_BASELINES = ("data", "profile", "drift", "differentiable-")
+_KEPT_BY_BASELINES = ("data", "profile", "drift", f"{GRADIENT.name}-")
 
 
 def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None) -> None:

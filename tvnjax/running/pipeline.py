@@ -28,6 +28,7 @@ from tvnjax.running.searching import search_all
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
+from tvnjax.search.registry import registered
 from tvnjax.search.workers import check_engine
 
 
@@ -90,6 +91,8 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
         if not resume:
             begin_run()
         check_engine(config.workers)
+        for choice in config.strategies:
+            registered(choice)
         problem = _data(config, stages)
         check_counted(problem)
         profile, table = profile_run(problem, stages)

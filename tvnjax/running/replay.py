@@ -13,10 +13,9 @@ from tvnjax.core.outputs import write_output
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.graph import COUNTING_RULE
 from tvnjax.report.record import number, read_events, read_run
-from tvnjax.running.config import StrategyName
-from tvnjax.running.strategies import make_strategy
 from tvnjax.search.base import SearchResult
 from tvnjax.search.charge import run_strategy
+from tvnjax.search.registry import Registered, StrategyChoice, facts_of, registered, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
@@ -29,7 +28,7 @@ from tvnjax.spaces.registry import genotype_from_json
 class ReplayConfig:
     """What is run on a table. Sizes suit a few hundred networks."""
 
-    strategies: tuple[StrategyName, ...] = ("evolution", "regularized_evolution", "successive_halving", "random")
+    strategies: tuple[StrategyChoice, ...] = ("evolution", "regularized_evolution", "successive_halving", "random")
     """``differentiable`` and ``hybrid`` train a supernet, which no table stands in for."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Of the strategies. Search seed s reads the trainings of the table's seed number s modulo their number."""
@@ -45,17 +44,12 @@ class ReplayConfig:
     sharing: SharingConfig = dataclasses.field(default_factory=SharingConfig)
 
     def __post_init__(self) -> None:
-        if not self.strategies or not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise InvalidInputError(
-                f"a replay has strategies and seeds of 0 or above, each once; got {self.strategies} and {self.seeds}"
-            )
+        object.__setattr__(self, "strategies", strategy_choices(self.strategies))
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise InvalidInputError(f"a replay has seeds of 0 or above, each once; got {self.seeds}")
         for name, value in (("seconds", self.seconds), ("budget_ms", self.budget_ms)):
             if value is not None and not value > 0:
                 raise InvalidInputError(f"{name} is above 0; got {value}")
-
-    @property
-    def seed(self) -> int:
-        return self.seeds[0]
 
 
 def replay(
@@ -112,13 +106,20 @@ def _replay(
     table: Table, config: ReplayConfig, budget_ms: float, limit_s: float, listener: Monitor, run_dir: RunDir | None
 ) -> list[SearchResult]:
     found = []
-    for name in config.strategies:
+    for one in map(registered, config.strategies):
+        if one.make is None:
+            raise InvalidInputError(
+                f"a table stands in for evaluations, which a strategy asks for; {one.name} trains a supernet instead: "
+                "leave it out"
+            )
         for seed in config.seeds:
             task = table.task(budget_ms)
-            strategy = make_strategy(name, config, task.space, seed)
+            if not one.shares_weights:
+                # Scores that it has not paid a supernet for.
+                task = dataclasses.replace(task, screen=None, inherit=None)
             watch = _Both(listener, run_dir)
-            options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "before": _before(table, name)}
-            found.append(run_strategy(strategy, task, **options))
+            options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "before": _before(table, one)}
+            found.append(run_strategy(one.make(config, task.space, seed), task, **options))
     return found
 
 
@@ -159,15 +160,15 @@ def record_runs(folders: Sequence[Path], out: Path, *, force: bool = False) -> T
     return table
 
 
-def _before(table: Table, name: StrategyName) -> dict[str, float]:
+def _before(table: Table, strategy: Registered) -> dict[str, float]:
     """What a strategy builds on, as recorded: the latency table, and for shared weights a supernet."""
     header = table.header
     spent = {"table": number(header, "table_seconds") or 0.0}
-    if name.endswith("weight_sharing"):
+    if strategy.shares_weights:
         if not all(entry.inherited for entry in table.entries.values()):
             raise InvalidInputError(
                 f"scores with inherited weights must be recorded to be replayed; not all networks of {table.name} have "
-                "one: leave out strategies with weight_sharing"
+                f"one: leave out {strategy.name}"
             )
         supernet = number(header, "supernet_seconds")
         if supernet is None:
@@ -219,7 +220,7 @@ def _built_on(folders: Sequence[Path]) -> dict[str, float]:
         for result in record.results:
             if "table" in result.spent:
                 known.setdefault("table_seconds", []).append(result.spent["table"])
-            if result.name.endswith("weight_sharing") and "supernet" in result.spent:
+            if "supernet" in result.spent and not facts_of(result.name).by_gradient:
                 scored = record.select("candidate", strategy=result.name, seed=result.seed, scoring="inherited")
                 known.setdefault("supernet_seconds", []).append(result.spent["supernet"])
                 scored = [event for event in scored if event.get("feasible")]

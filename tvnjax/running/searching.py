@@ -1,18 +1,21 @@
 """The searches of a run, one after another; a finished one is not run again when the run goes on."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tvnjax.core.checkpoint import save_state
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.journal import OtherCourseError
 from tvnjax.core.stages import Stages
 from tvnjax.latency.profile import Profile
 from tvnjax.running.problem import Problem
-from tvnjax.running.strategies import make_strategy
 from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.charge import run_strategy
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
+from tvnjax.search.registry import BUILT_IN, GRADIENT, Registered, registered
 from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.strategies.evolution import Evolution
@@ -26,21 +29,21 @@ def search_all(
     config, found = problem.config, []
     table = {"table": profile.seconds}
     limit_s = None if config.baseline_seconds is None else config.baseline_seconds + profile.seconds
-    if {"differentiable", "hybrid"} & set(config.strategies):
+    strategies = [registered(choice) for choice in config.strategies]
+    by_gradient = [one for one in strategies if one.by_gradient]
+    if by_gradient:
         result = _differentiable(problem, costs, task, table, stages)
         limit_s = limit_s or config.baseline_ratio * result.seconds
-        if "differentiable" in config.strategies:
-            found.append(result)
-        if "hybrid" in config.strategies:
-            found.append(_hybrid(problem, task, result, limit_s, stages))
+        for one in sorted(by_gradient, key=lambda one: one.seeded):
+            found.append(_seeded(one.name, problem, task, result, limit_s, stages) if one.seeded else result)
     if config.reproducible:
         limit_s = None
     else:
         assert limit_s is not None, "the configuration asks for seconds where there is no differentiable search"
-    asking = [name for name in config.strategies if name not in ("differentiable", "hybrid")]
+    asking = [one for one in strategies if one.make is not None]
     pool = make_pool(config.workers, EvaluatorOf(config, problem.clips)) if asking else None
     try:
-        found += _ask_for_evaluations(problem, task, table, limit_s, pool, stages)
+        found += _ask_for_evaluations(problem, task, table, limit_s, pool, stages, asking)
     finally:
         if pool is not None:
             pool.close()
@@ -51,7 +54,7 @@ def _differentiable(
     problem: Problem, costs: Costs, task: SearchTask, table: dict[str, float], stages: Stages
 ) -> SearchResult:
     config = problem.config
-    stage = stages.stage(f"differentiable-{config.seed}")
+    stage = stages.stage(f"{GRADIENT.name}-{config.seed}")
     if stage.result is not None:
         return result_from_json(stage.result)
     search = DifferentiableSearch(
@@ -75,29 +78,37 @@ def _ask_for_evaluations(
     limit_s: float | None,
     pool: Pool | None,
     stages: Stages,
+    strategies: Sequence[Registered],
 ) -> list[SearchResult]:
     """The strategies that propose networks and are told how they did."""
     config, found = problem.config, []
     shared: SharedWeights | None = None
-    for name in config.strategies:
-        if name in ("differentiable", "hybrid"):
-            continue
-        stage = stages.stage(f"{name}-{config.seed}")
+    for one in strategies:
+        stage = stages.stage(f"{one.name}-{config.seed}")
         if stage.result is not None:
             found.append(result_from_json(stage.result))
             continue
         own, before = dataclasses.replace(task, evaluate=problem.evaluator().evaluate), dict(table)
-        if name in ("random_weight_sharing", "evolution_weight_sharing"):
+        if one.shares_weights:
             shared = shared or _share_weights(problem, stages)
             own = dataclasses.replace(own, inherit=shared.inherit, space=shared.covered)
             before |= {"supernet": shared.seconds - shared.compile_seconds, "compile": shared.compile_seconds}
-        strategy = make_strategy(name, config, own.space)
+        assert one.make is not None, "strategies that ask for evaluations are made"
+        strategy = one.make(config, own.space, config.seed)
         options: Any = {"seed": config.seed, "limit_s": limit_s, "monitor": stage, "before": before}
         options["limit_evaluations"] = config.baseline_networks if config.reproducible else None
-        if pool is None:
-            result = run_strategy(strategy, own, **options)
-        else:
-            result = run_on_workers(strategy, own, pool, **options)
+        try:
+            if pool is None:
+                result = run_strategy(strategy, own, **options)
+            else:
+                result = run_on_workers(strategy, own, pool, **options)
+        except OtherCourseError as error:
+            if one.name in BUILT_IN:
+                raise
+            raise InvalidInputError(
+                f"a strategy that is told the same proposes the same; {one.name} did not, when the run went on "
+                f"({error}): let it draw from self.rng alone, and draw nothing before it waits"
+            ) from None
         found.append(result_from_json(stage.finish(result_to_json(result))))
     return found
 
@@ -117,11 +128,13 @@ def _share_weights(problem: Problem, stages: Stages) -> SharedWeights:
     )
 
 
-def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: float, stages: Stages) -> SearchResult:
+def _seeded(
+    name: str, problem: Problem, task: SearchTask, first: SearchResult, limit_s: float, stages: Stages
+) -> SearchResult:
     """Evolution for as long again, its pool seeded with what the gradient search proposed, fittest first; the seconds
     of both are charged. It mutates in the refined space, which holds values the relaxed one left out."""
     config = problem.config
-    stage = stages.stage(f"hybrid-{config.seed}")
+    stage = stages.stage(f"{name}-{config.seed}")
     if stage.result is not None:
         return result_from_json(stage.result)
     seeds = sorted(first.candidates, key=lambda candidate: -candidate.fitness)
@@ -131,7 +144,7 @@ def _hybrid(problem: Problem, task: SearchTask, first: SearchResult, limit_s: fl
         dataclasses.replace(config.evolution, population=max(1, sum(c.fitness > float("-inf") for c in seeds))),
         config.seed,
         known=seeds,
-        name="hybrid",
+        name=name,
     )
     second = run_strategy(
         evolution,

@@ -16,6 +16,7 @@ from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, filter_timer
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
+from tvnjax.search.registry import facts_of
 from tvnjax.spaces.base import Genotype, Space
 
 _BATCH = 10
@@ -62,14 +63,14 @@ def gate_of_searches(
 ) -> Gate:
     """The profile's gate with the networks the searches proposed beside it.
 
-    These are all that were measured for a strategy that chooses (random search's own are random), topped up to the
-    number the gate asks for by networks one mutation away from them, where the profile's own gate is of full size.
+    These are all that were measured for a strategy that chooses (``Registered.chooses``), topped up to the number the
+    gate asks for by networks one mutation away from them, where the profile's own gate is of full size.
     """
     chosen: dict[str, tuple[Genotype, float, float]] = {}
     for result in found:
         for candidate in result.candidates:
             verdict = candidate.verdict
-            if verdict.latency_ms is not None and "random" not in result.name:
+            if verdict.latency_ms is not None and facts_of(result.name).chooses:
                 chosen.setdefault(candidate.id, (candidate.genotype, verdict.predicted_ms, verdict.latency_ms))
     proposed = len(chosen)
     more = SELECTED_NETWORKS - proposed

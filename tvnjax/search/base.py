@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.spaces.base import Genotype, Space
 
 Scoring = Literal["trained", "inherited"]
@@ -12,13 +13,32 @@ Scoring = Literal["trained", "inherited"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A network to be evaluated, and how."""
+    """A network to be evaluated, and how.
+
+    Raises:
+        InvalidInputError: it is no network, or is to be scored in a way there is not.
+    """
 
     genotype: Genotype
     scoring: Scoring = "trained"
     part: float = 1.0
-    """Of the short training's steps after which it is scored; a later proposal of the same network goes on from
-    there."""
+    """Of the short training's steps after which it is scored, above 0 and at most 1; a later proposal of the same
+    network goes on from there."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(getattr(self.genotype, "id", None), str) or not callable(
+            getattr(self.genotype, "lower", None)
+        ):
+            raise InvalidInputError(
+                "a proposal is a genotype, as space.sample and space.mutate give them; got "
+                f"{type(self.genotype).__name__} {self.genotype!r:.60}"
+            )
+        if self.scoring not in get_args(Scoring):
+            raise InvalidInputError(
+                f"a proposal's scoring is one of {', '.join(get_args(Scoring))}; got {self.scoring!r:.60}"
+            )
+        if not isinstance(self.part, int | float) or not 0 < self.part <= 1:
+            raise InvalidInputError(f"a proposal's part is above 0 and at most 1; got {self.part!r:.60}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,10 +163,11 @@ class Wait:
 WAIT = Wait()
 
 
-class Strategy(Protocol):
-    """Proposes genotypes and learns what became of them."""
+class AskTell(Protocol):
+    """What the engine knows of a strategy: it proposes genotypes and learns what became of them."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def ask(self) -> Genotype | Proposal | Wait | None:
         """The next proposal, a plain genotype to be trained to the end; ``WAIT`` while results it needs are under way,

@@ -15,24 +15,25 @@ from tvnjax.core.journal import Journal
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.search.base import (
+    AskTell,
     Candidate,
     Evaluation,
     Proposal,
     SearchResult,
     SearchTask,
-    Strategy,
     Verdict,
     Wait,
     as_proposal,
 )
+from tvnjax.search.own import broken
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.spaces.base import Genotype
 
 _PROPOSALS = 50
 """Proposals for each network that may be trained, where those are counted: a filter may refuse all."""
 _IDLE = 1000
-"""Proposals in a row that cost nothing, as networks a table has been asked for before: such a strategy would never come
-to the end of its seconds."""
+"""Proposals in a row that were made before and of which nothing new was found, as networks that were refused, or that a
+table has been asked for: such a strategy would never come to the end of its seconds."""
 
 
 class Charge:
@@ -62,6 +63,10 @@ class Charge:
         self.candidates: list[Candidate] = []
         self._paid: set[str] = set()
         self._check_costs: dict[str, float] = {}
+        self._met: set[tuple[str, str, float]] = set()
+        self._repeats = 0
+        self.idle = False
+        """Whether it ended because it proposed nothing new for too long."""
         self._kept_s = 0.0
         """Seconds at the journal's last entry."""
 
@@ -87,6 +92,8 @@ class Charge:
         if self.journal.replaying:
             # It was not when the entries that are left were made.
             return self.journal.upcoming == "end"
+        if self.idle:
+            return True
         if self.limit_evaluations is None:
             return self.device.spent
         asked = sum(candidate.scoring == "trained" for candidate in self.candidates)
@@ -198,11 +205,24 @@ class Charge:
             costs=costs or {},
         )
         self.candidates.append(candidate)
+        self._count_repeats(proposal, evaluation)
         self.monitor.event("candidate", strategy=self.name, seed=self.seed, **describe_candidate(candidate))
         return candidate
 
+    def _count_repeats(self, proposal: Proposal, evaluation: Evaluation | None) -> None:
+        """By what was proposed and not by the seconds, so that a run that goes on ends where the one before would."""
+        key = (proposal.genotype.id, proposal.scoring, proposal.part)
+        nothing_new = key in self._met and (evaluation is None or evaluation.seconds == 0)
+        self._met.add(key)
+        self._repeats = self._repeats + 1 if nothing_new else 0
+        self.idle = self.idle or self._repeats >= _IDLE
+
     def finish(self) -> SearchResult:
         """What it came to. The clock stands from here on, so that it is the same to the bit when it is recalled."""
+        if self.idle:
+            self.monitor.event("idle", strategy=self.name, seed=self.seed, proposals=_IDLE)
+            text = f"ended: {_IDLE:,} proposals in a row had been made before, and nothing new was found of them"
+            self.monitor.progress(self.name, 1, 1, text)
         kept = self.journal.recall("end", "")
         clock = self.device.snapshot() if kept is None else kept["clock"]
         if kept is None:
@@ -227,7 +247,11 @@ class Charge:
         )
 
     def _inherit(self, proposal: Proposal) -> Candidate:
-        assert self.task.screen is not None and self.task.inherit is not None, "the task has no supernet"
+        if self.task.screen is None or self.task.inherit is None:
+            raise InvalidInputError(
+                f"{self.name} proposes a network to be scored with inherited weights, and no supernet is trained for "
+                "it: set shares_weights = True in its class"
+            )
         known = proposal.genotype.id
         kept = self.journal.recall("inherit", known)
         if kept is not None:
@@ -294,7 +318,7 @@ def evaluation_key(proposal: Proposal) -> str:
 
 
 def run_strategy(
-    strategy: Strategy,
+    strategy: AskTell,
     task: SearchTask,
     *,
     seed: int,
@@ -308,55 +332,43 @@ def run_strategy(
     An infeasible proposal is told untrained, and its seconds are charged like any other's.
     """
     charge = Charge(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
-    idle = 0
-    while not charge.spent and idle < _IDLE:
+    while not charge.spent:
         asked = ask(strategy)
         if asked is None:
             break
         if isinstance(asked, Wait):
-            raise InvalidInputError(
-                f"a strategy waits while results are under way; {strategy.name} waits though it has been told all: let "
-                "ask return a network, or None at the end"
-            )
-        seconds = charge.seconds
-        candidate = charge.consider(asked)
-        idle = idle + 1 if charge.seconds == seconds else 0
-        tell(strategy, candidate)
+            raise waits_for_nothing(strategy)
+        tell(strategy, charge.consider(asked))
         show_progress(charge)
-    if idle == _IDLE:
-        charge.monitor.event("idle", strategy=strategy.name, seed=seed, proposals=idle)
-        text = f"ended: {idle:,} proposals in a row were known and cost nothing"
-        charge.monitor.progress(strategy.name, 1, 1, text)
     return charge.finish()
 
 
-def ask(strategy: Strategy) -> Genotype | Proposal | Wait | None:
+def ask(strategy: AskTell) -> Proposal | Wait | None:
     """What a strategy proposes.
 
     Raises:
-        InvalidInputError: the strategy breaks; what it had been told is kept.
+        InvalidInputError: the strategy breaks, or proposes what is no network; what it had been told is kept.
     """
     try:
-        return strategy.ask()
+        asked = strategy.ask()
+        return asked if asked is None or isinstance(asked, Wait) else as_proposal(asked)
     except Exception as error:
-        raise _broken(strategy, "ask", error) from error
+        raise broken(strategy.name, "ask", error) from error
 
 
-def tell(strategy: Strategy, candidate: Candidate) -> None:
+def tell(strategy: AskTell, candidate: Candidate) -> None:
     """Tells a strategy what became of a proposal. Raises as ``ask``."""
     try:
         strategy.tell(candidate)
     except Exception as error:
-        raise _broken(strategy, "tell", error) from error
+        raise broken(strategy.name, "tell", error) from error
 
 
-def _broken(strategy: Strategy, what: str, error: Exception) -> Exception:
-    if isinstance(error, InvalidInputError):
-        return error
-    lines = str(error).splitlines() or [""]
+def waits_for_nothing(strategy: AskTell) -> InvalidInputError:
+    """What is said of a strategy that waits while nothing is under way: it would wait for ever."""
     return InvalidInputError(
-        f"a strategy proposes and is told; {strategy.name} broke in {what} ({type(error).__name__}: {lines[0]:.200}): "
-        "correct it and go on with the run, which keeps what it had been told (TVNJAX_TRACEBACK=1 shows where)"
+        f"a strategy waits while results are under way; {strategy.name} waits though it has been told all: let ask "
+        "return a network, or None at the end"
     )
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.graph import HeadKind
@@ -91,9 +92,17 @@ class SharedWeights:
         return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=self._trainer.compile_seconds - before)
 
     def score(self, genotype: Genotype, *, fine_tune_steps: int | None = None) -> Score:
-        """The same with the loss, behind all or the first of the steps there are clips for."""
+        """The same with the loss, behind all or the first of the steps there are clips for.
+
+        Raises:
+            InvalidInputError: the supernet does not cover the network.
+        """
         plan = self.covered.plan_of(genotype)
-        assert plan is not None, "proposals are of the covered space"
+        if plan is None:
+            raise InvalidInputError(
+                f"weights are shared with networks that the supernet covers; {genotype.id} is none: draw from the "
+                "space that start is given"
+            )
         tuning = self._tuning if fine_tune_steps is None else self._tuning[:fine_tune_steps]
         batches, tuning = ([self._data.cut(batch, plan, None) for batch in some] for some in (self._batches, tuning))
         relaxed = self._trainer.relaxed(plan)

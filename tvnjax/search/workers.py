@@ -19,17 +19,8 @@ from typing import Any, Literal, Protocol
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
-from tvnjax.search.base import (
-    Evaluation,
-    Proposal,
-    SearchResult,
-    SearchTask,
-    Strategy,
-    Verdict,
-    Wait,
-    as_proposal,
-)
-from tvnjax.search.charge import Charge, ask, evaluation_key, show_progress, tell
+from tvnjax.search.base import AskTell, Evaluation, Proposal, SearchResult, SearchTask, Verdict, Wait
+from tvnjax.search.charge import Charge, ask, evaluation_key, show_progress, tell, waits_for_nothing
 from tvnjax.spaces.base import Genotype
 
 Evaluate = Callable[[Genotype, int, float], Evaluation]
@@ -219,7 +210,7 @@ class _Job:
 
 
 def run_on_workers(
-    strategy: Strategy,
+    strategy: AskTell,
     task: SearchTask,
     pool: Pool,
     *,
@@ -249,6 +240,8 @@ def run_on_workers(
             proposal = job.proposal
             pool.submit(worker, strategy.name, proposal.genotype, seed, proposal.part)
             busy[worker] = job
+        if not busy and more:
+            raise waits_for_nothing(strategy)
         if not busy:
             break
         worker, outcome = pool.wait()
@@ -270,14 +263,19 @@ def run_on_workers(
     return charge.finish()
 
 
-def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
+def _recall(strategy: AskTell, charge: Charge) -> tuple[deque[_Job], bool]:
     """What the journal says, in its order: results came back in another than they were proposed in. Returns what was
     being trained when it ended, and whether the strategy has more."""
-    under_way: dict[str, _Job] = {}
+    # Several of one key where a strategy proposed a network again before it was told of it.
+    under_way: list[_Job] = []
     more = True
     while charge.journal.replaying:
         if charge.journal.upcoming == "evaluate":
-            job = under_way.pop(charge.journal.upcoming_key)
+            key = charge.journal.upcoming_key
+            job = next((one for one in under_way if evaluation_key(one.proposal) == key), None)
+            if job is None:
+                raise charge.journal.other_course(f"nothing of '{key}' was proposed")
+            under_way.remove(job)
             evaluation, costs = charge.recall_evaluation(job.proposal)
             tell(strategy, charge.record(job.proposal, job.verdict, evaluation, costs))
             continue
@@ -285,11 +283,13 @@ def _recall(strategy: Strategy, charge: Charge) -> tuple[deque[_Job], bool]:
             return deque(), False
         job, more = _next_job(strategy, charge)
         if job is not None:
-            under_way[evaluation_key(job.proposal)] = job
-    return deque(under_way.values()), more
+            under_way.append(job)
+        elif charge.journal.upcoming not in ("evaluate", "end", None):
+            raise charge.journal.other_course("the strategy proposes nothing")
+    return deque(under_way), more
 
 
-def _next_job(strategy: Strategy, charge: Charge) -> tuple[_Job | None, bool]:
+def _next_job(strategy: AskTell, charge: Charge) -> tuple[_Job | None, bool]:
     """The next feasible proposal; without one, whether there may be one later. What is refused, or scored with
     inherited weights, is told at once."""
     while not charge.spent:
@@ -301,14 +301,13 @@ def _next_job(strategy: Strategy, charge: Charge) -> tuple[_Job | None, bool]:
             return None, False
         if isinstance(asked, Wait):
             return None, True
-        proposal = as_proposal(asked)
-        if proposal.scoring == "inherited":
-            tell(strategy, charge.consider(proposal))
+        if asked.scoring == "inherited":
+            tell(strategy, charge.consider(asked))
             continue
-        verdict = charge.check(proposal.genotype)
+        verdict = charge.check(asked.genotype)
         if verdict.feasible:
-            return _Job(proposal=proposal, verdict=verdict), True
-        tell(strategy, charge.record(proposal, verdict, None))
+            return _Job(proposal=asked, verdict=verdict), True
+        tell(strategy, charge.record(asked, verdict, None))
     return None, False
 
 

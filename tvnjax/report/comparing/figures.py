@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from tvnjax.report.comparing.evidence import Evidence
 from tvnjax.report.comparing.statistics import pareto_front
 from tvnjax.report.figures.canvas import FAINT, WIDTH, budget_line, new_figure, strategy_legend, strategy_looks
+from tvnjax.search.registry import RANDOM
 
 
 def anytime(evidence: Evidence) -> Figure | None:
@@ -57,7 +58,7 @@ def fronts(evidence: Evidence) -> Figure | None:
         return None
     figure = new_figure(WIDTH, 320)
     axes = figure.subplots()
-    cloud = clouds.get("random") or [point for points in clouds.values() for point in points]
+    cloud = clouds.get(RANDOM) or [point for points in clouds.values() for point in points]
     axes.scatter(*(np.array(cloud) * [1, 100]).T, s=9, color=FAINT, alpha=0.45, linewidths=0, label="random")
     for name, points in clouds.items():
         front = np.array(pareto_front(points)) * [1, 100]

@@ -17,6 +17,7 @@ from tvnjax.report.headline import SEEDS_ASKED
 from tvnjax.report.page import document_files
 from tvnjax.report.quantities import MISSING, count, decimal, mean_sd, milliseconds, optional, percent, seconds, signed
 from tvnjax.report.record import number, read_run
+from tvnjax.search.registry import REFERENCE
 
 _MARGIN = 0.05
 """How far budgets of runs may differ before the comparison says so."""
@@ -57,7 +58,7 @@ def compare_runs(folders: Sequence[Path], reference: str | None = None) -> Docum
     names = evidence.strategies
     if reference is not None and reference not in names:
         raise InvalidInputError(f"--reference is a strategy of the runs, {', '.join(names)}; got {reference!r}")
-    reference = reference or ("evolution" if "evolution" in names else names[0])
+    reference = reference or (REFERENCE if REFERENCE in names else names[0])
     with report_style():
         return build_comparison(evidence, reference)
 

@@ -89,18 +89,21 @@ _KNOWN = {
     "random": Look(colour="#009e73", marker="^", dashes=(0, (2, 1.5))),
     "hybrid": Look(colour="#cc79a7", marker="D", dashes=(0, (6, 2, 1.5, 2))),
 }
-_SPARE = (
-    Look(colour="#e69f00", marker="v", dashes=(0, (4, 1))),
-    Look(colour="#56b4e9", marker="P", dashes=(0, (1, 1))),
-    Look(colour="#5c4b8a", marker="X", dashes=(0, (8, 2, 1, 2, 1, 2))),
-    Look(colour="#7a7a7a", marker="p", dashes=(0, (3, 3))),
-)
+# Of the others, 4 x 11 x 5 of which no two are alike: the numbers have no common divisor.
+_COLOURS = ("#e69f00", "#56b4e9", "#5c4b8a", "#7a7a7a")
+_MARKERS = "vPXp<>h*d8H"
+_DASHES: tuple[Any, ...] = ((0, (4, 1)), (0, (1, 1)), (0, (8, 2, 1, 2, 1, 2)), (0, (3, 3)), (0, (12, 2)))
 
 
 def strategy_looks(names: Sequence[str]) -> dict[str, Look]:
     """The look of each strategy: fixed for the well-known ones, by order for others."""
     others = [name for name in dict.fromkeys(names) if name not in _KNOWN]
-    return _KNOWN | {name: _SPARE[index % len(_SPARE)] for index, name in enumerate(others)}
+    return _KNOWN | {name: _other_look(index) for index, name in enumerate(others)}
+
+
+def _other_look(index: int) -> Look:
+    colour, marker, dashes = (kinds[index % len(kinds)] for kinds in (_COLOURS, _MARKERS, _DASHES))
+    return Look(colour=colour, marker=marker, dashes=dashes)
 
 
 def strategy_legend(

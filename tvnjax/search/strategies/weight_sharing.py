@@ -7,7 +7,7 @@ The best by that are then filtered by measurement and trained from scratch, like
 import dataclasses
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.search.base import WAIT, Candidate, Proposal, Strategy, Wait, as_proposal
+from tvnjax.search.base import WAIT, AskTell, Candidate, Proposal, Wait, as_proposal
 from tvnjax.spaces.base import Genotype
 
 
@@ -42,7 +42,7 @@ class WeightSharing:
         proposer: told the inherited fitness of its proposals.
     """
 
-    def __init__(self, name: str, proposer: Strategy, config: SharingConfig):
+    def __init__(self, name: str, proposer: AskTell, config: SharingConfig):
         self.name, self._proposer, self._config = name, proposer, config
         self._scored: list[Candidate] = []
         self._proposed = self._away = self._trained = 0
