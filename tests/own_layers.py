@@ -7,6 +7,7 @@ import math
 import jax.numpy as jnp
 from flax import nnx
 
+import tvnjax as tvn
 from tvnjax.graph import Layer, Shape
 
 
@@ -24,7 +25,7 @@ class ShiftModule(nnx.Module):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shift(Layer):
+class Shift(tvn.Layer):
     fold: int = 8
 
     def build(self, rngs):
