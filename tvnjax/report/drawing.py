@@ -30,7 +30,7 @@ _KIND, _KERNEL, _STRIDE, _OUT, _ACT = 42.0, 106.0, 147.0, 246.0, 250.0
 
 def draw_network(network: Network, *, accent: str = FAINT) -> Figure:
     """Draws a network; ``accent`` colours what it reads and gives."""
-    stretches = collapse(network.units)
+    stretches = collapse(network)
     blocks = {unit.block for unit in network.units}
     height = 96 + sum(map(_stretch_height, stretches)) + _RULE * len(blocks)
     figure = new_figure(_WIDTH, height, constrained=False)
@@ -55,7 +55,7 @@ def describe_network(network: Network) -> str:
     """The drawing in words: input, every unit with its layers, classes."""
     _, h, w, _ = network.input_shape
     parts = [f"{h} by {w} pixels, {frames_text(network)}"]
-    for stretch in collapse(network.units):
+    for stretch in collapse(network):
         for unit in stretch.units:
             layers = ", ".join(" ".join(filter(None, _told(layer))) for layer in unit.layers) or "identity"
             skip = "" if unit.shortcut is None else ", with a skip connection"
