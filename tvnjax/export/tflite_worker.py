@@ -1,4 +1,4 @@
-"""Converts StableHLO text to TFLite: ``python -m tvnjax.export.tflite_worker SOURCE TARGET INPUT...`` (see ``formats``)."""
+"""StableHLO text to TFLite: ``python -m tvnjax.export.tflite_worker SOURCE TARGET INPUT...`` (see ``formats``)."""
 
 import importlib
 import sys

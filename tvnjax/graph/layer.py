@@ -99,6 +99,11 @@ class Layer:
         return (self.in_shape,)
 
     @property
+    def inside(self) -> "tuple[tuple[Layer, ...], ...]":
+        """Chains of layers it holds, side by side."""
+        return ()
+
+    @property
     def leaves(self) -> "tuple[Layer, ...]":
         """The layers it is made of, in the order they run in; itself, unless it holds others."""
         return (self,)

@@ -77,6 +77,12 @@ def unit_label(unit: Unit) -> str:
     return f"{chain} + {', '.join(layer.label for layer in unit.shortcut) or 'input'}"
 
 
+def placed_label(network: Network, number: int) -> str:
+    """``unit_label`` of a unit where it stands: in a graph with its number and what it reads."""
+    label = unit_label(network.units[number])
+    return label if network.is_chain else f"{number + 1} {reads_text(network, number)}".rstrip() + f": {label}"
+
+
 def frames_text(network: Network) -> str:
     """How many frames a network reads, and how far apart."""
     frames = network.input_shape.t

@@ -45,6 +45,10 @@ class Branches(Layer):
         return self.merge.out_shape
 
     @property
+    def inside(self) -> tuple[tuple[Layer, ...], ...]:
+        return self.branches
+
+    @property
     def leaves(self) -> tuple[Layer, ...]:
         """The layers of all branches, one branch after the other, and where several meet."""
         inside = tuple(leaf for branch in self.branches for layer in branch for leaf in layer.leaves)

@@ -94,12 +94,12 @@ class Fuse(Join):
         """That of its 1×1 convolutions and of what is read; where nothing is projected, of what is read alone."""
         group = "pointwise" if self.projected else "gate"
         # No window: what a network learns over space or time is told by it, and pools learn nothing.
-        stride: Triple = (1, *(max(window[axis] for window in self.windows) for axis in (1, 2)))
+        _, heights, widths = zip(*self.windows)
         return CostFeatures(
             group=group,
             gathered=self.macs / self.out_shape.c,
             whole_vectors=bool(self.projected),
             variant="projected" if self.projected else "",
-            stride=stride,
+            stride=(1, max(heights), max(widths)),
             hidden=len(self.in_shapes),
         )
