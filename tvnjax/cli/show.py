@@ -16,7 +16,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.printable import say
 from tvnjax.graph import COUNTING_RULE, Network
-from tvnjax.graph.outline import Stretch, array_names, blocks, frames_text, head_text, reads_text, unit_label
+from tvnjax.graph.outline import Stretch, array_names, blocks, clips_text, head_text, reads_text, unit_label
 from tvnjax.graph.shape import lengths
 from tvnjax.zoo.resolve import find_network
 
@@ -109,9 +109,7 @@ def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], s
 
 
 def _print(name: str, network: Network, shares: dict[int, float], what: str) -> None:
-    _, h, w, _ = network.input_shape
-    more = "".join(f" and {lengths(shape)}" for shape in network.further_inputs)
-    say(f"{name}: {h} × {w} px × {frames_text(network)}{more}")
+    say(f"{name}: {clips_text(network)}")
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     columns = (("block", "right"), ("receives", "left"), ("", "right"), ("layers", "left"))
     if not network.is_chain:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tvnjax.graph.network import Network, input_names
+from tvnjax.graph.shape import lengths
 from tvnjax.graph.unit import Unit
 
 
@@ -87,6 +88,14 @@ def frames_text(network: Network) -> str:
     """How many frames a network reads, and how far apart."""
     frames = network.input_shape.t
     return f"{frames} frames, stride {network.frame_stride}" if frames > 1 else "1 frame"
+
+
+def clips_text(network: Network) -> str:
+    """What a network reads: pixels and frames, and the sizes of further streams."""
+    names = input_names(len(network.input_shapes))
+    named = f"{names[0]} " if network.further_inputs else ""
+    more = "".join(f", {name} {lengths(shape)}" for name, shape in zip(names[1:], network.further_inputs))
+    return f"{named}{network.input_shape.h} × {network.input_shape.w} px × {frames_text(network)}{more}"
 
 
 HEAD_WORDS = {

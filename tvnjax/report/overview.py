@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from tvnjax.graph import FAMILY_COLOURS, Layer, Network, Unit
-from tvnjax.graph.outline import Stretch, blocks, frames_text, head_text, reads_text
+from tvnjax.graph.outline import Stretch, blocks, clips_text, head_text, reads_text
 from tvnjax.graph.shape import lengths
 from tvnjax.report.figures.canvas import FAINT, INK, RULE, new_figure
 
@@ -52,9 +52,7 @@ def draw_overview(network: Network, title: str, shares: Mapping[int, float], sha
     axes.text(8, 14, title, weight="bold", fontsize=11, va="center")
     y = _draw_legend(axes, 30, legend)
     axes.text(bars + _SHARE, y + 12, f"share of {share_name}", fontsize=8, color=FAINT, va="center")
-    _, h, w, _ = network.input_shape
-    more = "".join(f"  and {lengths(shape)}" for shape in network.further_inputs)
-    y = _end(axes, y, f"{h} × {w} px × {frames_text(network)}{more}")
+    y = _end(axes, y, clips_text(network))
     for block, rows in outline:
         # Into a block of a graph no single array may flow; its units say what they read.
         entered = network.wiring.follows(rows[0].first)
