@@ -18,6 +18,7 @@ from tvnjax.latency.cost_model import (
     network_features,
     unit_features,
 )
+from tvnjax.latency.layer_regressor import layer_point
 from tvnjax.latency.measure import measure, measure_networks
 from tvnjax.latency.memory import memory_mb, peak_activation_bytes, working_set
 from tvnjax.latency.runtimes import load_runtime
@@ -49,6 +50,17 @@ def test_units_and_networks_of_several_inputs_are_timed(runtime):
     few = unit(0, 0, (), inputs=(0, 1, 2, 3), join=fused.join)
     both = measure({"many": runtime.unit(many), "few": runtime.unit(few)}, Timer(repeats=30))
     assert both["many"].latency_ms > both["few"].latency_ms
+
+
+def test_a_loop_of_turns_works_on_every_input():
+    """The second input takes nearly all of the work; were it the same in all turns, a compiler would do that once."""
+    xla, small = load_runtime("xla"), Shape(1, 4, 4, 8)
+    units = [
+        unit(0, 0, (), inputs=(0, 1), join=Fuse(in_shapes=(small, small._replace(h=size, w=size, c=16))))
+        for size in (4, 256)
+    ]
+    few, many = (measure({"unit": xla.unit(u)}, Timer(repeats=30))["unit"].latency_ms for u in units)
+    assert many > 10 * few
 
 
 def test_every_block_of_a_graph_has_a_share():
@@ -90,6 +102,20 @@ def test_streams_wait_for_their_reader_and_shortcuts_do_not_count_twice():
     alone = dataclasses.replace(lowered.units[1], shortcut=None)
     assert peak_activation_bytes(dataclasses.replace(lowered, units=(stem, alone, lowered.units[2]))) == 4 * 64 * 33
     assert memory_mb(lowered) == (4 * lowered.params + 4 * 64 * 33) / 2**20
+
+
+def test_what_others_wait_for_counts_while_it_is_not_read():
+    """The stem's 4 wait while the second unit, which reads the clip, runs its one layer; and while a join runs."""
+    stem = unit(0, 0, (conv(CLIP, 4),))
+    aside = unit(0, 1, (conv(CLIP, 30),), inputs=(Stream(0),))
+    pair = (CLIP, aside.out_shape)
+    joined = unit(0, 2, (), inputs=(Stream(0), 1), join=Merge(in_shapes=pair, how="concat"))
+    back = unit(0, 3, (conv(joined.out_shape, 1),), inputs=(2,))
+    end = unit(0, 4, (), inputs=(0, 3), join=Merge(in_shapes=(stem.out_shape, back.out_shape), how="concat"))
+    assert peak_activation_bytes(network(CLIP, [stem, aside, joined, back, end], 2)) == 4 * 64 * (3 + 30 + 33 + 4)
+    back = unit(0, 2, (conv(aside.out_shape, 1),), inputs=(1,))
+    end = dataclasses.replace(end, inputs=(0, 2))
+    assert peak_activation_bytes(network(CLIP, [stem, aside, back, end], 2)) == 4 * 64 * (3 + 30 + 4)
 
 
 def test_behind_a_join_its_result_waits_for_the_shortcut():
@@ -142,6 +168,18 @@ def test_a_fusion_counts_all_of_its_inputs():
     assert row["pointwise.moved"] == pytest.approx(moved / 1e6)
     same = dict(zip(FEATURE_NAMES, layer_features(Fuse(in_shapes=shapes[1:2] * 3))))
     assert same["gate.fixed"] == 1 and same["gate.moved"] == pytest.approx(4 * 2 * 16 * 32 / 1e6)
+
+
+def test_every_input_tells_layers_apart():
+    shapes = (Shape(2, 4, 4, 64), Shape(2, 4, 4, 8))
+    points = [
+        layer_point(Fuse(in_shapes=given))
+        for given in (shapes, (shapes[0], shapes[1]._replace(c=24)), (shapes[0],), (shapes[0], Shape(2, 8, 8, 8)))
+    ]
+    assert len({(kind, tuple(point)) for kind, point in points}) == len(points)
+    assert all(np.isfinite(point).all() for _, point in points)
+    kinds = [layer_point(Merge(in_shapes=shapes[:1] * 2, how=how))[0] for how in ("sum", "mean", "concat")]
+    assert len(set(kinds)) == 3
 
 
 def test_a_model_is_fitted_to_graphs_and_predicts_them():
