@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tvnjax import graph
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.export.optional import optional_package
 from tvnjax.graph import Network, Shape, Triple, input_names
 from tvnjax.nn.child import Child, HeadModule, UnitModule

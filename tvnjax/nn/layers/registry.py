@@ -55,9 +55,7 @@ class OwnModule(nnx.Module):
             ) from error
         _check_shape(layer, given)
 
-    def __call__(
-        self, x: Array | tuple[Array, ...], *, train: bool, momentum: float | Array = BN_MOMENTUM
-    ) -> Array:
+    def __call__(self, x: Array | tuple[Array, ...], *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
         norms = [part for _, part in nnx.iter_modules(self.module) if isinstance(part, nnx.BatchNorm)]
         own = [norm.momentum for norm in norms]
         try:
