@@ -40,9 +40,9 @@ def main() -> None:
         program = export_program(lower(genotype, 10))
         contents = {
             "layers": onnx_network(program.network, program.child, {}),
-            "generic": to_onnx(program.forward, [program.clip]).SerializeToString(),
+            "generic": to_onnx(program.forward, [program.inputs["clip"]]).SerializeToString(),
         }
-        clip = rng.standard_normal(program.clip.shape).astype(np.float32)
+        clip = rng.standard_normal(program.inputs["clip"].shape).astype(np.float32)
         calls, scores = {}, {}
         for name, content in contents.items():
             options = runtime.SessionOptions()

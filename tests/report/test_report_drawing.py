@@ -24,7 +24,7 @@ def drawn_words(network: Network) -> Counter[str]:
 def test_every_layer_of_one_to_eight_blocks_is_named(blocks: int) -> None:
     network = lower(search_space(blocks).sample(np.random.default_rng(blocks)), 6)
     words = drawn_words(network)
-    shown = [unit for stretch in collapse(network.units) for unit in stretch.units]
+    shown = [unit for stretch in collapse(network) for unit in stretch.units]
     wanted = Counter(layer.words.kind for unit in shown for layer in unit.layers)
     assert wanted and all(words[kind] >= times for kind, times in wanted.items())
     assert all(words[f"block {index + 1}"] == 1 for index in {unit.block for unit in network.units})
@@ -38,7 +38,7 @@ def test_equal_and_alternating_repeats_are_joined() -> None:
     alternating = Block(spatial_kernel=3, temporal_kernel=3, filters=16, repeats=8)
     genotype = Genotype(image_size=32, num_frames=4, blocks=(plain, alternating))
     network = lower(genotype, 3)
-    stretches = collapse(network.units)
+    stretches = collapse(network)
     assert [(len(stretch.units), stretch.times) for stretch in stretches] == [(1, 1), (1, 7), (2, 4)]
     assert stretches[0].units == network.units[:1]
     assert sum(len(stretch.units) * stretch.times for stretch in stretches) == len(network.units)

@@ -27,7 +27,7 @@ def exported_difference(network, kind, scalars=(0.5, 1.0)):
     child = Child(network)
     randomize(child, scalars=scalars)
     program = export_program(network, nnx.state(child))
-    clip = np.random.default_rng(0).standard_normal(program.clip.shape).astype(np.float32)
+    clip = np.random.default_rng(0).standard_normal(program.inputs["clip"].shape).astype(np.float32)
     return largest_difference(convert(program, kind, {}), kind, program, clip)
 
 

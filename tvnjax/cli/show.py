@@ -16,7 +16,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
 from tvnjax.core.printable import say
 from tvnjax.graph import COUNTING_RULE, Network
-from tvnjax.graph.outline import blocks, frames_text, head_text, unit_label
+from tvnjax.graph.outline import Stretch, array_names, blocks, clips_text, head_text, reads_text, unit_label
 from tvnjax.graph.shape import lengths
 from tvnjax.zoo.resolve import find_network
 
@@ -65,6 +65,7 @@ def _value(name: str, network: Network, shares: dict[int, float], what: str) -> 
     rows = [
         {
             "block": block + 1,
+            **_wired(network, stretch),
             "in_shape": list(stretch.units[0].in_shape),
             "times": stretch.times,
             "layers": [unit_label(unit) for unit in stretch.units],
@@ -76,6 +77,7 @@ def _value(name: str, network: Network, shares: dict[int, float], what: str) -> 
     return {
         "name": name,
         "input_shape": list(network.input_shape),
+        **({"further_inputs": [list(shape) for shape in network.further_inputs]} if network.further_inputs else {}),
         "blocks": rows,
         "shares": {"of": what, "by_block": {str(block + 1): share for block, share in shares.items()}},
         "head": {"text": head_text(network), "params": network.head.params},
@@ -83,6 +85,15 @@ def _value(name: str, network: Network, shares: dict[int, float], what: str) -> 
         "macs": network.macs,
         "counting_rule": COUNTING_RULE,
     }
+
+
+def _wired(network: Network, stretch: Stretch) -> dict[str, Any]:
+    """Of a row of a graph: its units, counted from 1, and what the first of them reads."""
+    if network.is_chain:
+        return {}
+    names, reads = array_names(network), network.wiring.reads[stretch.first]
+    shapes = [list(shape) for shape in stretch.units[0].in_shapes]
+    return {"units": stretch.number, "reads": [names[at] for at in reads], "in_shapes": shapes}
 
 
 def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], str]:
@@ -98,10 +109,12 @@ def _shares(network: Network, options: ShowOptions) -> tuple[dict[int, float], s
 
 
 def _print(name: str, network: Network, shares: dict[int, float], what: str) -> None:
-    _, h, w, _ = network.input_shape
-    say(f"{name}: {h} × {w} px × {frames_text(network)}")
+    say(f"{name}: {clips_text(network)}")
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for column, side in (("block", "right"), ("receives", "left"), ("", "right"), ("layers", "left")):
+    columns = (("block", "right"), ("receives", "left"), ("", "right"), ("layers", "left"))
+    if not network.is_chain:
+        columns = (columns[0], ("unit", "right"), *columns[1:])
+    for column, side in columns:
         table.add_column(column, justify=side, no_wrap=column == "receives")  # type: ignore[arg-type]
     table.add_column("parameters", justify="right", no_wrap=True)
     table.add_column("latency" if what == "latency" else "madds", justify="right", no_wrap=True)
@@ -110,14 +123,27 @@ def _print(name: str, network: Network, shares: dict[int, float], what: str) -> 
             params = stretch.times * sum(unit.params for unit in stretch.units)
             table.add_row(
                 str(block + 1) if not index else "",
-                lengths(stretch.units[0].in_shape),
+                *([] if network.is_chain else [stretch.number]),
+                _receives(network, stretch),
                 f"×{stretch.times}" if stretch.times > 1 else "",
                 " | ".join(map(unit_label, stretch.units)),
                 f"{params:,}",
                 f"{shares[block]:.1%}" if not index else "",
             )
-    table.add_row("head", lengths(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", "")
+    number = [] if network.is_chain else [""]
+    table.add_row(
+        "head", *number, lengths(network.head.in_shape), "", head_text(network), f"{network.head.params:,}", ""
+    )
     PlainConsole().print(table)
+
+
+def _receives(network: Network, stretch: Stretch) -> str:
+    """The sizes that come in, in a graph with what they come from where it is not the unit before."""
+    shapes = [lengths(shape) for shape in stretch.units[0].in_shapes]
+    if not reads_text(network, stretch.first):
+        return shapes[0]
+    names = array_names(network)
+    return "\n".join(f"{names[at]}: {shape}" for at, shape in zip(network.wiring.reads[stretch.first], shapes))
 
 
 def _draw(name: str, network: Network, shares: dict[int, float], what: str, out: Path, *, force: bool) -> None:

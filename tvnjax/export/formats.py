@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def convert(program: ExportProgram, to: ExportFormat, metadata: dict[str, Any]) 
 
 def _stablehlo(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
     optional_package("flatbuffers", "exporting to StableHLO")
-    exported = jax.export.export(jax.jit(program.forward), platforms=("cpu", "cuda", "tpu"))(program.clip)
+    exported = jax.export.export(jax.jit(program.forward), platforms=("cpu", "cuda", "tpu"))(*program.inputs.values())
     return bytes(exported.serialize())
 
 
@@ -49,11 +49,11 @@ def _onnx(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
 
 
 def _tflite(program: ExportProgram, metadata: dict[str, Any]) -> bytes:
-    return tflite_program(program.forward, program.clip)
+    return tflite_program(program.forward, program.inputs)
 
 
-def tflite_program(forward: Callable[[Any], Any], argument: jax.ShapeDtypeStruct) -> bytes:
-    """A function of one array as a TFLite file.
+def tflite_program(forward: Callable[..., Any], inputs: Mapping[str, jax.ShapeDtypeStruct]) -> bytes:
+    """A function of arrays as a TFLite file; ``inputs`` are its arguments in order, by the names they have in it.
 
     By way of StableHLO text and litert-converter, in a process of its own: that package's interface is not a documented
     one, and what it does not like it answers with a crash.
@@ -65,9 +65,9 @@ def tflite_program(forward: Callable[[Any], Any], argument: jax.ShapeDtypeStruct
     optional_package("litert_converter", "exporting to TFLite")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "program.mlir", Path(folder) / "program.tflite"
-        exported = jax.export.export(jax.jit(forward), platforms=("cpu",))(argument)
+        exported = jax.export.export(jax.jit(forward), platforms=("cpu",))(*inputs.values())
         source.write_text(exported.mlir_module(), encoding="utf-8")
-        command = [sys.executable, "-m", "tvnjax.export.tflite_worker", str(source), str(target)]
+        command = [sys.executable, "-m", "tvnjax.export.tflite_worker", str(source), str(target), *inputs]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.exists():
             lines = [line for line in done.stderr.splitlines() if line.strip()]

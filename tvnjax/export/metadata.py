@@ -7,6 +7,7 @@ from tvnjax.core.plain import jsonable
 from tvnjax.data.arrays import ArrayData
 from tvnjax.data.picture import describe_picture
 from tvnjax.data.preparation import Preparation
+from tvnjax.graph import Network, input_names
 from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.spaces.base import Reads
 from tvnjax.zoo.resolve import reading
@@ -32,6 +33,7 @@ class ExportMetadata:
         """The description; following it gives the accuracy the training reported (tested with ONNX Runtime)."""
         trained = self.trained
         entry, read = trained.entry, reading(trained.entry)
+        network = trained.network
         genotype = {} if entry.genotype is None else {"genotype": entry.genotype.to_json()}
         clips = Preparation.from_json(trained.clips, entry.name)
         return {
@@ -39,7 +41,7 @@ class ExportMetadata:
             "network": entry.name,
             **trained.ids,
             **genotype,
-            "head": trained.network.head.pool,
+            "head": network.head.pool,
             "classes": list(trained.classes),
             "clips": None if clips is None else describe_clips(clips, read),
             "input": {
@@ -51,9 +53,18 @@ class ExportMetadata:
                 "mean": PIXEL_MEAN,
                 "scale": PIXEL_SCALE,
             },
+            **_further_inputs(network),
             "output": "scores of the classes before a softmax; the largest is the class named",
             "trained_on": trained.trained_on,
         }
+
+
+def _further_inputs(network: Network) -> dict[str, Any]:
+    """Of a network of several streams, what ``input`` is called in the file, and the others beside it."""
+    name, *others = input_names(len(network.input_shapes))
+    shapes = zip(others, network.further_inputs)
+    further = {other: {"shape": [1, *shape], "dtype": "float32"} for other, shape in shapes}
+    return {"input_name": name, "further_inputs": further} if further else {}
 
 
 def describe_clips(clips: Preparation, read: Reads) -> dict[str, Any]:

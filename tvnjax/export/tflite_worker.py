@@ -1,4 +1,4 @@
-"""Converts StableHLO text to TFLite: ``python -m tvnjax.export.tflite_worker SOURCE TARGET`` (see ``formats``)."""
+"""StableHLO text to TFLite: ``python -m tvnjax.export.tflite_worker SOURCE TARGET INPUT...`` (see ``formats``)."""
 
 import importlib
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 
-def convert(text: str) -> bytes:
-    """A module of one function named ``main`` as a TFLite file."""
+def convert(text: str, inputs: list[str]) -> bytes:
+    """A module of one function named ``main``, whose arguments get these names, as a TFLite file."""
     # Imported by name: the package's own type stubs leave out what is used here.
     ir: Any = importlib.import_module("litert_converter.mlir.ir")
     passmanager: Any = importlib.import_module("litert_converter.mlir.passmanager")
@@ -17,7 +17,7 @@ def convert(text: str) -> bytes:
     api.prepare_mlir_context(context)
     with context:
         module: Any = ir.Module.parse(text)
-        names = {"input_names": ["clip"], "output_names": ["scores"]}
+        names = {"input_names": inputs, "output_names": ["scores"]}
         api.set_signature(module.operation, signature_name="serving_default", **names)
         module = api.merge_modules([module])
         config = api.ConvertToTFLConfig()
@@ -29,4 +29,4 @@ def convert(text: str) -> bytes:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_bytes(convert(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_bytes(convert(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[3:]))

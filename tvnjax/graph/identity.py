@@ -8,16 +8,19 @@ from typing import Any
 from tvnjax.graph.head import Head
 from tvnjax.graph.network import Network
 from tvnjax.graph.shape import Shape
+from tvnjax.graph.unit import Unit
 
 
 def layers_id(network: Network) -> str:
-    """Returns 16 hexadecimal digits of all layers: kernels, strides, widths, groups, activations, shortcuts, and how
-    scores are pooled.
+    """Returns 16 hexadecimal digits of all layers: kernels, strides, widths, groups, activations, shortcuts, what each
+    unit of a graph reads, and how scores are pooled.
 
     The size of a clip, the number of classes and dropout are no part of it: weights serve any of them. Two networks
     whose weights have the same shapes and do different things (another activation, another pool) have different ids.
     """
     told = [[_plain(unit) for unit in network.units], _plain(network.head)]
+    if not network.is_chain:
+        told.append([[shape.c for shape in network.input_shapes], network.wiring.reads])
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -30,6 +33,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if not dataclasses.is_dataclass(value):
         return value
-    free = ("num_classes", "dropout") if isinstance(value, Head) else ()
+    # What a unit reads is told of the whole network, which knows it where a unit says nothing.
+    free = {Head: ("num_classes", "dropout"), Unit: ("inputs",)}.get(type(value), ())
     fields = [f for f in dataclasses.fields(value) if f.name not in free and getattr(value, f.name) != f.default]
     return [type(value).__name__, {field.name: _plain(getattr(value, field.name)) for field in fields}]

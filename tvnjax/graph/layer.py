@@ -32,6 +32,7 @@ FAMILY_COLOURS = {
     "gate": "#f3b3bd",
     "attention": "#c7c3f0",
     "scalar": "#e9e2d8",
+    "join": "#bfe0e0",
     "own layer": "#cfd8c8",
 }
 """Families of layers, each with a tint that dark text stays legible on."""
@@ -92,6 +93,21 @@ class Layer:
         """Of what it gives; default: of what it gets."""
         return self.in_shape
 
+    @functools.cached_property
+    def in_shapes(self) -> tuple[Shape, ...]:
+        """Of everything it gets: one array, but for a ``Join``."""
+        return (self.in_shape,)
+
+    @property
+    def inside(self) -> "tuple[tuple[Layer, ...], ...]":
+        """Chains of layers it holds, side by side."""
+        return ()
+
+    @property
+    def leaves(self) -> "tuple[Layer, ...]":
+        """The layers it is made of, in the order they run in; itself, unless it holds others."""
+        return (self,)
+
     @property
     def params(self) -> int:
         """Trainable parameters."""
@@ -107,7 +123,7 @@ class Layer:
         told = [
             f"{field.name}={getattr(self, field.name)}"
             for field in dataclasses.fields(self)
-            if field.name not in ("in_shape", "out_shape")
+            if field.name not in ("in_shape", "in_shapes", "out_shape")
         ]
         width = f">{self.out_shape.c}" if self.out_shape.c != self.in_shape.c else ""
         return f"{type(self).__name__.lower()}({','.join(told)}){width}".replace(" ", "")

@@ -32,7 +32,7 @@ def layer_features(layer: Layer | Head) -> np.ndarray:
     """``[features]``: a layer's count (1), and in millions its multiply-adds, values in and out, values under windows.
 
     Multiply-adds and values moved are those of channels rounded up to ``LANES``. The head's are 0: it is part of the
-    fixed cost of a network.
+    fixed cost of a network. A layer made of others has the sum of theirs.
 
     Raises:
         InvalidInputError: the layer's costs go by a group that is not known.
@@ -40,6 +40,8 @@ def layer_features(layer: Layer | Head) -> np.ndarray:
     row = np.zeros(len(FEATURE_NAMES))
     if isinstance(layer, Head):
         return row
+    if layer.leaves != (layer,):
+        return np.sum([layer_features(leaf) for leaf in layer.leaves], axis=0, initial=0.0) + row
     cost, macs = layer.cost, float(layer.macs)
     if cost.group not in _KINDS:
         raise InvalidInputError(
@@ -48,7 +50,7 @@ def layer_features(layer: Layer | Head) -> np.ndarray:
         )
     if cost.whole_vectors:
         macs = cost.gathered * _whole_lanes(layer.out_shape.c)
-    moved = sum(shape.size / shape.c * _whole_lanes(shape.c) for shape in (layer.in_shape, layer.out_shape))
+    moved = sum(shape.size / shape.c * _whole_lanes(shape.c) for shape in (*layer.in_shapes, layer.out_shape))
     first = _KINDS.index(cost.group) * len(_TERMS)
     row[first : first + len(_TERMS)] = (1, macs / 1e6, moved / 1e6, cost.gathered / 1e6)
     return row
@@ -86,10 +88,15 @@ class CostModel:
         return float(layer_features(layer) @ self.coefficients)
 
     def layer_ms(self, layer: Layer | Head) -> float:
+        """Cost of a layer; of one made of others the sum of theirs."""
         if layer not in self._known:
-            learnt = self.regressor is not None and not isinstance(layer, Head)
-            factor = self.regressor.factor(layer) if learnt else 1.0  # type: ignore[union-attr, arg-type]
-            self._known[layer] = self.prior_ms(layer) * factor
+            if isinstance(layer, Head):
+                self._known[layer] = self.prior_ms(layer)
+            elif layer.leaves != (layer,):
+                self._known[layer] = sum(map(self.layer_ms, layer.leaves))
+            else:
+                factor = 1.0 if self.regressor is None else self.regressor.factor(layer)
+                self._known[layer] = self.prior_ms(layer) * factor
         return self._known[layer]
 
     @property

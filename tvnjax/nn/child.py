@@ -1,5 +1,7 @@
 """A network that is trained: the Flax module of a lowered network."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,16 +15,18 @@ from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer, activation
 
 
 class UnitModule(nnx.Module):
-    """``act(layers(x) + shortcut(x))``."""
+    """``act(layers(x) + shortcut(x))``, where ``x`` is its input or what ``join`` makes of several."""
 
     def __init__(self, unit: graph.Unit, init: Initializer, form: Form):
+        self.join = None if unit.join is None else build_layer(unit.join, init, form)
         self.layers = nnx.List([build_layer(layer, init, form) for layer in unit.layers])
         shortcut = unit.shortcut
         self.shortcut = None if shortcut is None else nnx.List([build_layer(layer, init, form) for layer in shortcut])
         self.act = unit.act
 
-    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        """``[B, T, H, W, C]`` to the unit's output shape."""
+    def __call__(self, *inputs: Array, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+        """Arrays ``[B, T, H, W, C]`` of the unit's inputs to its output shape."""
+        x = inputs[0] if self.join is None else self.join(inputs, train=train, momentum=momentum)
         y = x
         for layer in self.layers:
             y = layer(y, train=train, momentum=momentum)
@@ -73,18 +77,30 @@ class Child(nnx.Module):
     def __init__(self, lowered: graph.Network, seed: int = 0, *, form: Form | None = None):
         init, form = Initializer(seed), form or default_form()
         self.units = nnx.List([UnitModule(unit, init, form) for unit in lowered.units])
+        self.wiring = lowered.wiring
         self.head = HeadModule(lowered.head, init)
 
     def __call__(
         self,
-        clip: Array,
+        clip: Array | Sequence[Array],
         *,
         train: bool = False,
         momentum: float | Array = BN_MOMENTUM,
         dropout_key: Array | None = None,
     ) -> Array:
-        """Normalised clips ``[B, T, H, W, C]`` to logits ``[B, classes]``."""
-        x = clip
-        for unit in self.units:
-            x = unit(x, train=train, momentum=momentum)
-        return self.head(x, dropout_key=dropout_key)
+        """Normalised clips ``[B, T, H, W, C]`` to logits ``[B, classes]``.
+
+        Args:
+            clip: of a network of several streams, one array for each, in a tuple.
+            train: batch statistics, and the running ones move.
+            momentum: of the running statistics.
+            dropout_key: no key, no dropout.
+
+        Raises:
+            InvalidInputError: there are more or fewer streams than the network reads.
+        """
+
+        def run(number: int, inputs: list[Array]) -> Array:
+            return self.units[number](*inputs, train=train, momentum=momentum)
+
+        return self.head(self.wiring.run(clip, run), dropout_key=dropout_key)

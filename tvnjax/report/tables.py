@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tvnjax.core.printable import printable
-from tvnjax.graph.outline import unit_label
+from tvnjax.graph.outline import placed_label
 from tvnjax.graph.shape import lengths
 from tvnjax.latency.gate import BIAS, LIMITS, RANDOM_NETWORKS, SELECTED_NETWORKS
 from tvnjax.report.document import Cell, Table, cells
@@ -205,7 +205,11 @@ def _layers(result: StrategyResult, genotype: AnyGenotype) -> Table:
     read = genotype.reads.settled()
     reads = f"{read.image_size} px × {read.num_frames} frame{'s' * (read.num_frames > 1)}"
     names = f"{result.name}, seed {result.seed}", result.genotype_id, reads
-    rows = [cells(str(unit.block + 1), unit_label(unit), lengths(unit.out_shape)) for unit in genotype.lower(2).units]
+    network = genotype.lower(2)
+    rows = [
+        cells(str(unit.block + 1), placed_label(network, number), lengths(unit.out_shape))
+        for number, unit in enumerate(network.units)
+    ]
     caption = " · ".join(filter(None, names))
     return Table(header=("position", "layers", "gives"), rows=tuple(rows), caption=caption, numeric=False)
 

@@ -10,6 +10,7 @@ optimizer's update of arrays of such sizes. A chain of them computes what one pr
 import dataclasses
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -36,36 +37,46 @@ class Piece:
     """One layer with the activation behind it, or where two branches meet (``layer`` is then ``None``)."""
 
     layer: graph.Layer | None
-    shape: Shape
-    """What goes in."""
+    shapes: tuple[Shape, ...]
+    """What goes in: one array, or several, which the layer joins, or which are added where there is none."""
     act: str | None = None
-    joins: bool = False
-    """Adds a second input to the first."""
+
+    def __call__(self, module: Any, inputs: Arrays, *, train: bool) -> Array:
+        """What it gives; ``module`` is the layer's."""
+        if self.layer is None:
+            y = _sum(inputs)
+        else:
+            y = module(inputs if isinstance(self.layer, graph.Join) else inputs[0], train=train)
+        return activation(self.act)(y)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnitPieces:
-    """A unit as pieces: ``join(layers(x), shortcut(x))``."""
+    """A unit as pieces: ``join(layers(x), shortcut(x))`` where ``x`` is its input, or ``entry`` of several."""
 
+    entry: Piece | None
     layers: tuple[Piece, ...]
     shortcut: tuple[Piece, ...]
     join: Piece | None
 
+    @property
+    def with_arrays(self) -> tuple[Piece, ...]:
+        """Those with parameters and statistics, in the order of initialisation."""
+        return (*([] if self.entry is None else [self.entry]), *self.layers, *self.shortcut)
+
 
 def unit_pieces(unit: graph.Unit) -> UnitPieces:
     """Splits a unit; without a shortcut its activation goes with its last layer."""
-    layers = [Piece(layer=layer, shape=layer.in_shape) for layer in unit.layers]
-    shortcut = tuple(Piece(layer=layer, shape=layer.in_shape) for layer in unit.shortcut or ())
-    if unit.shortcut is not None:
-        return UnitPieces(
-            layers=tuple(layers),
-            shortcut=shortcut,
-            join=Piece(layer=None, shape=unit.out_shape, act=unit.act, joins=True),
-        )
-    if layers:
+    entry = None if unit.join is None else Piece(layer=unit.join, shapes=unit.in_shapes)
+    layers = [Piece(layer=layer, shapes=layer.in_shapes) for layer in unit.layers]
+    shortcut = tuple(Piece(layer=layer, shapes=layer.in_shapes) for layer in unit.shortcut or ())
+    join = None
+    if unit.shortcut is not None or not layers:
+        ends = 1 if unit.shortcut is None else 2
+        join = Piece(layer=None, shapes=(unit.out_shape,) * ends, act=unit.act)
+    else:
         layers[-1] = dataclasses.replace(layers[-1], act=unit.act)
-        return UnitPieces(layers=tuple(layers), shortcut=(), join=None)
-    return UnitPieces(layers=(), shortcut=(), join=Piece(layer=None, shape=unit.out_shape, act=unit.act))
+    return UnitPieces(entry=entry, layers=tuple(layers), shortcut=shortcut, join=join)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,23 +128,23 @@ class LayerPrograms:
     def __len__(self) -> int:
         return len(self._programs)
 
-    # Programs of a piece. ``x`` is [batch, t, h, w, c].
+    # Programs of a piece. ``x`` is [batch, t, h, w, c], of several inputs each.
 
     def forward(self, piece: Piece, batch: int) -> Callable:
-        """``(params, stats, x) -> y, stats, residuals``; of a join ``(y, x) -> z, residuals``."""
+        """``(params, stats, *x) -> y, stats, residuals``; without a layer ``(*x) -> y, residuals``."""
         return self._forward(piece, batch)[0]
 
     def backward(self, piece: Piece, batch: int) -> Callable:
-        """``(residuals, dy) -> gradients, dx, sum of their squares``; of a join ``-> dy, dx``."""
+        """``(residuals, dy) -> gradients, *dx, sum of their squares``; without a layer ``-> *dx``."""
         forward = self._forward(piece, batch)
         return self._get(("backward", piece, batch), lambda: self._build_backward(piece, batch, *forward[1:]))
 
     def evaluation(self, piece: Piece, batch: int) -> Callable:
-        """``(params, stats, x) -> y``; of a join ``(y, x) -> z``."""
+        """``(params, stats, *x) -> y``; without a layer ``(*x) -> y``."""
         return self._get(("evaluation", piece, batch), lambda: self._build_evaluation(piece, batch))
 
     def add(self, shape: Shape, batch: int) -> Callable:
-        """``(x, y) -> x + y``: gradients of two branches of one input."""
+        """``(x, y) -> x + y``: gradients of two readers of one array."""
         x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
         return self._get(("add", shape, batch), lambda: jax.jit(jnp.add).lower(x, x).compile())
 
@@ -186,11 +197,14 @@ class LayerPrograms:
         calls: list[Callable[[], Any]] = [lambda: self.pixels(lowered.input_shape, batch)]
         calls.append(lambda: self.pixels(lowered.input_shape, eval_batch))
         updated = 1
-        for unit in lowered.units:
+        readers = Counter(at for reads in lowered.wiring.reads for at in reads)
+        for number, unit in enumerate(lowered.units):
             pieces = unit_pieces(unit)
-            if pieces.join is not None and pieces.join.joins:
+            if unit.shortcut is not None:
                 calls.append(lambda shape=unit.in_shape: self.add(shape, batch))
-            for piece in (*pieces.layers, *pieces.shortcut, *([pieces.join] if pieces.join else [])):
+            if readers[lowered.wiring.streams + number] > 1:
+                calls.append(lambda shape=unit.out_shape: self.add(shape, batch))
+            for piece in (*pieces.with_arrays, *([pieces.join] if pieces.join else [])):
                 calls.append(lambda piece=piece: self.backward(piece, batch))
                 calls.append(lambda piece=piece: self.evaluation(piece, eval_batch))
                 if piece.layer is not None and piece.layer.params:
@@ -222,38 +236,37 @@ class LayerPrograms:
 
     def _build_forward(self, piece: Piece, batch: int) -> tuple[Callable, Any, Any]:
         trees: list[Any] = []
-        x = jax.ShapeDtypeStruct((batch, *piece.shape), jnp.float32)
-        act = activation(piece.act)
+        inputs = _inputs(piece, batch)
 
         if piece.layer is None:
 
             def join(*inputs: Array) -> tuple[Array, Any]:
-                y, pull = jax.vjp(lambda *parts: act(_sum(parts)), *inputs)
+                y, pull = jax.vjp(lambda *parts: piece(None, parts, train=True), *inputs)
                 leaves, tree = jax.tree.flatten(pull)
                 trees.append(tree)
                 return y, leaves
 
-            lowered = jax.jit(join).lower(*[x] * (1 + piece.joins))
+            lowered = jax.jit(join).lower(*inputs)
             return lowered.compile(), trees[-1], lowered.out_info[1]
 
         module, params, stats = self._template(piece)
 
-        def forward(params: Arrays, stats: Arrays, x: Array) -> tuple[Array, Arrays, Any]:
-            def call(params: Arrays, x: Array) -> tuple[Array, Arrays]:
+        def forward(params: Arrays, stats: Arrays, *inputs: Array) -> tuple[Array, Arrays, Any]:
+            def call(params: Arrays, *inputs: Array) -> tuple[Array, Arrays]:
                 layer = module.merge(params, stats)
-                y = act(layer(x, train=True))
+                y = piece(layer, inputs, train=True)
                 return y, tuple(jax.tree.leaves(nnx.state(layer, nnx.BatchStat)))
 
-            y, pull, moved = jax.vjp(call, params, x, has_aux=True)
+            y, pull, moved = jax.vjp(call, params, *inputs, has_aux=True)
             leaves, tree = jax.tree.flatten(pull)
             trees.append(tree)
             return y, moved, leaves
 
-        lowered = jax.jit(forward).lower(params, stats, x)
+        lowered = jax.jit(forward).lower(params, stats, *inputs)
         return lowered.compile(), trees[-1], lowered.out_info[2]
 
     def _build_backward(self, piece: Piece, batch: int, tree: Any, residuals: Any) -> Any:
-        shape = piece.layer.out_shape if piece.layer is not None else piece.shape
+        shape = piece.layer.out_shape if piece.layer is not None else piece.shapes[0]
         dy = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
         residuals = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in residuals]
 
@@ -266,16 +279,15 @@ class LayerPrograms:
         return jax.jit(backward).lower(residuals, dy).compile()
 
     def _build_evaluation(self, piece: Piece, batch: int) -> Any:
-        x = jax.ShapeDtypeStruct((batch, *piece.shape), jnp.float32)
-        act = activation(piece.act)
+        inputs = _inputs(piece, batch)
         if piece.layer is None:
-            return jax.jit(lambda *parts: act(_sum(parts))).lower(*[x] * (1 + piece.joins)).compile()
+            return jax.jit(lambda *parts: piece(None, parts, train=False)).lower(*inputs).compile()
         module, params, stats = self._template(piece)
 
-        def evaluate(params: Arrays, stats: Arrays, x: Array) -> Array:
-            return act(module.merge(params, stats)(x, train=False))
+        def evaluate(params: Arrays, stats: Arrays, *inputs: Array) -> Array:
+            return piece(module.merge(params, stats), inputs, train=False)
 
-        return jax.jit(evaluate).lower(params, stats, x).compile()
+        return jax.jit(evaluate).lower(params, stats, *inputs).compile()
 
     def _build_head(self, head: graph.Head, batch: int) -> Any:
         module, params, _ = _head_template(head)
@@ -330,6 +342,10 @@ class _Zeros(Initializer):
 
 def _head_template(head: graph.Head) -> tuple[Trees, Arrays, Arrays]:
     return Trees.split(HeadModule(head, _Zeros()))
+
+
+def _inputs(piece: Piece, batch: int) -> list[jax.ShapeDtypeStruct]:
+    return [jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for shape in piece.shapes]
 
 
 def _sum(parts: Any) -> Any:

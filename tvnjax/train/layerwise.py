@@ -4,6 +4,8 @@ The same training as ``ChildTrainer``'s (weights, batches, dropout, optimizer), 
 is compiled (see ``layer_programs``).
 """
 
+import functools
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,7 +13,7 @@ import jax
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph import Network
+from tvnjax.graph import Network, require_one_stream
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import default_form
 from tvnjax.nn.layers import build_layer
@@ -51,6 +53,16 @@ def make_programs(training: Training) -> LayerPrograms:
     )
 
 
+class _Tape(NamedTuple):
+    """What the backward pass of a unit needs: of every piece its place in the state, where it has one, and its
+    residuals."""
+
+    entry: Any
+    main: list[tuple[int, Any]]
+    side: list[tuple[int, Any]]
+    join: Any
+
+
 class LayerwiseTrainer:
     """Trains and scores one network.
 
@@ -59,9 +71,13 @@ class LayerwiseTrainer:
         training: how it is trained.
         seed: of the initial weights and of dropout.
         programs: made by ``make_programs`` for the same training.
+
+    Raises:
+        InvalidInputError: the network reads several streams.
     """
 
     def __init__(self, network: Network, training: Training, seed: int, programs: LayerPrograms):
+        require_one_stream(network, "a training")
         self.network, self.training, self.seed, self.programs = network, training, seed, programs
         self._units: list[UnitPieces] = [unit_pieces(unit) for unit in network.units]
         self.compile_seconds = 0.0
@@ -70,8 +86,7 @@ class LayerwiseTrainer:
     @property
     def pieces(self) -> list[Piece]:
         """The pieces with arrays of their own, in the order of initialisation."""
-        every = [piece for unit in self._units for piece in (*unit.layers, *unit.shortcut)]
-        return [piece for piece in every if piece.layer is not None]
+        return [piece for unit in self._units for piece in unit.with_arrays]
 
     def compile(self, batch: int, eval_batch: int, threads: int = 1) -> None:
         """Compiles what is missing."""
@@ -90,44 +105,63 @@ class LayerwiseTrainer:
         """One weight step; returns the loss."""
         size, programs = len(batch["label"]), self.programs
         params, stats = state.params, list(state.stats)
-        tape: list[tuple[list[Any], list[Any], Any]] = []
-        x = programs.pixels(self.network.input_shape, size)(batch["clip"])
-        index = 0
-        for unit in self._units:
-            source, chains = x, []
-            for chain in (unit.layers, unit.shortcut):
-                y, residuals = source, []
-                for piece in chain:
-                    y, stats[index], kept = programs.forward(piece, size)(params[index], state.stats[index], y)
-                    residuals.append((index, kept))
-                    index += 1
-                chains.append((y, residuals))
-            x, join = chains[0][0], None
+        wiring, places = self.network.wiring, itertools.count()
+        tape: list[_Tape] = []
+
+        def run(piece: Piece, *inputs: Any) -> tuple[Any, tuple[int, Any]]:
+            at = next(places)
+            y, stats[at], kept = programs.forward(piece, size)(params[at], state.stats[at], *inputs)
+            return y, (at, kept)
+
+        def run_chain(chain: tuple[Piece, ...], y: Any) -> tuple[Any, list[tuple[int, Any]]]:
+            residuals = []
+            for piece in chain:
+                y, kept = run(piece, y)
+                residuals.append(kept)
+            return y, residuals
+
+        def forward(number: int, inputs: list[Any]) -> Any:
+            unit = self._units[number]
+            x, entry = (inputs[0], None) if unit.entry is None else run(unit.entry, *inputs)
+            (y, main), (z, side), join = run_chain(unit.layers, x), run_chain(unit.shortcut, x), None
             if unit.join is not None:
-                ends = [chains[0][0], chains[1][0]] if unit.join.joins else [x]
-                x, join = programs.forward(unit.join, size)(*ends)
-            tape.append((chains[0][1], chains[1][1], join))
+                y, join = programs.forward(unit.join, size)(*(y, z)[: len(unit.join.shapes)])
+            tape.append(_Tape(entry, main, side, join))
+            return y
+
+        x = wiring.run(programs.pixels(self.network.input_shape, size)(batch["clip"]), forward)
         grads: list[Any] = [()] * len(params)
         squares = []
         seed, step = np.int32(self.seed), np.int32(state.step)
         loss, grads[-1], dx, square = programs.head(self.network.head, size)(params[-1], x, batch["label"], seed, step)
         squares.append(square)
 
-        def pull(chain: tuple[Piece, ...], residuals: list[Any], dx: Any) -> Any:
-            for piece, (at, kept) in zip(reversed(chain), reversed(residuals)):
-                grads[at], dx, square = programs.backward(piece, size)(kept, dx)
-                if grads[at]:
-                    squares.append(square)
+        def pull(piece: Piece, kept: tuple[int, Any], dy: Any) -> Any:
+            at, residuals = kept
+            grads[at], *dx, square = programs.backward(piece, size)(residuals, dy)
+            if grads[at]:
+                squares.append(square)
             return dx
 
-        for lowered, unit, (main, side, join) in zip(*map(reversed, (self.network.units, self._units, tape))):
-            side_dx = None
+        def pull_chain(chain: tuple[Piece, ...], residuals: list[tuple[int, Any]], dx: Any) -> Any:
+            for piece, kept in zip(reversed(chain), reversed(residuals)):
+                (dx,) = pull(piece, kept, dx)
+            return dx
+
+        waiting: dict[int, Any] = {wiring.streams + len(tape) - 1: dx}
+        """Gradients of arrays, as far as their readers are done."""
+        for number, (lowered, unit, kept) in reversed([*enumerate(zip(self.network.units, self._units, tape))]):
+            dx, side_dx = waiting.pop(wiring.streams + number), None
             if unit.join is not None:
-                pulled = programs.backward(unit.join, size)(join, dx)
-                dx, side_dx = pulled if unit.join.joins else (pulled[0], None)
-            dx = pull(unit.layers, main, dx)
+                dx, *others = programs.backward(unit.join, size)(kept.join, dx)
+                side_dx = others[0] if others else None
+            dx = pull_chain(unit.layers, kept.main, dx)
             if side_dx is not None:
-                dx = programs.add(lowered.in_shape, size)(dx, pull(unit.shortcut, side, side_dx))
+                dx = programs.add(lowered.in_shape, size)(dx, pull_chain(unit.shortcut, kept.side, side_dx))
+            inputs_dx = [dx] if unit.entry is None else pull(unit.entry, kept.entry, dx)
+            for at, shape, part in zip(wiring.reads[number], lowered.in_shapes, inputs_dx):
+                if at >= wiring.streams:
+                    waiting[at] = programs.add(shape, size)(waiting[at], part) if at in waiting else part
         factor = programs.factor(len(squares))(*squares)
         opt = list(state.opt)
         params = list(params)
@@ -163,18 +197,22 @@ class LayerwiseTrainer:
         return state
 
     def _count(self, state: LayerState, batch: Batch) -> dict[str, Any]:
-        size, programs, index = len(batch["label"]), self.programs, 0
-        x = programs.pixels(self.network.input_shape, size)(batch["clip"])
-        for unit in self._units:
-            ends = []
-            for chain in (unit.layers, unit.shortcut):
-                y = x
-                for piece in chain:
-                    y = programs.evaluation(piece, size)(state.params[index], state.stats[index], y)
-                    index += 1
-                ends.append(y)
-            x = ends[0]
-            if unit.join is not None:
-                x = programs.evaluation(unit.join, size)(*(ends if unit.join.joins else ends[:1]))
+        size, programs, places = len(batch["label"]), self.programs, itertools.count()
+
+        def run(piece: Piece, *inputs: Any) -> Any:
+            at = next(places)
+            return programs.evaluation(piece, size)(state.params[at], state.stats[at], *inputs)
+
+        def forward(number: int, inputs: list[Any]) -> Any:
+            unit = self._units[number]
+            x = inputs[0] if unit.entry is None else run(unit.entry, *inputs)
+            ends = [
+                functools.reduce(lambda y, piece: run(piece, y), chain, x) for chain in (unit.layers, unit.shortcut)
+            ]
+            if unit.join is None:
+                return ends[0]
+            return programs.evaluation(unit.join, size)(*ends[: len(unit.join.shapes)])
+
+        x = self.network.wiring.run(programs.pixels(self.network.input_shape, size)(batch["clip"]), forward)
         head = programs.count(self.network.head, size)
         return head(state.params[-1], x, batch["label"], batch["weight"])

@@ -17,7 +17,7 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph import Network
+from tvnjax.graph import Network, require_one_stream
 from tvnjax.nn.child import Child
 from tvnjax.nn.parts import normalize
 from tvnjax.train.compilation import compile_program
@@ -100,9 +100,13 @@ class ChildTrainer:
         network: the lowered network.
         training: how it is trained.
         seed: of the initial weights and of dropout.
+
+    Raises:
+        InvalidInputError: the network reads several streams.
     """
 
     def __init__(self, network: Network, training: Training, seed: int):
+        require_one_stream(network, "a training")
         self.network, self.training, self.seed = network, training, seed
         self.compile_seconds = 0.0
         self._tx = training.optimizer.build(training.steps)

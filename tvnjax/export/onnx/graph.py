@@ -7,14 +7,15 @@ pixels the second spatial axis of a temporal one, and a batch normalisation is p
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from tvnjax import graph
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.export.optional import optional_package
-from tvnjax.graph import Network, Shape, Triple
+from tvnjax.graph import Network, Shape, Triple, input_names
 from tvnjax.nn.child import Child, HeadModule, UnitModule
 from tvnjax.nn.parts import Dense
 
@@ -24,8 +25,18 @@ Layout = Literal["frames", "time", "volume"]
 """``frames`` ``[T, C, H, W]``, ``time`` ``[1, C, T, H * W]``, ``volume`` ``[1, C, T, H, W]``."""
 
 
+class Flow(NamedTuple):
+    """An array between layers."""
+
+    at: str
+    """Its name."""
+    shape: Shape
+    layout: Layout
+
+
 def onnx_network(lowered: Network, child: Child, metadata: dict[str, str]) -> bytes:
-    """The serialized model: ``clip`` ``[1, T, H, W, C]`` normalised float32 to ``scores`` ``[1, classes]``.
+    """The serialized model: ``clip`` ``[1, T, H, W, C]`` normalised float32 to ``scores`` ``[1, classes]``. Of several
+    streams each is an input (``graph.input_names``).
 
     Args:
         lowered: the network.
@@ -35,23 +46,25 @@ def onnx_network(lowered: Network, child: Child, metadata: dict[str, str]) -> by
     Raises:
         InvalidInputError: the package ``onnx`` is missing, or a layer has no ONNX form.
     """
-    graph = OnnxGraph()
-    graph.shape = lowered.input_shape
-    pixels = graph.reshape("clip", *lowered.input_shape)
-    graph.at = graph.node("Transpose", [pixels], perm=[0, 3, 1, 2])
-    for unit, module in zip(lowered.units, child.units):
-        graph.unit(unit, module)
+    graph, names = OnnxGraph(), input_names(len(lowered.input_shapes))
+    taken = {name: (1, *shape) for name, shape in zip(names, lowered.input_shapes)}
+
+    def run(number: int, inputs: list[Flow]) -> Flow:
+        return graph.unit(lowered.units[number], child.units[number], inputs)
+
+    streams = [graph.pixels(name, shape) for name, shape in zip(names, lowered.input_shapes)]
+    graph.flow = lowered.wiring.run(streams, run)
     graph.head(lowered.head, child.head)
-    return graph.serialized((1, *lowered.input_shape), (1, lowered.head.num_classes), metadata)
+    return graph.serialized(taken, (1, lowered.head.num_classes), metadata)
 
 
 def onnx_unit(unit: graph.Unit, module: UnitModule) -> bytes:
     """One unit between arrays laid out as they are inside a network, ``[T, C, H, W]``. Raises as ``onnx_network``."""
     graph = OnnxGraph()
-    graph.at, graph.shape = "clip", unit.in_shape
-    graph.unit(unit, module)
+    taken = dict(zip(input_names(len(unit.in_shapes)), unit.in_shapes))
+    graph.unit(unit, module, [Flow(name, shape, "frames") for name, shape in taken.items()])
     graph.turn("frames")
-    return graph.serialized(_frames(unit.in_shape), _frames(unit.out_shape), {})
+    return graph.serialized({name: _frames(shape) for name, shape in taken.items()}, _frames(unit.out_shape), {})
 
 
 @functools.singledispatch
@@ -65,6 +78,16 @@ def add_layer(layer: graph.Layer, module: Any, to: "OnnxGraph") -> None:
     from tvnjax.export.onnx.own_layers import add_converted  # which needs this module
 
     add_converted(layer, module, to)
+
+
+@functools.singledispatch
+def add_join(join: graph.Join, module: Any, inputs: "list[Flow]", to: "OnnxGraph") -> None:
+    """Makes one array of several and lets it flow. A class of joins has its form by ``add_join.register``.
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    raise InvalidInputError(f"no ONNX form is known for a join {join}: export to stablehlo or tflite")
 
 
 class OnnxGraph:
@@ -82,6 +105,20 @@ class OnnxGraph:
         name = f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(self._onnx.helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
+
+    @property
+    def flow(self) -> Flow:
+        """The array that flows."""
+        return Flow(self.at, self.shape, self.layout)
+
+    @flow.setter
+    def flow(self, flow: Flow) -> None:
+        self.at, self.shape, self.layout = flow
+
+    def pixels(self, name: str, shape: Shape) -> Flow:
+        """A stream of the network, ``[1, T, H, W, C]``, as arrays are laid out inside."""
+        pixels = self.reshape(name, *shape)
+        return Flow(self.node("Transpose", [pixels], perm=[0, 3, 1, 2]), shape, "frames")
 
     def constant(self, value: Any) -> str:
         name = f"constant_{len(self.constants)}"
@@ -109,18 +146,28 @@ class OnnxGraph:
             self.layout = layout
         return self.at
 
-    def unit(self, unit: graph.Unit, module: Any) -> None:
-        entry = (self.at, self.shape, self.layout)
-        for layer, layer_module in zip(unit.layers, module.layers):
-            self.layer(layer, layer_module)
+    def unit(self, unit: graph.Unit, module: Any, inputs: list[Flow]) -> Flow:
+        """Adds a unit behind arrays; what it gives, which then flows."""
+        if unit.join is None:
+            (self.flow,) = inputs
+        else:
+            add_join(unit.join, module.join, inputs, self)
+            self.shape = unit.join.out_shape
+        entry = self.flow
+        self.chain(unit.layers, module.layers)
         if unit.shortcut is not None:
             main = (self.turn("frames"), self.shape)
-            self.at, self.shape, self.layout = entry
-            for layer, layer_module in zip(unit.shortcut, module.shortcut):
-                self.layer(layer, layer_module)
+            self.flow = entry
+            self.chain(unit.shortcut, module.shortcut)
             self.at = self.node("Add", [main[0], self.turn("frames")])
             self.shape = main[1]
         self.activate(unit.act)
+        return self.flow
+
+    def chain(self, layers: Iterable[graph.Layer], modules: Iterable[Any]) -> None:
+        """Adds layers one behind the other."""
+        for layer, module in zip(layers, modules, strict=True):
+            self.layer(layer, module)
 
     def layer(self, layer: graph.Layer, module: Any) -> None:
         add_layer(layer, module, self)
@@ -193,12 +240,13 @@ class OnnxGraph:
                 scores = self.node("ReduceSum", [self.node("Mul", [parts, frames]), axes], keepdims=1)
         self.at = scores
 
-    def serialized(self, taken: Sequence[int], given: Sequence[int], metadata: dict[str, str]) -> bytes:
+    def serialized(self, taken: Mapping[str, Sequence[int]], given: Sequence[int], metadata: dict[str, str]) -> bytes:
+        """The model, with the sizes of every input by its name, and of what flows in the end."""
         helper, real = self._onnx.helper, self._onnx.TensorProto.FLOAT
         self.nodes.append(helper.make_node("Identity", [self.at], ["scores"]))
-        clip = helper.make_tensor_value_info("clip", real, taken)
+        inputs = [helper.make_tensor_value_info(name, real, sizes) for name, sizes in taken.items()]
         scores = helper.make_tensor_value_info("scores", real, given)
-        graph = helper.make_graph(self.nodes, "tvnjax", [clip], [scores], self.constants)
+        graph = helper.make_graph(self.nodes, "tvnjax", inputs, [scores], self.constants)
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tvnjax")
         helper.set_model_props(model, metadata)

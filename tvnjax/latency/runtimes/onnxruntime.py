@@ -47,6 +47,5 @@ class OnnxRuntime:
         options = self._library.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
         session = self._library.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        given = session.get_inputs()[0]
-        feed = {given.name: np.full(given.shape, 0.5, np.float32)}
+        feed = {given.name: np.full(given.shape, 0.5, np.float32) for given in session.get_inputs()}
         return Prepared(call=lambda: session.run(None, feed), compile_seconds=time.monotonic() - start)

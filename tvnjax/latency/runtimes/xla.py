@@ -55,34 +55,35 @@ class Xla:
     def network(self, network: Network) -> Prepared:
         graph, state = self._constant(Child(network))
 
-        def forward(state: nnx.State, clip: Array) -> Array:
-            return nnx.merge(graph, state, copy=True)(clip)
+        def forward(state: nnx.State, *streams: Array) -> Array:
+            return nnx.merge(graph, state, copy=True)(streams)
 
-        clip = jax.device_put(jnp.zeros((1, *network.input_shape)), self.device)
+        streams = [jax.device_put(jnp.zeros((1, *shape)), self.device) for shape in network.input_shapes]
         start = time.monotonic()
-        compiled = jax.jit(forward).lower(state, clip).compile(self._options)
+        compiled = jax.jit(forward).lower(state, *streams).compile(self._options)
         seconds, memory = time.monotonic() - start, compiled.memory_analysis()
         parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
         allocated = sum(getattr(memory, part) for part in parts) / 2**20 if memory is not None else None
-        return Prepared(call=lambda: compiled(state, clip), compile_seconds=seconds, allocated_mb=allocated)
+        return Prepared(call=lambda: compiled(state, *streams), compile_seconds=seconds, allocated_mb=allocated)
 
     def unit(self, unit: Unit) -> Prepared:
         """A short and a long chain of one fused unit, whose difference is the unit without the cost of a call.
 
-        The chain is a loop of known body and free length: the input of each turn hangs on the mean of the turn before,
-        so that no turn can be skipped or run early.
+        The chain is a loop of known body and free length: the inputs of each turn hang on the mean of the turn before,
+        so that no turn, and nothing of one, can be skipped or run early.
         """
         graph, state = self._constant(UnitModule(unit, Initializer(0), default_form()))
 
-        def chain(state: nnx.State, x: Array, turns: Array) -> Array:
+        def chain(state: nnx.State, x: tuple[Array, ...], turns: Array) -> Array:
             module = nnx.merge(graph, state, copy=True)
 
-            def turn(_: int, x: Array) -> Array:
-                return x + 1e-20 * module(x, train=False).mean()
+            def turn(_: int, x: tuple[Array, ...]) -> tuple[Array, ...]:
+                mean = module(*x, train=False).mean()
+                return tuple(array + 1e-20 * mean for array in x)
 
-            return jax.lax.fori_loop(0, turns, turn, x)[0, 0, 0, 0, 0]
+            return jax.lax.fori_loop(0, turns, turn, x)[0][0, 0, 0, 0, 0]
 
-        x = jax.device_put(jnp.ones((1, *unit.in_shape)), self.device)
+        x = tuple(jax.device_put(jnp.ones((1, *shape)), self.device) for shape in unit.in_shapes)
         start = time.monotonic()
         compiled = jax.jit(chain).lower(state, x, jnp.int32(1)).compile(self._options)
         compile_seconds = time.monotonic() - start

@@ -17,8 +17,9 @@ from tvnjax.nn.parts import BN_MOMENTUM, Initializer
 
 @functools.singledispatch
 def build_layer(layer: graph.Layer, init: Initializer, form: Form) -> nnx.Module:
-    """The module of one primitive: called with ``x [B, T, H, W, C]``, ``train`` and ``momentum``. A class of layers has
-    its own by ``build_layer.register``, or makes one itself (``Layer.build``).
+    """The module of one primitive: called with ``x [B, T, H, W, C]``, or a tuple of such where it is a ``graph.Join``,
+    ``train`` and ``momentum``. A class of layers has its own by ``build_layer.register``, or makes one itself
+    (``Layer.build``).
 
     Raises:
         InvalidInputError: it has none, or one that gives another shape than the layer says.
@@ -50,11 +51,11 @@ class OwnModule(nnx.Module):
         except Exception as error:
             raise InvalidInputError(
                 f"a layer's module takes what comes in where the layer stands; {type(layer).__name__} with in_shape "
-                f"{tuple(layer.in_shape)}: {type(error).__name__}: {error!s:.300}"
+                f"{_takes(layer)}: {type(error).__name__}: {error!s:.300}"
             ) from error
         _check_shape(layer, given)
 
-    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+    def __call__(self, x: Array | tuple[Array, ...], *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
         norms = [part for _, part in nnx.iter_modules(self.module) if isinstance(part, nnx.BatchNorm)]
         own = [norm.momentum for norm in norms]
         try:
@@ -75,13 +76,18 @@ class OwnModule(nnx.Module):
 
     def _shape(self, layer: graph.Layer) -> Any:
         graphdef, state = nnx.split(self)
-        clip = jax.ShapeDtypeStruct((1, *layer.in_shape), jnp.float32)
-        return jax.eval_shape(lambda state, x: nnx.merge(graphdef, state)(x, train=False), state, clip)
+        arrays = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in layer.in_shapes)
+        taken = arrays if isinstance(layer, graph.Join) else arrays[0]
+        return jax.eval_shape(lambda state, x: nnx.merge(graphdef, state)(x, train=False), state, taken)
 
 
 def _check_shape(layer: graph.Layer, given: Any) -> None:
     if given.shape != (1, *layer.out_shape):
         raise InvalidInputError(
             f"a layer gives what its out_shape says; {type(layer).__name__} says {tuple(layer.out_shape)} for "
-            f"{tuple(layer.in_shape)}, and its module gives {tuple(given.shape[1:])}: correct one of them"
+            f"{_takes(layer)}, and its module gives {tuple(given.shape[1:])}: correct one of them"
         )
+
+
+def _takes(layer: graph.Layer) -> str:
+    return " and ".join(str(tuple(shape)) for shape in layer.in_shapes)
