@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Recorded, append_entries, write_header
+from tvnjax.search.tabular.benchmark import Entry, Recorded, append_entries, write_header
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.enumerating import enumerate_space
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices

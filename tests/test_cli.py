@@ -240,7 +240,7 @@ def test_an_unfinished_run_is_offered_and_gone_on_with(quick_run, tmp_path, caps
 
 
 def test_a_full_disk_and_a_damaged_result_cost_no_more_than_a_stage(quick_run, tmp_path, capsys, monkeypatch):
-    from tvnjax.core import lines
+    from tvnjax.core import jsonl as lines
 
     out = unfinished(quick_run, tmp_path / "run", "stages/retrained-evolution-0.json")
     plain = lines.Lines.add
@@ -346,7 +346,7 @@ def test_the_retrained_checkpoint_holds_the_network(quick_run):
     from tvnjax.core.checkpoint import load_state
     from tvnjax.spaces.registry import genotype_from_text
     from tvnjax.spaces.tvn.lowering import lower
-    from tvnjax.train.trainer import ChildTrainer, Training
+    from tvnjax.trainers.trainer import ChildTrainer, Training
 
     genotype = genotype_from_text((quick_run / "genotypes" / "differentiable-0.json").read_text())
     state = ChildTrainer(lower(genotype, 4), Training(), 0).init()

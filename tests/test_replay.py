@@ -10,8 +10,8 @@ from tests.fabricated_table import SPACE, make_table, quality
 from tvnjax.cli import main
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.running.replay import ReplayConfig, record_runs, replay
-from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import TableSpace
+from tvnjax.search.tabular.benchmark import TableSpace
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.enumerating import enumerate_space
 

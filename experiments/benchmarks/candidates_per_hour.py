@@ -52,9 +52,9 @@ from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeSpace
-from tvnjax.train.layerwise import make_programs
-from tvnjax.train.objective import count_correct, cross_entropy
-from tvnjax.train.trainer import sum_score
+from tvnjax.trainers.layerwise import make_programs
+from tvnjax.trainers.objective import count_correct, cross_entropy
+from tvnjax.trainers.trainer import sum_score
 
 WAYS = ("plain", "forms", "whole", "layers", "pool")
 OUT_OF_PROCESS = ("pool",)

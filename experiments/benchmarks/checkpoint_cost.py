@@ -34,7 +34,7 @@ from tvnjax.running.problem import prepare_problem
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.place import Place
+from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.spaces.tvn.genotype import Genotype
 
 
@@ -48,7 +48,7 @@ def main() -> int:
         config = dataclasses.replace(config, search=dataclasses.replace(config.search, steps=options.steps))
     use_compilation_cache()
     spent = {"handing_over": [0.0, 0.0], "journal": [0.0, 0.0]}
-    _count(Place, "taken", spent["handing_over"])
+    _count(SearchCheckpoint, "capture", spent["handing_over"])
     _count(Checkpoints, "remember", spent["handing_over"])
     _count(Journal, "add", spent["journal"])
     with tempfile.TemporaryDirectory() as folder:

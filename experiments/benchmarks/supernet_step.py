@@ -29,15 +29,15 @@ from tvnjax.core.variables import ArchParam
 from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import default_form
 from tvnjax.running.config import PRESETS
+from tvnjax.spaces.tvn.costs.bounds import extreme_network
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
-from tvnjax.spaces.tvn.costs.extremes import extreme_network
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxed import GENES, relax_plan
 from tvnjax.spaces.tvn.search_space import space_at_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
-from tvnjax.train.objective import cross_entropy
+from tvnjax.trainers.objective import cross_entropy
 
 CLASSES = 4
 PLAN = Plan(

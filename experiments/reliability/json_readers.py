@@ -12,17 +12,17 @@ from experiments.reliability.reader import Reader, ensure, quiet
 from tests.fabricated_table import make_table
 from tests.report.fabricated_run import make_run
 from tvnjax.core.environment import environment
-from tvnjax.fit.saved import NETWORK_FILE, SavedNetwork, open_saved
 from tvnjax.latency.table import FORMAT, LatencyTable, _digest
 from tvnjax.report.comparing.page import write_comparison
 from tvnjax.report.figures import canvas
 from tvnjax.report.page import write_report
 from tvnjax.report.record import read_events, read_run
 from tvnjax.running.replay import ReplayConfig, record_runs, replay
-from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.registry import read_genotype
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.training.saved import NETWORK_FILE, SavedNetwork, open_saved
 from tvnjax.zoo.tvn import TVN1
 
 _DEFAULTS = {name: getattr(Block(), name) for name in Block.__dataclass_fields__}

@@ -50,7 +50,7 @@ from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
-from tvnjax.train.trainer import Training
+from tvnjax.trainers.trainer import Training
 
 TINY = RunConfig(
     reproducible=True,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.stopping import Stopped
+from tvnjax.core.signals import Stopped
 from tvnjax.running.config import RunConfig
 
 _PATIENCE_S = 1200.0

@@ -22,8 +22,8 @@ import numpy as np
 from experiments.tabular.make_table import CONFIG, FOLDER, TABLE
 from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
-from tvnjax.core.outside import read_json
 from tvnjax.core.run_dir import write_json
+from tvnjax.core.untrusted import read_json
 from tvnjax.latency.cost_model import Measured, fit
 from tvnjax.report.comparing.statistics import mean_interval, probability_of_improvement
 from tvnjax.running.config import PRESETS, RunConfig
@@ -32,8 +32,8 @@ from tvnjax.running.replay import ReplayConfig, replay
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
 from tvnjax.search.gradient.projection import ProjectionConfig
-from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Table
+from tvnjax.search.tabular.benchmark import Entry, Table
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import genotype_from_json
 

@@ -27,10 +27,10 @@ from tvnjax.report.comparing.statistics import gene_correlation, rank_correlatio
 from tvnjax.running.problem import prepare_problem
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
-from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Table, append_entries, write_header
+from tvnjax.search.tabular.benchmark import Entry, Table, append_entries, write_header
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.train.trainer import Score
+from tvnjax.trainers.trainer import Score
 
 RESULT = FOLDER / "inherited.json"
 SEARCH = DifferentiableConfig(steps=3000, batch_size=32, learning_rate=1e-2, working_set=4)

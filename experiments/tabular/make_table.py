@@ -27,16 +27,16 @@ from tvnjax.latency.timer import Timer
 from tvnjax.report.comparing.statistics import rank_correlation
 from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
-from tvnjax.search.table_reading import read_table
-from tvnjax.search.tabular import Entry, Recorded, append_entries, write_header
+from tvnjax.search.tabular.benchmark import Entry, Recorded, append_entries, write_header
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.enumerating import enumerate_space
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
-from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
-from tvnjax.train.optim import Optimizer
-from tvnjax.train.trainer import Training
+from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
+from tvnjax.trainers.optim import Optimizer
+from tvnjax.trainers.trainer import Training
 
 FOLDER = Path(__file__).parent
 TABLE = FOLDER / "motion_direction.jsonl"

@@ -8,7 +8,7 @@ import pytest
 
 import tvnjax
 from tests.api.tiny import dark_halves
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.data.clips import prepare
 from tvnjax.data.preparation import source_from_json
 

@@ -16,13 +16,13 @@ from tvnjax.core.stages import Stages
 from tvnjax.data.clips import prepare
 from tvnjax.data.loader import eval_batches
 from tvnjax.export.metadata import ExportMetadata
-from tvnjax.fit.clips import ClipOptions, ScoredClips, scored_clips
-from tvnjax.fit.saved import open_saved
-from tvnjax.fit.training import Fit, FitConfig
 from tvnjax.nn.child import Child
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.spaces.tvn.genotype import Block, Genotype
-from tvnjax.train.trainer import Training
+from tvnjax.trainers.trainer import Training
+from tvnjax.training.clips import ClipOptions, ScoredClips, scored_clips
+from tvnjax.training.saved import open_saved
+from tvnjax.training.training import Fit, FitConfig
 from tvnjax.zoo.resolve import find_network, of_genotype
 from tvnjax.zoo.trained import TrainedNetwork
 

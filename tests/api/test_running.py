@@ -13,7 +13,7 @@ from tests.api.tiny import CLASSES, TINY_RUN, dark_halves
 from tvnjax.api import progress
 from tvnjax.cli import main
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.data.video_folder import VideoData
 from tvnjax.running import pipeline
 from tvnjax.running.config import PRESETS, RunConfig

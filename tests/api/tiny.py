@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from experiments.reliability.kill_anywhere import TINY
-from tvnjax.train.optim import Optimizer
-from tvnjax.train.trainer import Training
+from tvnjax.trainers.optim import Optimizer
+from tvnjax.trainers.trainer import Training
 
 TINY_RUN = dataclasses.replace(
     TINY,

@@ -12,7 +12,7 @@ from tvnjax.cli import main
 from tvnjax.cli.config_file import config_text, read_config_file, typed_options
 from tvnjax.cli.options import parse_options
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin, differences
 

@@ -12,7 +12,7 @@ import pytest
 
 from tvnjax.core import atomic
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lines import history, read_lines
+from tvnjax.core.jsonl import history, read_lines
 from tvnjax.core.lock import LOCK_FILE, process_start
 from tvnjax.core.run_dir import RunDir, read_json, write_json
 

@@ -10,8 +10,8 @@ import pytest
 from tvnjax.core.checkpoint import load_tree, save_tree
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import require_portable
 from tvnjax.core.run_dir import RunDir
+from tvnjax.core.untrusted import require_portable
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.zoo.resolve import find_network
 

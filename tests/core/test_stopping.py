@@ -10,8 +10,8 @@ import pytest
 WORK = """
 import sys, time
 from pathlib import Path
-from tvnjax.core.stopping import Stopped, stoppable
-import tvnjax.core.stopping as stopping
+from tvnjax.core.signals import Stopped, stoppable
+import tvnjax.core.signals as stopping
 
 stopping._PATIENCE_S, stopping._LAST_S = 0.6, 0.3
 kept = Path(sys.argv[1])

@@ -18,13 +18,13 @@ from tvnjax.core.run_dir import write_json
 from tvnjax.export.export_network import export_network
 from tvnjax.export.optional import CONVERTER, optional_package
 from tvnjax.export.run_file import run_file
-from tvnjax.fit.saved import open_saved
 from tvnjax.nn.child import Child
 from tvnjax.nn.parts import PIXEL_MEAN, PIXEL_SCALE
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.spaces.registry import read_genotype
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.training.saved import open_saved
 from tvnjax.zoo.resolve import of_genotype
 from tvnjax.zoo.trained import TrainedNetwork
 

@@ -25,7 +25,7 @@ from tvnjax.latency.promising import promising_genotype
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
-from tvnjax.spaces.tvn.costs.covering import covering_genotypes
+from tvnjax.spaces.tvn.costs.sampling_design import covering_genotypes
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan

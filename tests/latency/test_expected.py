@@ -19,8 +19,8 @@ from tests.own_layers import Shift
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.memory import memory_mb, peak_activation_bytes
 from tvnjax.spaces.tvn.costs import expected as expected_module
+from tvnjax.spaces.tvn.costs.bounds import extreme_genotype, extreme_network
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
-from tvnjax.spaces.tvn.costs.extremes import extreme_genotype, extreme_network
 from tvnjax.spaces.tvn.costs.memory import ExpectedMemory
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower

@@ -21,8 +21,8 @@ from tvnjax.latency.cost_model import (
 from tvnjax.latency.layer_regressor import layer_point
 from tvnjax.latency.measure import measure, measure_networks
 from tvnjax.latency.memory import memory_mb, peak_activation_bytes, working_set
+from tvnjax.latency.per_block import block_milliseconds
 from tvnjax.latency.runtimes import load_runtime
-from tvnjax.latency.shares import block_milliseconds
 from tvnjax.latency.timer import Timer
 
 CLIP = Shape(1, 8, 8, 3)

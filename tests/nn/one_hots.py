@@ -7,10 +7,10 @@ from flax import nnx
 
 from tvnjax.core.variables import ArchParam
 from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.relaxation.inherit import subnet
+from tvnjax.spaces.tvn.relaxation.subnet import subnet
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
-from tvnjax.train.gene_weights import one_hot
+from tvnjax.trainers.gene_weights import one_hot
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
 

@@ -10,7 +10,7 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.nn.convolution import conv, default_form
-from tvnjax.nn.windows import same_axis
+from tvnjax.nn.sliding_window import same_axis
 
 # name: (input, kernel, stride)
 CASES = {

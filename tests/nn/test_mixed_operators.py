@@ -11,7 +11,7 @@ from tests.nn.one_hots import FAST_COMPILE, randomise
 from tests.nn.reference_layers import convolution, pool
 from tvnjax import graph
 from tvnjax.graph import Shape
-from tvnjax.nn.branches import branch_conv, run_if
+from tvnjax.nn.conditional import branch_conv, run_if
 from tvnjax.nn.convolution import conv
 from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.genotype import Block

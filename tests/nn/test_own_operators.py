@@ -12,14 +12,14 @@ from tvnjax.graph import Shape
 from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.operators import named, operator_of
 from tvnjax.spaces.tvn.own_operators import OwnOperator
-from tvnjax.spaces.tvn.relaxation.inherit import subnet
 from tvnjax.spaces.tvn.relaxation.masks import Widths
 from tvnjax.spaces.tvn.relaxation.own_path import OwnPath
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
+from tvnjax.spaces.tvn.relaxation.subnet import subnet
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeSpace
-from tvnjax.train.gene_weights import one_hot
+from tvnjax.trainers.gene_weights import one_hot
 
 PLAN = Plan(
     image_size=6,

@@ -12,7 +12,7 @@ from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet, softmax_weights
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
-from tvnjax.train.gene_weights import one_hot
+from tvnjax.trainers.gene_weights import one_hot
 
 # Odd and even sizes, a stride above 1 in space and in time, repeats, and every kind with an even kernel.
 PLAN = Plan(

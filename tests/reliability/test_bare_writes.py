@@ -1,4 +1,4 @@
-"""All that the package writes goes through ``core.atomic`` or, where a file is added to, ``core.lines``."""
+"""All that the package writes goes through ``core.atomic`` or, where a file is added to, ``core.jsonl``."""
 
 import ast
 from pathlib import Path
@@ -11,7 +11,7 @@ ALLOWED = {
     ("core/atomic.py", "os.replace"): "likewise",
     ("core/atomic.py", "os.link"): "likewise",
     ("core/links.py", "os.open"): "opens what is added to, links refused",
-    ("core/lines.py", "os.write"): "adds to what core.links opened",
+    ("core/jsonl.py", "os.write"): "adds to what core.links opened",
     ("core/lock.py", "os.write"): "likewise",
     ("core/lock.py", "os.truncate"): "likewise",
     ("core/checkpoints.py", "rename"): "sets a damaged checkpoint aside",

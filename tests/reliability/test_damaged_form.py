@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from tvnjax.core.checkpoints import Checkpoints, _digest
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal, digest_of
-from tvnjax.core.lines import Lines, history, read_lines
+from tvnjax.core.jsonl import Lines, history, read_lines
 from tvnjax.core.lock import LOCK_FILE
 from tvnjax.core.monitor import Silent
-from tvnjax.core.outside import LINE_LIMIT, LOG_LIMIT
 from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stage
+from tvnjax.core.untrusted import LINE_LIMIT, LOG_LIMIT
 from tvnjax.running.profiling import Measurements
 from tvnjax.search.results import result_from_json
 

@@ -14,15 +14,15 @@ from tests.report.fabricated_run import make_run
 from tvnjax.cli import main
 from tvnjax.cli.numbers import fraction, whole_number
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lines import read_lines
-from tvnjax.core.plain import jsonable
+from tvnjax.core.jsonl import read_lines
 from tvnjax.core.sizes import LARGEST, MOST_WHOLE, SMALLEST
+from tvnjax.core.to_json import jsonable
 from tvnjax.report.page import write_report
 from tvnjax.report.quantities import count, mean_sd, millions, milliseconds
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.scaling import compound_scale
-from tvnjax.train.optim import Optimizer
+from tvnjax.trainers.optim import Optimizer
 from tvnjax.zoo.paper_tables import paper_tables, read_published
 
 HUGE = "1" + "0" * 400

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import (
+from tvnjax.core.run_dir import read_json
+from tvnjax.core.untrusted import (
     JSON_LIMIT,
     LARGEST,
     LINE_LIMIT,
@@ -21,11 +22,10 @@ from tvnjax.core.outside import (
     read_lines,
     read_text,
 )
-from tvnjax.core.run_dir import read_json
 from tvnjax.data.manifest import read_manifest
 from tvnjax.latency.table import LatencyTable
 from tvnjax.report.record import read_run
-from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.registry import genotype_from_text, read_genotype
 from tvnjax.spaces.tvn.genotype import Genotype, genotype_from_json
 

@@ -20,15 +20,15 @@ from tvnjax.cli import _show_warning, main
 from tvnjax.cli.console import ConsoleMonitor, PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lines import Lines, read_lines
+from tvnjax.core.jsonl import Lines, read_lines
 from tvnjax.core.printable import printable, say
 from tvnjax.core.run_dir import read_json, write_json
-from tvnjax.fit.event_log import EventLog
 from tvnjax.report import document as parts
 from tvnjax.report.document import Cell, Document, Section
 from tvnjax.report.figures.canvas import new_figure, report_style, strategy_legend, strategy_looks, to_png, to_svg
 from tvnjax.report.markdown import render_markdown
 from tvnjax.report.page import render_html
+from tvnjax.training.event_log import EventLog
 
 CASES = 10_000
 _ESCAPES = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt])")

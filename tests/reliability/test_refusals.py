@@ -16,10 +16,10 @@ from tvnjax.core.environment import environment
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data import decode, manifest
 from tvnjax.data.decode import ClipShape, UnreadableVideoError, decode_spans
-from tvnjax.fit.saved import open_saved
 from tvnjax.latency.table import FORMAT, LatencyTable, _digest
 from tvnjax.running.replay import record_runs
-from tvnjax.search.table_reading import read_table
+from tvnjax.search.tabular.read import read_table
+from tvnjax.training.saved import open_saved
 
 SHAPE = ClipShape(window=1, jitter=0, size=64, fit="squash", short_spans="hold")
 

@@ -10,7 +10,7 @@ from scipy.stats import bootstrap
 from tests.search.toy_landscape import SPACE, Counted, closeness, toy_task
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import WAIT, Candidate, Evaluation, Verdict
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.spaces.tvn.canonical import genotype_id

@@ -14,7 +14,7 @@ from tvnjax.core.run_dir import RunDir, jsonable
 from tvnjax.core.stages import Stage
 from tvnjax.report.record import read_events
 from tvnjax.search.base import Evaluation, Verdict
-from tvnjax.search.charge import Charge, describe_candidate, run_strategy
+from tvnjax.search.cost_account import CostAccount, describe_candidate, run_strategy
 from tvnjax.search.own import Started, Strategy
 from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
@@ -157,10 +157,10 @@ def test_second_measurements_are_charged_and_not_made_again(kill_at, tmp_path):
         task = dataclasses.replace(landscape()[0], confirm=confirm)
         stage = Stage(Hearing(), run_dir, "twice")
         try:
-            charge = Charge("twice", 0, task, stage)
+            account = CostAccount("twice", 0, task, stage)
             for genotype in genotypes:
-                charge.consider(genotype, twice=True)
-            return charge.finish(), asked
+                account.consider(genotype, twice=True)
+            return account.finish(), asked
         finally:
             stage.close()
 

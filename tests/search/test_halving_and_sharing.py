@@ -9,7 +9,7 @@ from tests.search.toy_landscape import SPACE, Counted, closeness, toy_task
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import WAIT, Evaluation, Verdict
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing

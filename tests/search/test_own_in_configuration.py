@@ -17,7 +17,7 @@ import tvnjax
 from tests.search.test_own_strategies import Climb, named
 from tests.search.toy_landscape import SPACE
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.running.config import RunConfig
 from tvnjax.running.config_values import from_plain
 from tvnjax.running.replay import ReplayConfig

@@ -18,7 +18,7 @@ from tvnjax.core.run_dir import RunDir
 from tvnjax.core.stages import Stage
 from tvnjax.running.replay import ReplayConfig, replay
 from tvnjax.search.base import WAIT, Proposal
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.own import Started
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.workers import run_on_workers

@@ -8,7 +8,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
-from tvnjax.search.charge import Charge
+from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
@@ -18,8 +18,8 @@ from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
-from tvnjax.train.gene_weights import one_hot
-from tvnjax.train.trainer import Score
+from tvnjax.trainers.gene_weights import one_hot
+from tvnjax.trainers.trainer import Score
 
 SHAPES = ShapeSpace(ShapeChoices(image_size=(16, 32), blocks=(BlockShapes(filters=(16,)), BlockShapes(filters=(32,)))))
 OPERATORS = OperatorChoices(non_local=(0,))
@@ -82,7 +82,7 @@ def project(budget_ms, bias, seed, again=None, **changes):
         evaluate=lambda genotype, seed, part: Evaluation(top1=0.5, top5=1.0, compile_seconds=0.0),
         confirm=None if again is None else confirm,
     )
-    charge = Charge("differentiable", 0, task, Silent())
+    account = CostAccount("differentiable", 0, task, Silent())
     empty = iter(dict, None)
     data = Data(
         train=empty, val=empty, scoring=empty, val_once=list, times=lambda *_: np.zeros(1), view_of=lambda _: None
@@ -90,11 +90,11 @@ def project(budget_ms, bias, seed, again=None, **changes):
     trainer, weight = changes.pop("trainer", None) or UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
     budget = Budget(ms=budget_ms, params=changes.pop("params", None))
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=budget, params=MACS)
-    projection = Projection(ProjectionConfig(**changes), trainer, costs, charge, data, weight)
+    projection = Projection(ProjectionConfig(**changes), trainer, costs, account, data, weight)
     plans = WorkingSet(SHAPES, 2, np.random.default_rng(0), allowed=projection.fits)
     plans.fill(trainer.policy)
     projection.run(None, plans, 0.1)
-    return charge.result().candidates
+    return account.result().candidates
 
 
 class TellsWhenTuned(UndecidedTrainer):

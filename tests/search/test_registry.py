@@ -13,7 +13,7 @@ from tests.search.hill_climb import install
 from tvnjax.cli import main
 from tvnjax.cli.completion import completion_script
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.report.figures.canvas import strategy_looks
 from tvnjax.running.config import RunConfig
 from tvnjax.running.config_values import changed, from_plain

@@ -6,7 +6,7 @@ import pytest
 from tests.search.toy_landscape import SPACE, toy_task
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation, Verdict
-from tvnjax.search.charge import Charge
+from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.seconds import DeviceSeconds
 
 
@@ -38,7 +38,7 @@ def test_without_a_clock_seconds_are_those_charged(clock):
 
 def outcomes(clock, refuse, fail, known=False):
     """A charge for one network that was checked in 4 s, 1 of them compiling, and trained in 10 s, 3 of them."""
-    charge = Charge("random", 0, toy_task(), Silent())
+    account = CostAccount("random", 0, toy_task(), Silent())
 
     def check(genotype):
         clock[0] += 0 if known else 4
@@ -52,12 +52,12 @@ def outcomes(clock, refuse, fail, known=False):
     task = toy_task()
     for name, value in (("check", check), ("evaluate", evaluate), ("clocked", True)):
         object.__setattr__(task, name, value)
-    charge = Charge("random", 0, task, Silent())
+    account = CostAccount("random", 0, task, Silent())
     genotype = SPACE.sample(np.random.default_rng(0))
-    charge.consider(genotype)
+    account.consider(genotype)
     if known:
-        charge.check(genotype)
-    return charge.result()
+        account.check(genotype)
+    return account.result()
 
 
 @pytest.mark.parametrize(

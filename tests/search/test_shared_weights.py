@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.train.test_supernet_trainer import OPERATORS, SMALL, batches, view_of
+from tests.trainers.test_supernet_trainer import OPERATORS, SMALL, batches, view_of
 from tvnjax.core.monitor import Silent
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.gradient.projection import Data, ProjectionConfig

@@ -8,7 +8,7 @@ import pytest
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
-from tvnjax.search.charge import Charge, run_strategy
+from tvnjax.search.cost_account import CostAccount, run_strategy
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.spaces.tvn.canonical import genotype_id
@@ -168,11 +168,11 @@ def test_every_candidate_is_an_event():
         def event(self, kind, **fields):
             events.append((kind, fields))
 
-    charge = Charge("random", 3, task(limit_params=5000), Listener())
+    account = CostAccount("random", 3, task(limit_params=5000), Listener())
     rng = np.random.default_rng(0)
     genotypes = [SPACE.sample(rng) for _ in range(6)]
     for genotype in genotypes:
-        charge.consider(genotype)
+        account.consider(genotype)
     assert [fields["id"] for _, fields in events] == [genotype_id(genotype) for genotype in genotypes]
     for kind, fields in events:
         assert kind == "candidate" and fields["seed"] == 3
@@ -189,7 +189,7 @@ def test_evolution_goes_on_from_what_another_strategy_found():
     """Its first proposals are one gene away from the networks it was given, and never those themselves."""
     rng = np.random.default_rng(0)
     given = [SPACE.sample(rng) for _ in range(4)]
-    known = [Charge("other", 0, task(), Silent()).consider(genotype) for genotype in given]
+    known = [CostAccount("other", 0, task(), Silent()).consider(genotype) for genotype in given]
     strategy = Evolution(SPACE, EvolutionConfig(population=4, tournament=4), 0, known=known, name="hybrid")
     best = max(known, key=lambda candidate: candidate.fitness).genotype
     for _ in range(10):

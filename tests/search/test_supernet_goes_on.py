@@ -22,7 +22,7 @@ from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeKey
-from tvnjax.train.supernet_state import SupernetState
+from tvnjax.trainers.supernet_state import SupernetState
 
 STEPS = 30
 SIDE = ShapeKey("image_size")
@@ -45,11 +45,11 @@ class ArithmeticTrainer(UndecidedTrainer):
         zeros = jnp.zeros(3)
         return SupernetState(zeros, zeros, {SIDE: jnp.array([0.5, 0.0])}, zeros, zeros, jnp.zeros(1), jnp.int32(0))
 
-    def place(self):
+    def capture(self):
         return {"rng": self._rng.bit_generator.state, "rate": self.rate, "compile_seconds": 0.0}
 
-    def go_to(self, place):
-        self._rng.bit_generator.state, self.rate = place["rng"], place["rate"]
+    def restore(self, state):
+        self._rng.bit_generator.state, self.rate = state["rng"], state["rate"]
 
     def lower_rate(self, factor):
         self.rate *= factor

@@ -16,7 +16,7 @@ from tests.search.toy_landscape import SPACE, Counted, closeness, toy_task
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving

@@ -8,9 +8,9 @@ import pytest
 
 from tvnjax.cli import main, tables
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.fit.saved import SavedNetwork, write_network
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.scaling import scale_genotype
+from tvnjax.training.saved import SavedNetwork, write_network
 from tvnjax.zoo.paper_tables import paper_tables, read_published
 from tvnjax.zoo.registry import ZOO
 from tvnjax.zoo.trained import TrainedNetwork

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from tests.train.compilation import no_compilation
+from tests.trainers.compilation import no_compilation
 from tests.zoo.small import NETWORKS
 from tvnjax.graph import Network
-from tvnjax.train.trainer import ChildTrainer, Training
+from tvnjax.trainers.trainer import ChildTrainer, Training
 from tvnjax.zoo.registry import ZOO, zoo_entry
 
 SMALL = [name for name in NETWORKS if name != "tvn"]

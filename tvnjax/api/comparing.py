@@ -10,7 +10,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import printable
 
 if TYPE_CHECKING:
-    from tvnjax.search.tabular import Table
+    from tvnjax.search.tabular.benchmark import Table
 
 
 class Comparison:

@@ -22,8 +22,8 @@ def load(network: str | Path, checkpoint: str | Path | None = None) -> "Model":
         InvalidInputError: there is none, its files are damaged, or the weights are another network's.
     """
     from tvnjax.api.model import Model
-    from tvnjax.fit.exporting import network_to_export
-    from tvnjax.fit.saved import open_saved
+    from tvnjax.training.exporting import network_to_export
+    from tvnjax.training.saved import open_saved
     from tvnjax.zoo.registry import ZOO
 
     path = Path(network)

@@ -15,10 +15,10 @@ from tvnjax.api.prediction import Prediction, Predictions
 from tvnjax.api.run import draw_network_of, picture
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import printable
-from tvnjax.fit.saved import SavedNetwork
 from tvnjax.graph import Network
 from tvnjax.nn.parts import normalize
 from tvnjax.nn.saved_weights import load_weights
+from tvnjax.training.saved import SavedNetwork
 
 if TYPE_CHECKING:
     from tvnjax.api.drawing import Drawing
@@ -70,7 +70,7 @@ class Model:
     """A trained network.
 
     Args:
-        saved: from ``fit.saved.open_saved``.
+        saved: from ``training.saved.open_saved``.
 
     Raises:
         InvalidInputError: the weights are missing, damaged or of another network.

@@ -183,8 +183,8 @@ class Run:
             InvalidInputError: there is no such strategy or seed, it found no network, or the run is not finished.
         """
         from tvnjax.api.model import Model
-        from tvnjax.fit.saved import open_saved
         from tvnjax.report.record import best_of
+        from tvnjax.training.saved import open_saved
 
         self._finished("its trained networks")
         record = self._read()

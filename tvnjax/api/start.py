@@ -80,7 +80,7 @@ def run(
 def _run(config: "RunConfig", out: Path, command: str, *, resume: bool, quiet: bool) -> Run:
     from tvnjax.api.progress import RunMonitor
     from tvnjax.core.run_dir import RunDir
-    from tvnjax.core.stopping import Stopped
+    from tvnjax.core.signals import Stopped
     from tvnjax.running import pipeline
 
     shown: list[RunMonitor] = []

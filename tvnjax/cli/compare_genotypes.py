@@ -16,8 +16,8 @@ from tvnjax.cli.output import OutputOptions
 from tvnjax.cli.timing import TimingOptions, blocks_ms, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
-from tvnjax.core.plain import json_file
 from tvnjax.core.printable import NAME, printable, say
+from tvnjax.core.to_json import json_file
 from tvnjax.graph import COUNTING_RULE, Network
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.difference import differences

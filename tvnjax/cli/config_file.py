@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from tvnjax.cli.option_names import flag, options_of
 from tvnjax.cli.refusals import nearest_option
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import read_json, read_text
-from tvnjax.core.plain import jsonable
 from tvnjax.core.printable import printable
+from tvnjax.core.to_json import jsonable
+from tvnjax.core.untrusted import read_json, read_text
 from tvnjax.search.own import OwnStrategy
 from tvnjax.search.registry import name_of
 

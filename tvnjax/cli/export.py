@@ -40,7 +40,7 @@ class ExportOptions(OutputOptions):
 def export_command(argv: list[str]) -> int:
     options = parse_command(ExportOptions, argv, prog="tvnjax export", flags=True)
     from tvnjax.export.export_network import export_network
-    from tvnjax.fit.exporting import network_to_export
+    from tvnjax.training.exporting import network_to_export
 
     saved = network_to_export(
         options.network,

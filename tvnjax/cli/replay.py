@@ -14,7 +14,7 @@ from tvnjax.cli.output import OutputOptions
 from tvnjax.core.printable import say
 from tvnjax.running.replay import ReplayConfig
 from tvnjax.search.base import SearchResult
-from tvnjax.search.tabular import Table
+from tvnjax.search.tabular.benchmark import Table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def record_command(argv: list[str]) -> int:
 def replay_command(argv: list[str]) -> int:
     options = parse_command(ReplayOptions, argv, prog="tvnjax replay")
     from tvnjax.running.replay import replay
-    from tvnjax.search.table_reading import read_table
+    from tvnjax.search.tabular.read import read_table
 
     table = read_table(options.table)
     config = ReplayConfig(**{field.name: getattr(options, field.name) for field in dataclasses.fields(ReplayConfig)})

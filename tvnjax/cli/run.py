@@ -37,7 +37,7 @@ def run_command(argv: list[str]) -> int:
         return 0
     from tvnjax.cli.console import ConsoleMonitor
     from tvnjax.core.run_dir import RunDir
-    from tvnjax.core.stopping import Stopped, end_soon
+    from tvnjax.core.signals import Stopped, end_soon
     from tvnjax.running.pipeline import run
 
     with contextlib.ExitStack() as stack:

@@ -112,7 +112,7 @@ def _key(entry: Any) -> Any:
 
 
 def _trained(run: Path) -> tuple[str, Any, dict[str, Any]]:
-    from tvnjax.fit.saved import open_saved
+    from tvnjax.training.saved import open_saved
     from tvnjax.zoo.run_facts import read_object
 
     saved = open_saved(run)

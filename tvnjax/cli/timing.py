@@ -46,8 +46,8 @@ def blocks_ms(network: Network, options: TimingOptions) -> dict[int, float]:
         InvalidInputError: the runtime or its threads cannot be had.
     """
     from tvnjax.core.environment import use_compilation_cache
+    from tvnjax.latency.per_block import block_milliseconds
     from tvnjax.latency.runtimes import load_runtime
-    from tvnjax.latency.shares import block_milliseconds
     from tvnjax.latency.timer import Timer
 
     use_compilation_cache()

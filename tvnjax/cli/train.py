@@ -15,8 +15,8 @@ from tvnjax.cli.output import OutputOptions
 from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
-from tvnjax.fit.clips import ClipOptions, ScoredClips
 from tvnjax.graph import HeadKind
+from tvnjax.training.clips import ClipOptions, ScoredClips
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,10 +93,10 @@ def train_command(argv: list[str]) -> int:
     from tvnjax.cli.console import ConsoleMonitor
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.core.run_dir import RunDir, kept
+    from tvnjax.core.signals import Stopped, end_soon, stoppable
     from tvnjax.core.stages import Stages
-    from tvnjax.core.stopping import Stopped, end_soon, stoppable
-    from tvnjax.fit.event_log import tensorboard_package
-    from tvnjax.fit.training import Fit
+    from tvnjax.training.event_log import tensorboard_package
+    from tvnjax.training.training import Fit
 
     if options.resume and options.out is None:
         raise InvalidInputError("--resume goes on in a directory: name it with --out")
@@ -160,8 +160,8 @@ def ensemble_command(argv: list[str]) -> int:
 
 def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> int:
     from tvnjax.core.environment import use_compilation_cache
-    from tvnjax.fit.saved import open_saved
-    from tvnjax.fit.scoring import score_together
+    from tvnjax.training.saved import open_saved
+    from tvnjax.training.scoring import score_together
 
     split = options.split
     use_compilation_cache()
@@ -207,9 +207,9 @@ def _options(kind: type[Any], options: Any) -> Any:
 
 
 def _config(options: TrainOptions) -> Any:
-    from tvnjax.fit.training import FitConfig
-    from tvnjax.train.optim import Optimizer
-    from tvnjax.train.trainer import Training
+    from tvnjax.trainers.optim import Optimizer
+    from tvnjax.trainers.trainer import Training
+    from tvnjax.training.training import FitConfig
     from tvnjax.zoo.resolve import find_network
 
     optimizer = Optimizer(

@@ -1,6 +1,6 @@
 """Files that are there whole or not at all, whenever the process or the machine dies.
 
-All that the package writes goes through here, or through ``core.lines`` where a file is added to.
+All that the package writes goes through here, or through ``core.jsonl`` where a file is added to.
 """
 
 import contextlib

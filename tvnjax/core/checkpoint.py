@@ -20,7 +20,7 @@ from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.links import refuse_links
-from tvnjax.core.outside import read_json, require_portable
+from tvnjax.core.untrusted import read_json, require_portable
 
 _ABOUT_FILE = "_CHECKPOINT_METADATA"
 """Where Orbax keeps a checkpoint's own metadata."""

@@ -21,8 +21,8 @@ import numpy as np
 
 from tvnjax.core.atomic import sync_tree, write_atomic
 from tvnjax.core.checkpoint import load_tree, save_tree
-from tvnjax.core.outside import parse_json, read_text
-from tvnjax.core.plain import jsonable, whole_number
+from tvnjax.core.to_json import jsonable, whole_number
+from tvnjax.core.untrusted import parse_json, read_text
 
 _SHARE = 0.02
 """Largest part of the time that checkpoints may take: after one that took a second there is none for 50."""

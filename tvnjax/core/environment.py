@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import require_portable
+from tvnjax.core.untrusted import require_portable
 
 
 def environment() -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lines import Lines, read_lines
-from tvnjax.core.plain import jsonable, whole_number
+from tvnjax.core.jsonl import Lines, read_lines
+from tvnjax.core.to_json import jsonable, whole_number
 
 
 class OtherCourseError(InvalidInputError):

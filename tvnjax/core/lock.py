@@ -14,8 +14,8 @@ from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.links import open_in_place
-from tvnjax.core.outside import NotJsonError, parse_json
-from tvnjax.core.plain import json_bytes, whole_number
+from tvnjax.core.to_json import json_bytes, whole_number
+from tvnjax.core.untrusted import NotJsonError, parse_json
 
 try:
     import fcntl

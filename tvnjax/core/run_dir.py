@@ -14,11 +14,11 @@ from tvnjax.core.atomic import make_folders, remove_empty, sweep_partial, write_
 from tvnjax.core.environment import sweep_torn_programs
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal
-from tvnjax.core.lines import Lines, read_lines
+from tvnjax.core.jsonl import Lines, read_lines
 from tvnjax.core.links import refuse_links
 from tvnjax.core.lock import LOCK_FILE, DirectoryLock
-from tvnjax.core.outside import read_json, require_portable
-from tvnjax.core.plain import json_file, jsonable, whole_number
+from tvnjax.core.to_json import json_file, jsonable, whole_number
+from tvnjax.core.untrusted import read_json, require_portable
 
 __all__ = ["RunDir", "jsonable", "read_json", "write_json"]
 

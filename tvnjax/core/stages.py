@@ -9,8 +9,8 @@ from tvnjax.core.checkpoints import Checkpoints
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import Journal, digest_of
 from tvnjax.core.monitor import Monitor
-from tvnjax.core.plain import jsonable
 from tvnjax.core.run_dir import RunDir, read_json, write_json
+from tvnjax.core.to_json import jsonable
 
 
 class Stage:

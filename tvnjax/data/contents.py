@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tvnjax.core.atomic import write_atomic
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import NotJsonError, parse_json, read_lines
+from tvnjax.core.untrusted import NotJsonError, parse_json, read_lines
 from tvnjax.data.content import digests_of
 from tvnjax.data.recipe import Progress
 

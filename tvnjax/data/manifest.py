@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB
+from tvnjax.core.untrusted import MIB
 from tvnjax.data.columns import find_columns
 from tvnjax.data.naming import split_named
 from tvnjax.data.recipe import SPLITS

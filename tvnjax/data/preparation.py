@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.data.arrays import ArrayData
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.planted import PlantedData
@@ -103,7 +103,7 @@ class Preparation:
 
 
 def source_from_json(told: Any, where: object) -> ClipSource:
-    """Reads a source of clips as :func:`tvnjax.core.plain.jsonable` writes it; options it does not name keep their
+    """Reads a source of clips as :func:`tvnjax.core.to_json.jsonable` writes it; options it does not name keep their
     defaults.
 
     Raises:

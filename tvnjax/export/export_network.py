@@ -8,7 +8,7 @@ from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.outputs import write_output
-from tvnjax.core.plain import json_file
+from tvnjax.core.to_json import json_file
 from tvnjax.export import ExportFormat
 from tvnjax.export.formats import convert
 from tvnjax.export.metadata import ExportMetadata

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.data.arrays import ArrayData
 from tvnjax.data.picture import describe_picture
 from tvnjax.data.preparation import Preparation

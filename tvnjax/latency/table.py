@@ -13,8 +13,8 @@ from typing import Any
 
 from tvnjax.core.environment import TIMED_BY, cache_dir, check_writable, environment, fingerprint, unwritable
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import JSON_LIMIT
 from tvnjax.core.run_dir import read_json, write_json
+from tvnjax.core.untrusted import JSON_LIMIT
 from tvnjax.core.waiting import taking_turns
 from tvnjax.latency.measure import Measurement
 from tvnjax.latency.runtimes import Runtime

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array, lax
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.nn.windows import Axis, correlate, same_axis, shifted, unmoved
+from tvnjax.nn.sliding_window import Axis, correlate, same_axis, shifted, unmoved
 
 Form = Literal["shifted", "plain"]
 """``shifted``: slices, products and matrix products, for XLA on a CPU. ``plain``: one ``lax`` operation."""

@@ -12,7 +12,7 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.nn.convolution import Form, check_window
-from tvnjax.nn.windows import Axis, correlate, overlap_add, same_axis, shifted, unmoved
+from tvnjax.nn.sliding_window import Axis, correlate, overlap_add, same_axis, shifted, unmoved
 
 
 def max_pool(x: Array, window: tuple[int, int, int], stride: tuple[int, int, int], *, form: Form) -> Array:

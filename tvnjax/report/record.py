@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lines import history
+from tvnjax.core.jsonl import history
 from tvnjax.core.links import refuse_links
-from tvnjax.core.outside import NotJsonError, in_range, parse_json, read_lines, read_text
 from tvnjax.core.printable import NAME, printable
+from tvnjax.core.untrusted import NotJsonError, in_range, parse_json, read_lines, read_text
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.registry import UnmadeSpaceError, genotype_from_json
@@ -165,7 +165,7 @@ def read_run(run_dir: Path) -> RunRecord:
 
     Raises:
         InvalidInputError: ``results.json`` is missing or breaks its schema, ``config.json`` is no JSON object,
-            a file is too large (see ``core.outside``), or the directory holds links (see ``core.links``).
+            a file is too large (see ``core.untrusted``), or the directory holds links (see ``core.links``).
     """
     refuse_links(run_dir)
     path = run_dir / "results.json"
@@ -220,7 +220,7 @@ def read_events(run_dir: Path) -> tuple[dict[str, Any], ...]:
     """The events of a run, finished or not.
 
     Raises:
-        InvalidInputError: the log is too large to be one (see ``core.outside``), or the directory holds links.
+        InvalidInputError: the log is too large to be one (see ``core.untrusted``), or the directory holds links.
     """
     refuse_links(run_dir)
     return _read_events(run_dir / "events.jsonl")[0]

@@ -28,8 +28,8 @@ from tvnjax.spaces.tvn.making import tvn_space
 from tvnjax.spaces.tvn.presets import CLIPS, PLANTED, PLANTED_OPERATORS, QUICK
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import ShapeChoices
-from tvnjax.train.optim import Optimizer
-from tvnjax.train.trainer import Training
+from tvnjax.trainers.optim import Optimizer
+from tvnjax.trainers.trainer import Training
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def changed(config: T, options: Mapping[str, Any], where: str = "") -> T:
 
 
 def from_plain(kind: type[T], told: Any, where: str) -> T:
-    """A configuration as ``core.plain.jsonable`` wrote it; options that it does not name have their defaults.
+    """A configuration as ``core.to_json.jsonable`` wrote it; options that it does not name have their defaults.
 
     Args:
         kind: the dataclass.

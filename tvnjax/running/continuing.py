@@ -12,11 +12,11 @@ from typing import Any
 
 from tvnjax.core.atomic import copy_into, is_partial, write_atomic, write_folder
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.lines import history, read_lines
+from tvnjax.core.jsonl import history, read_lines
 from tvnjax.core.links import refuse_links
 from tvnjax.core.lock import LOCK_FILE, unwritten
-from tvnjax.core.plain import json_bytes, jsonable, whole_number
 from tvnjax.core.run_dir import finished_seq, read_json, write_json
+from tvnjax.core.to_json import json_bytes, jsonable, whole_number
 from tvnjax.running.config import RunConfig
 from tvnjax.running.config_values import from_plain
 from tvnjax.search.registry import GRADIENT

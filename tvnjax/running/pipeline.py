@@ -11,10 +11,9 @@ from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, kept, read_json, write_json
+from tvnjax.core.signals import stoppable
 from tvnjax.core.stages import Stages
-from tvnjax.core.stopping import stoppable
 from tvnjax.data.contents import copy_contents, what_changed
-from tvnjax.fit.saved import CLIPS_FILE
 from tvnjax.graph import COUNTING_RULE
 from tvnjax.latency.measure import LATENCY_RULE, Sentinel
 from tvnjax.latency.profile import Profile
@@ -30,6 +29,7 @@ from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.search.registry import registered
 from tvnjax.search.workers import check_engine
+from tvnjax.training.saved import CLIPS_FILE
 
 
 def _space(config: RunConfig) -> dict[str, Any]:

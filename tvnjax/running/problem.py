@@ -15,11 +15,11 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
+from tvnjax.data.device_crop import view
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.preparation import ClipSizes, Preparation
-from tvnjax.data.raw import PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
-from tvnjax.data.view import view
 from tvnjax.graph import Network
 from tvnjax.latency.measure import Sentinel, make_sentinel
 from tvnjax.latency.memory import memory_mb, working_set
@@ -34,8 +34,8 @@ from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.gradient.projection import Data
 from tvnjax.spaces.base import Genotype, Space
 from tvnjax.spaces.relaxing import Plan, Relaxation
-from tvnjax.train.layerwise import LayerwiseTrainer, make_programs
-from tvnjax.train.trainer import Batch, ChildTrainer, Trained
+from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
+from tvnjax.trainers.trainer import Batch, ChildTrainer, Trained
 from tvnjax.zoo.resolve import of_genotype
 from tvnjax.zoo.trained import TrainedNetwork
 

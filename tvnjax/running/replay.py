@@ -14,13 +14,13 @@ from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.graph import COUNTING_RULE
 from tvnjax.report.record import number, read_events, read_run
 from tvnjax.search.base import SearchResult
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.registry import Registered, StrategyChoice, facts_of, registered, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
-from tvnjax.search.table_reading import parse_table, read_table
-from tvnjax.search.tabular import Entry, Recorded, Table, table_bytes
+from tvnjax.search.tabular.benchmark import Entry, Recorded, Table, table_bytes
+from tvnjax.search.tabular.read import parse_table, read_table
 from tvnjax.spaces.registry import genotype_from_json
 
 

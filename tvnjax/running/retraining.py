@@ -19,7 +19,7 @@ from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.registry import genotype_from_json
-from tvnjax.train.trainer import ChildState, ChildTrainer, Score, Trained
+from tvnjax.trainers.trainer import ChildState, ChildTrainer, Score, Trained
 
 _CONFIRM_ATTEMPTS = 100
 _SEEDS_APART = 1000

@@ -13,7 +13,7 @@ from tvnjax.running.problem import Problem
 from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
-from tvnjax.search.charge import run_strategy
+from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
 from tvnjax.search.registry import BUILT_IN, GRADIENT, Registered, registered
 from tvnjax.search.results import result_from_json, result_to_json

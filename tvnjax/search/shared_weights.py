@@ -15,14 +15,14 @@ from tvnjax.core.stages import Stage
 from tvnjax.graph import HeadKind
 from tvnjax.search.base import Evaluation
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
-from tvnjax.search.gradient.place import Place
 from tvnjax.search.gradient.projection import Data
+from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.spaces.base import Genotype, Space
 from tvnjax.spaces.relaxing import Covered, Relaxation, WorkingSet
-from tvnjax.train.gene_weights import one_hot
-from tvnjax.train.supernet_trainer import SupernetTrainer
-from tvnjax.train.trainer import Score
+from tvnjax.trainers.gene_weights import one_hot
+from tvnjax.trainers.supernet_trainer import SupernetTrainer
+from tvnjax.trainers.trainer import Score
 
 
 class SharedWeights:
@@ -59,20 +59,20 @@ class SharedWeights:
         plans.fill(relaxation.uniform())
         self.covered: Covered = relaxation.covered(space, plans.plans)
         seconds = DeviceSeconds()
-        place = Place(rng, self._trainer, plans, data, seconds)
-        step, state = place.found(stage, self._trainer.init(), compiled=False)
-        good = place.taken(step, state)
+        checkpoint = SearchCheckpoint(rng, self._trainer, plans, data, seconds)
+        step, state = checkpoint.restore(stage, self._trainer.init(), compiled=False)
+        good = checkpoint.capture(step, state)
         while step < config.steps:
             step += 1
             plan = plans.plans[int(rng.integers(len(plans.plans)))]
             state, loss = self._trainer.weight_step(state, plan, data.cut(next(data.train), plan, rng), 1.0)
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
                 if not np.isfinite(float(loss)):
-                    step, state = place.taken_back(stage, good, step, state, plan)
+                    step, state = checkpoint.go_back(stage, good, step, state, plan)
                     continue
                 stage.progress("shared weights", step, config.steps, f"loss {float(loss):.3f}")
-                good = place.taken(step, state)
-            stage.checkpoints.offer(step, state, place.taken(step, state).state)
+                good = checkpoint.capture(step, state)
+            stage.checkpoints.offer(step, state, checkpoint.capture(step, state).state)
         # The same clips for every network: scores differ by what the networks are, not by luck.
         count = config.projection.recalibration_batches
         self._batches = [next(data.train) for _ in range(count)]

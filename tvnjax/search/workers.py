@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.search.base import AskTell, Evaluation, Proposal, SearchResult, SearchTask, Verdict, Wait
-from tvnjax.search.charge import Charge, ask, evaluation_key, show_progress, tell, waits_for_nothing
+from tvnjax.search.cost_account import CostAccount, ask, evaluation_key, show_progress, tell, waits_for_nothing
 from tvnjax.spaces.base import Genotype
 
 Evaluate = Callable[[Genotype, int, float], Evaluation]
@@ -226,14 +226,14 @@ def run_on_workers(
     before anything new; one that loses two is marked failed. Either way the lost seconds are charged.
     """
     task = dataclasses.replace(task, clocked=False)
-    charge = Charge(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
+    account = CostAccount(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
     busy: dict[int, _Job] = {}
-    again, more = _recall(strategy, charge)
+    again, more = _recall(strategy, account)
     while True:
         for worker in [number for number in range(pool.count) if number not in busy]:
             job = again.popleft() if again else None
             if job is None and more:
-                job, more = _next_job(strategy, charge)
+                job, more = _next_job(strategy, account)
             if job is None:
                 break
             job.started = time.monotonic()
@@ -252,48 +252,48 @@ def run_on_workers(
             event = {"strategy": strategy.name, "seed": seed, "reason": outcome.reason, "lost_s": lost_s}
             monitor.event("worker_lost", **event)
             if job.lost < _ATTEMPTS:
-                charge.device.charge("failed", lost_s)
+                account.device.charge("failed", lost_s)
                 again.append(job)
                 continue
             reason = f"{outcome.reason}, {job.lost} times"
             outcome = Evaluation(top1=0.0, top5=0.0, compile_seconds=0.0, failed=reason, seconds=lost_s)
-        costs = charge.charge_evaluation(job.proposal, outcome, 0.0)
-        tell(strategy, charge.record(job.proposal, job.verdict, outcome, costs))
-        show_progress(charge)
-    return charge.finish()
+        costs = account.charge_evaluation(job.proposal, outcome, 0.0)
+        tell(strategy, account.record(job.proposal, job.verdict, outcome, costs))
+        show_progress(account)
+    return account.finish()
 
 
-def _recall(strategy: AskTell, charge: Charge) -> tuple[deque[_Job], bool]:
+def _recall(strategy: AskTell, account: CostAccount) -> tuple[deque[_Job], bool]:
     """What the journal says, in its order: results came back in another than they were proposed in. Returns what was
     being trained when it ended, and whether the strategy has more."""
     # Several of one key where a strategy proposed a network again before it was told of it.
     under_way: list[_Job] = []
     more = True
-    while charge.journal.replaying:
-        if charge.journal.upcoming == "evaluate":
-            key = charge.journal.upcoming_key
+    while account.journal.replaying:
+        if account.journal.upcoming == "evaluate":
+            key = account.journal.upcoming_key
             job = next((one for one in under_way if evaluation_key(one.proposal) == key), None)
             if job is None:
-                raise charge.journal.other_course(f"nothing of '{key}' was proposed")
+                raise account.journal.other_course(f"nothing of '{key}' was proposed")
             under_way.remove(job)
-            evaluation, costs = charge.recall_evaluation(job.proposal)
-            tell(strategy, charge.record(job.proposal, job.verdict, evaluation, costs))
+            evaluation, costs = account.recall_evaluation(job.proposal)
+            tell(strategy, account.record(job.proposal, job.verdict, evaluation, costs))
             continue
-        if charge.journal.upcoming == "end":
+        if account.journal.upcoming == "end":
             return deque(), False
-        job, more = _next_job(strategy, charge)
+        job, more = _next_job(strategy, account)
         if job is not None:
             under_way.append(job)
-        elif charge.journal.upcoming not in ("evaluate", "end", None):
-            raise charge.journal.other_course("the strategy proposes nothing")
+        elif account.journal.upcoming not in ("evaluate", "end", None):
+            raise account.journal.other_course("the strategy proposes nothing")
     return deque(under_way), more
 
 
-def _next_job(strategy: AskTell, charge: Charge) -> tuple[_Job | None, bool]:
+def _next_job(strategy: AskTell, account: CostAccount) -> tuple[_Job | None, bool]:
     """The next feasible proposal; without one, whether there may be one later. What is refused, or scored with
     inherited weights, is told at once."""
-    while not charge.spent:
-        if charge.journal.upcoming == "evaluate":
+    while not account.spent:
+        if account.journal.upcoming == "evaluate":
             # Being recalled: here the seconds were spent, or the strategy waited.
             return None, True
         asked = ask(strategy)
@@ -302,12 +302,12 @@ def _next_job(strategy: AskTell, charge: Charge) -> tuple[_Job | None, bool]:
         if isinstance(asked, Wait):
             return None, True
         if asked.scoring == "inherited":
-            tell(strategy, charge.consider(asked))
+            tell(strategy, account.consider(asked))
             continue
-        verdict = charge.check(asked.genotype)
+        verdict = account.check(asked.genotype)
         if verdict.feasible:
             return _Job(proposal=asked, verdict=verdict), True
-        tell(strategy, charge.record(asked, verdict, None))
+        tell(strategy, account.record(asked, verdict, None))
     return None, False
 
 

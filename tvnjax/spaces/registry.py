@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_text
+from tvnjax.core.untrusted import MIB, NotJsonError, parse_json, read_text
 from tvnjax.spaces.base import Genotype, Space
 
 GROUP = "tvnjax.spaces"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB, in_range, read_text
+from tvnjax.core.untrusted import MIB, in_range, read_text
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.scaling import compound_scale, scale_genotype
 from tvnjax.zoo.registry import NOT_PUBLISHED, ZOO, ZooEntry

@@ -26,7 +26,7 @@ def find_network(
     if name in ZOO:
         entry = zoo_entry(name)
     elif Path(name).suffix == ".json" or Path(name).exists():
-        # The name becomes one of folders: without what ``core.outside.require_portable`` refuses in those.
+        # The name becomes one of folders: without what ``core.untrusted.require_portable`` refuses in those.
         entry = of_genotype(re.sub(r"[\\\[*]", "_", printable(Path(name).stem, NAME)), read_genotype(Path(name)))
     else:
         entry = zoo_entry(name)  # refuses, and names the nearest

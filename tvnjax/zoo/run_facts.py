@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.outside import read_json
+from tvnjax.core.untrusted import read_json
 from tvnjax.graph import HeadKind
 
 

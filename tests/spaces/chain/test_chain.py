@@ -25,7 +25,7 @@ from tvnjax.spaces.chain.options import (
 from tvnjax.spaces.chain.relaxation.supernet import ChainSupernet, subnet
 from tvnjax.spaces.chain.space import ChainSpace
 from tvnjax.spaces.registry import genotype_from_json, space_from_json
-from tvnjax.train.gene_weights import one_hot
+from tvnjax.trainers.gene_weights import one_hot
 
 POSITIONS = [
     [conv(8, 3, stride=2), depthwise(12, 5, stride=2), maxpool(3, stride=2)],

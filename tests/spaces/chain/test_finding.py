@@ -16,8 +16,8 @@ from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.differentiable import DifferentiableConfig, DifferentiableSearch
 from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.spaces.own import own_space
-from tvnjax.train.optim import Optimizer
-from tvnjax.train.trainer import Training
+from tvnjax.trainers.optim import Optimizer
+from tvnjax.trainers.trainer import Training
 
 SPACE = tvn.ChainSpace(
     frames=4,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.own_layers import Blur, Every, Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.graph import Conv, Layer
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.config_values import changed, from_plain

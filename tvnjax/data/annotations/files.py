@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB, NotJsonError, parse_json, read_lines, read_text
+from tvnjax.core.untrusted import MIB, NotJsonError, parse_json, read_lines, read_text
 from tvnjax.data.manifest import MAX_BYTES, check_label
 from tvnjax.data.naming import SPLIT_NAMES
 

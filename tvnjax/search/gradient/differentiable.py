@@ -19,13 +19,13 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
-from tvnjax.search.charge import Charge
-from tvnjax.search.gradient.place import Place
+from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
+from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.spaces.relaxing import Plan, Relaxation, WorkingSet
-from tvnjax.train.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
-from tvnjax.train.supernet_state import SupernetState
-from tvnjax.train.supernet_trainer import SupernetTrainer
+from tvnjax.trainers.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
+from tvnjax.trainers.supernet_state import SupernetState
+from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
 _NOT_NEGATIVE = (
     *("logit_penalty", "latency_weight", "redraws", "shape_decay", "penalty", "multiplier_rate"),
@@ -149,7 +149,7 @@ class DifferentiableSearch:
         """
         config = self.config
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
-        charge = Charge(self.name, self.seed, task, stage, before=before)
+        account = CostAccount(self.name, self.seed, task, stage, before=before)
         trainer = SupernetTrainer(
             self.relaxation,
             self.num_classes,
@@ -160,19 +160,19 @@ class DifferentiableSearch:
             seed=self.seed,
             **self._trainer_options,
         )
-        projection = Projection(config.projection, trainer, self.costs, charge, data, config.latency_weight)
+        projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
         plans = self.relaxation.working_set(config.working_set, self._rng, projection.fits)
-        state = self._train(stage, charge, trainer, plans, projection, data)
-        charge.device.charge("compile", compiled := trainer.compile_seconds)
-        charge.device.charge("supernet", max(charge.seconds - sum(charge.device.parts.values()), 0.0))
+        state = self._train(stage, account, trainer, plans, projection, data)
+        account.device.charge("compile", compiled := trainer.compile_seconds)
+        account.device.charge("supernet", max(account.seconds - sum(account.device.parts.values()), 0.0))
         projection.run(state, plans, config.temperature)
-        charge.device.charge("compile", trainer.compile_seconds - compiled)
-        return charge.finish(), state
+        account.device.charge("compile", trainer.compile_seconds - compiled)
+        return account.finish(), state
 
     def _train(
         self,
         stage: Stage,
-        charge: Charge,
+        account: CostAccount,
         trainer: SupernetTrainer,
         plans: WorkingSet,
         projection: Projection,
@@ -180,22 +180,22 @@ class DifferentiableSearch:
     ) -> SupernetState:
         """All steps, or those that are left; a loss that is not finite takes it back once."""
         config = self.config
-        place = Place(self._rng, trainer, plans, data, charge.device)
+        checkpoint = SearchCheckpoint(self._rng, trainer, plans, data, account.device)
         state = trainer.init()
-        first, state = place.found(stage, state)
+        first, state = checkpoint.restore(stage, state)
         if first == 0:
-            self._fill(plans, plans.fill, trainer, state, data, charge)
-        good = place.taken(first, state)
+            self._fill(plans, plans.fill, trainer, state, data, account)
+        good = checkpoint.capture(first, state)
         step, plan = first, None
         while step < config.steps:
             step += 1
-            state, loss, plan = self._step(step, state, charge, trainer, plans, projection, data)
+            state, loss, plan = self._step(step, state, account, trainer, plans, projection, data)
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
                 if not np.isfinite(loss):
-                    step, state = place.taken_back(stage, good, step, state, plan)
+                    step, state = checkpoint.go_back(stage, good, step, state, plan)
                     continue
-                good = place.taken(step, state)
-            stage.checkpoints.offer(step, state, place.taken(step, state).state)
+                good = checkpoint.capture(step, state)
+            stage.checkpoints.offer(step, state, checkpoint.capture(step, state).state)
         stage.checkpoints.write()
         return state
 
@@ -203,7 +203,7 @@ class DifferentiableSearch:
         self,
         step: int,
         state: SupernetState,
-        charge: Charge,
+        account: CostAccount,
         trainer: SupernetTrainer,
         plans: WorkingSet,
         projection: Projection,
@@ -230,11 +230,11 @@ class DifferentiableSearch:
                 losses = plans.scores()
                 state = trainer.shape_step(state, losses, plans.members(), temperature, progress, **rates)
             if self.relaxation.searched and step in redraw:
-                self._fill(plans, plans.renew, trainer, state, data, charge)
+                self._fill(plans, plans.renew, trainer, state, data, account)
         if step % max(config.steps // 50, 1) and step != config.steps:
             return state, 0.0, plan
         if np.isfinite(float(loss)):
-            self._report(charge, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
+            self._report(account, trainer, state, plans, step, warmup, temperature, loss, val_loss, parts)
         return state, float(loss), plan
 
     def _fill(
@@ -244,18 +244,18 @@ class DifferentiableSearch:
         trainer: SupernetTrainer,
         state: SupernetState,
         data: Data,
-        charge: Charge,
+        account: CostAccount,
     ) -> None:
         """Compiles the programs that are new to the working set."""
         new = fill(jax.device_get(trainer.shape_weights(state.shapes)))
-        charge.monitor.progress(self.name, 0, self.config.steps, f"compiling {len(new)} plans")
+        account.monitor.progress(self.name, 0, self.config.steps, f"compiling {len(new)} plans")
         batch, scoring = next(data.train), next(data.scoring)
         trainer.compile(
             new, state, lambda plan: data.cut(batch, plan, None), lambda plan: data.cut(scoring, plan, None)
         )
         for plan in new:
-            what = {"plan": str(plan), "members": len(plans.members_of(plan)), "charged_s": charge.seconds}
-            charge.monitor.event("plan", strategy=self.name, seed=self.seed, **what)
+            what = {"plan": str(plan), "members": len(plans.members_of(plan)), "charged_s": account.seconds}
+            account.monitor.event("plan", strategy=self.name, seed=self.seed, **what)
 
     def _pick(
         self,
@@ -301,7 +301,7 @@ class DifferentiableSearch:
 
     def _report(
         self,
-        charge: Charge,
+        account: CostAccount,
         trainer: SupernetTrainer,
         state: SupernetState,
         plans: WorkingSet,
@@ -315,14 +315,14 @@ class DifferentiableSearch:
         weights, shapes = jax.device_get(trainer.probabilities(state, temperature))
         if parts is None:
             parts = trainer.parts(state, temperature)
-        budget = charge.task.budget_ms
+        budget = account.task.budget_ms
         expected_ms = float(parts[0]) * budget
         where = {"strategy": self.name, "seed": self.seed, "step": step}
         costs = {
             name: {"part": float(part), "multiplier": float(multiplier)}
             for name, part, multiplier in zip(self.costs.names, parts, state.multipliers)
         }
-        charge.monitor.event(
+        account.monitor.event(
             "search_step",
             **where,
             steps=self.config.steps,
@@ -333,10 +333,10 @@ class DifferentiableSearch:
             budget_ms=budget,
             multiplier=float(state.multipliers[0]),
             temperature=temperature,
-            charged_s=charge.seconds,
+            charged_s=account.seconds,
             costs=costs,
             **self.relaxation.describe(weights, shapes),
         )
-        charge.monitor.event("marginals", **where, **self.relaxation.marginals(weights, shapes))
+        account.monitor.event("marginals", **where, **self.relaxation.marginals(weights, shapes))
         text = f"loss {float(loss):.3f}, expected {expected_ms:.3g} of {budget:.3g} ms"
-        charge.monitor.progress(self.name, step, self.config.steps, text)
+        account.monitor.progress(self.name, step, self.config.steps, text)

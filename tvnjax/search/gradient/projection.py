@@ -13,13 +13,13 @@ from tvnjax.graph import Network
 from tvnjax.graph.outline import parametric_layers
 from tvnjax.search.base import Candidate
 from tvnjax.search.budget import Costs
-from tvnjax.search.charge import Charge
+from tvnjax.search.cost_account import CostAccount
 from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.relaxing import Choice, Plan, WorkingSet
-from tvnjax.train.gene_weights import one_hot
-from tvnjax.train.plan_programs import View
-from tvnjax.train.supernet_trainer import SupernetState, SupernetTrainer
-from tvnjax.train.trainer import Score
+from tvnjax.trainers.gene_weights import one_hot
+from tvnjax.trainers.plan_programs import View
+from tvnjax.trainers.supernet_trainer import SupernetState, SupernetTrainer
+from tvnjax.trainers.trainer import Score
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,15 +98,15 @@ class Data:
     """Which frames a plan reads of each clip of a batch, ``[B, T]``; the centred window without a generator."""
     view_of: Callable[[Plan], View]
 
-    def places(self) -> dict[str, Any]:
+    def capture(self) -> dict[str, Any]:
         """Where the endless streams are, to be kept as JSON; of those that can tell."""
         streams = {name: getattr(self, name) for name in ("train", "val", "scoring")}
         return {name: stream.get_state() for name, stream in streams.items() if hasattr(stream, "get_state")}
 
-    def go_to(self, places: Mapping[str, Any]) -> None:
-        """Goes on from ``places``."""
-        for name, place in places.items():
-            getattr(self, name).set_state(place)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what ``capture`` gave."""
+        for name, stream in state.items():
+            getattr(self, name).set_state(stream)
 
     def cut(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> dict[str, Any]:
         """A batch with the frames a plan reads of it."""
@@ -121,11 +121,11 @@ class Projection:
         config: ProjectionConfig,
         trainer: SupernetTrainer,
         costs: Costs,
-        charge: Charge,
+        account: CostAccount,
         data: Data,
         latency_weight: float,
     ):
-        self._config, self._trainer, self._costs, self._charge, self._data = config, trainer, costs, charge, data
+        self._config, self._trainer, self._costs, self._account, self._data = config, trainer, costs, account, data
         self._fill = config.fill if latency_weight == 0 else 0.0
         self._range: dict[Plan, tuple[float, float]] = {}
         # How much longer measured networks took than predicted: the median is what the knapsack's limit is divided by.
@@ -135,7 +135,7 @@ class Projection:
 
     @property
     def budget_ms(self) -> float:
-        return self._charge.task.budget_ms
+        return self._account.task.budget_ms
 
     def predicted_range(self, plan: Plan) -> tuple[float, float]:
         """Predicted milliseconds of a plan's cheapest and dearest network."""
@@ -151,7 +151,7 @@ class Projection:
 
     def run(self, state: SupernetState, plans: WorkingSet, temperature: float) -> None:
         """Projects onto the likeliest plans, ranks, filters by measured cost, trains the finalists shortly."""
-        config, charge = self._config, self._charge
+        config, account = self._config, self._account
         genes, shapes = jax.device_get(self._trainer.probabilities(state, temperature))
         ordered = self._trainer.relaxation.likeliest(shapes, plans.plans)
         seen = self._trainer.relaxation.likeliest(shapes, plans.seen)
@@ -161,15 +161,15 @@ class Projection:
         ordered = [plan for plan in large or ordered if self.fits(plan)] or ordered
         ledger: list[dict[str, Any]] = []
         for number, plan in enumerate(ordered):
-            done = number >= config.plans and any(c.usable for c in charge.candidates)
+            done = number >= config.plans and any(c.usable for c in account.candidates)
             if done:
                 break
             ledger += self._finalists(plan, genes, state, temperature, with_ledger=number == 0)
-        best = charge.result().best
+        best = account.result().best
         if best is not None and best.evaluation is not None:
             row = {"stage": "short training from scratch", "top1": best.evaluation.top1}
             ledger.append(row | {"latency_ms": best.verdict.latency_ms, "note": "measured ms; the finalist chosen"})
-        charge.monitor.event("ledger", strategy=charge.name, seed=charge.seed, rows=ledger)
+        account.monitor.event("ledger", strategy=account.name, seed=account.seed, rows=ledger)
 
     def _finalists(
         self, plan: Plan, genes: Any, state: SupernetState, temperature: float, *, with_ledger: bool
@@ -222,7 +222,7 @@ class Projection:
 
         spare.sort(key=from_edge)
         for number, candidate in enumerate(spare, start=trained + 1):
-            trained += self._charge.consider(candidate.genotype, twice=True).usable
+            trained += self._account.consider(candidate.genotype, twice=True).usable
             if number >= config.finalists + (0 if trained else config.attempts):
                 break
         return ledger
@@ -258,7 +258,7 @@ class Projection:
     def _try(self, choice: Choice, spare: list[Candidate]) -> bool:
         """Measures a network; trains it if it lands in the window, else keeps it if it is within the budget. Returns
         whether it was trained, and within the budget when it was measured again."""
-        verdict = self._charge.check(choice.genotype)
+        verdict = self._account.check(choice.genotype)
         if verdict.latency_ms is None:
             self._refused_ms = min(self._refused_ms, choice.predicted_ms)
         else:
@@ -267,14 +267,14 @@ class Projection:
         if verdict.feasible and not self._fill <= part <= 1 - self._config.margin:
             spare.append(Candidate(genotype=choice.genotype, verdict=verdict, evaluation=None, charged_s=0.0))
             return False
-        candidate = self._charge.consider(choice.genotype, twice=True)
+        candidate = self._account.consider(choice.genotype, twice=True)
         if verdict.feasible and not candidate.verdict.feasible and candidate.verdict.latency_ms is not None:
             self._ratios.append(candidate.verdict.latency_ms / max(choice.predicted_ms, 1e-9))
         if candidate.usable:
-            self._charge.monitor.event(
+            self._account.monitor.event(
                 "derived",
-                strategy=self._charge.name,
-                seed=self._charge.seed,
+                strategy=self._account.name,
+                seed=self._account.seed,
                 id=candidate.id,
                 parametric=parametric_layers(self._lower(choice.genotype)),
             )
@@ -291,7 +291,7 @@ class Projection:
         return genotype.lower(self._costs.ms.num_classes, head=self._costs.ms.head_kind)
 
     def _say(self, text: str) -> None:
-        self._charge.monitor.progress(self._charge.name, 1, 1, text)
+        self._account.monitor.progress(self._account.name, 1, 1, text)
 
 
 def _row(stage: str, score: Score, latency_ms: float, note: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any, Literal, get_args
 
 from tvnjax.core.errors import InvalidInputError, did_you_mean
-from tvnjax.core.outside import MIB
+from tvnjax.core.untrusted import MIB
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.tvn.own_operators import OwnOperator, as_operator

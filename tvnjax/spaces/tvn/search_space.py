@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.plain import jsonable
+from tvnjax.core.to_json import jsonable
 from tvnjax.spaces.base import Draw, Reads
 from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.spaces.tvn.genotype import (

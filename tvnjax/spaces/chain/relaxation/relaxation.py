@@ -93,11 +93,11 @@ class OnePlan:
     def members(self) -> dict[Any, Any]:
         return {}
 
-    def place(self) -> dict[str, Any]:
+    def capture(self) -> dict[str, Any]:
         return {"filled": bool(self.seen)}
 
-    def go_to(self, place: dict[str, Any]) -> None:
-        self.seen = [self._plan] if place["filled"] else []
+    def restore(self, state: dict[str, Any]) -> None:
+        self.seen = [self._plan] if state["filled"] else []
 
 
 class CoveredChain:

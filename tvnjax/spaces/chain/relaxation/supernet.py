@@ -16,7 +16,7 @@ from tvnjax.nn.layers import build_layer
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer
 from tvnjax.spaces.chain.options import Option
 from tvnjax.spaces.chain.space import GENE, ChainGenotype, ChainSpace
-from tvnjax.train.gene_weights import GeneWeights
+from tvnjax.trainers.gene_weights import GeneWeights
 
 
 class ChainSupernet(nnx.Module):

@@ -17,10 +17,10 @@ import numpy as np
 
 from tvnjax.graph import Network
 from tvnjax.spaces.relaxing import Choice
+from tvnjax.spaces.tvn.costs.bounds import cell_indices, plan_values
+from tvnjax.spaces.tvn.costs.contexts import Front, first_site
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
-from tvnjax.spaces.tvn.costs.extremes import cell_indices, plan_values
 from tvnjax.spaces.tvn.costs.options import BlockOptions, Group, Variant
-from tvnjax.spaces.tvn.costs.sites import Front, first_site
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock, relax_plan

@@ -18,10 +18,10 @@ from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Head, HeadKind, Network, Shape
-from tvnjax.spaces.tvn.costs.draws import Draws, striding
-from tvnjax.spaces.tvn.costs.sites import BlockSites, Front
-from tvnjax.spaces.tvn.costs.unit_cost import LayerCost, LayerCosts, UnitTables
-from tvnjax.spaces.tvn.costs.unit_mean import UnitMean, UnitStack
+from tvnjax.spaces.tvn.costs.contexts import BlockSites, Front
+from tvnjax.spaces.tvn.costs.expected_unit_cost import UnitMean, UnitStack
+from tvnjax.spaces.tvn.costs.probabilities import Draws, striding
+from tvnjax.spaces.tvn.costs.unit_cost_tables import LayerCost, LayerCosts, UnitTables
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices

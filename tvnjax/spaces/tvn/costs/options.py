@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tvnjax.spaces.tvn.costs.contexts import Site
 from tvnjax.spaces.tvn.costs.expected import BlockTables, ExpectedCost
-from tvnjax.spaces.tvn.costs.sites import Site
-from tvnjax.spaces.tvn.costs.unit_cost import UnitTables
+from tvnjax.spaces.tvn.costs.unit_cost_tables import UnitTables
 from tvnjax.spaces.tvn.operators import Operator, bypasses, can_stride
 
 _GATES = ("non_local", "squeeze", "context_gate", "skip")

@@ -22,7 +22,7 @@ from jax import Array
 
 from tvnjax import graph
 from tvnjax.graph import Shape
-from tvnjax.nn.branches import branch_conv, module_if, run_if
+from tvnjax.nn.conditional import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer

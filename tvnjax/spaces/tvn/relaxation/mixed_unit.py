@@ -10,7 +10,7 @@ from jax import Array
 
 from tvnjax import graph
 from tvnjax.graph import Shape
-from tvnjax.nn.branches import module_if
+from tvnjax.nn.conditional import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import Initializer

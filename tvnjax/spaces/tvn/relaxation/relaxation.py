@@ -9,11 +9,11 @@ import numpy as np
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.relaxing import Choice, Extreme, KeyWeights, LayerCost, Weights
-from tvnjax.spaces.tvn.costs.covering import covering_genotypes
+from tvnjax.spaces.tvn.costs.bounds import extreme_genotype, extreme_network
 from tvnjax.spaces.tvn.costs.discretize import discretize
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
-from tvnjax.spaces.tvn.costs.extremes import extreme_genotype, extreme_network
 from tvnjax.spaces.tvn.costs.memory import ExpectedMemory
+from tvnjax.spaces.tvn.costs.sampling_design import covering_genotypes
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxation.covered import CoveredSpace
 from tvnjax.spaces.tvn.relaxation.diagnostics import describe, marginals, shape_marginals

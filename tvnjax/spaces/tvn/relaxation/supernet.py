@@ -18,7 +18,7 @@ from tvnjax.nn.parts import BN_MOMENTUM, Initializer
 from tvnjax.spaces.tvn.relaxation.masks import Widths
 from tvnjax.spaces.tvn.relaxation.mixed_unit import MixedUnit
 from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
-from tvnjax.train.gene_weights import GeneWeights
+from tvnjax.trainers.gene_weights import GeneWeights
 
 
 class Supernet(nnx.Module):

@@ -49,7 +49,7 @@ class WorkingSet:
         self.seen: list[Plan] = []
         """Every plan that ever was a member."""
 
-    def place(self) -> dict[str, Any]:
+    def capture(self) -> dict[str, Any]:
         """The set as it is, to be kept as JSON; its generator is its maker's."""
         return {
             "programs": [(longest, list(members)) for longest, members in self._programs.items()],
@@ -57,11 +57,11 @@ class WorkingSet:
             "seen": list(self.seen),
         }
 
-    def go_to(self, place: dict[str, Any]) -> None:
-        """Goes on from a ``place``, as it comes back from JSON or as it was."""
-        self._programs = {_plan(longest): [*map(_plan, members)] for longest, members in place["programs"]}
-        self._losses = {_plan(plan): loss for plan, loss in place["losses"]}
-        self.seen = [*map(_plan, place["seen"])]
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``capture`` gave, as it comes back from JSON or as it was."""
+        self._programs = {_plan(longest): [*map(_plan, members)] for longest, members in state["programs"]}
+        self._losses = {_plan(plan): loss for plan, loss in state["losses"]}
+        self.seen = [*map(_plan, state["seen"])]
 
     @property
     def programs(self) -> list[Plan]:

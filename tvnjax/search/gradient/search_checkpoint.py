@@ -1,0 +1,104 @@
+"""Checkpoints of a supernet's training: all that it needs to go on from a step, captured and restored."""
+
+from typing import Any
+
+import numpy as np
+
+from tvnjax.core.checkpoints import Saved
+from tvnjax.core.stages import Stage
+from tvnjax.search.gradient.projection import Data
+from tvnjax.search.seconds import DeviceSeconds
+from tvnjax.spaces.relaxing import Plan, WorkingSet
+from tvnjax.trainers.supernet_state import SupernetState, broken_part
+from tvnjax.trainers.supernet_trainer import SupernetTrainer
+
+_LOWERED = 0.1
+"""What the learning rate is multiplied with, once, after a loss that is not finite."""
+
+
+class SearchCheckpoint:
+    """Captures and restores all that a supernet's training goes on with.
+
+    Args:
+        rng: draws plans and frames.
+        seconds: charged so far.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        trainer: SupernetTrainer,
+        plans: WorkingSet,
+        data: Data,
+        seconds: DeviceSeconds,
+    ):
+        self._rng, self._trainer, self._plans, self._data, self._seconds = rng, trainer, plans, data, seconds
+
+    def capture(self, step: int, state: SupernetState) -> Saved:
+        """The state after a step."""
+        rest = {
+            "rng": self._rng.bit_generator.state,
+            "trainer": self._trainer.capture(),
+            "plans": self._plans.capture(),
+            "streams": self._data.capture(),
+            "seconds": self._seconds.snapshot(),
+        }
+        return Saved(step=step, tree=state, state=rest)
+
+    def restore(self, stage: Stage, fresh: SupernetState, *, compiled: bool = True) -> tuple[int, SupernetState]:
+        """The step and state to go on from: the stage's newest good checkpoint, or the beginning.
+
+        Args:
+            compiled: programs of all plans are compiled at once; otherwise each when it is first called.
+        """
+        saved = stage.checkpoints.newest(fresh)
+        if saved is None:
+            return 0, fresh
+        # Compiling needs the plans, and some batch; seconds and streams are set behind it.
+        self._plans.restore(saved.state["plans"])
+        if compiled:
+            batch, scoring = next(self._data.train), next(self._data.scoring)
+            self._trainer.compile(
+                self._plans.programs,
+                saved.tree,
+                lambda plan: self._data.cut(batch, plan, None),
+                lambda plan: self._data.cut(scoring, plan, None),
+            )
+        self._restore(saved.state)
+        self._seconds.restore(saved.state["seconds"])
+        stage.resumed(saved.seq)
+        return saved.step, saved.tree
+
+    def go_back(
+        self, stage: Stage, good: Saved, step: int, broken: SupernetState, plan: Plan
+    ) -> tuple[int, SupernetState]:
+        """Goes back to the last good place with a lower learning rate, the first time.
+
+        Raises:
+            FloatingPointError: it is the second time; the message names the steps, the last good checkpoint and what
+                broke first.
+        """
+        what = broken_part(broken)
+        # The last good place, not the broken one, is what the run may go on from.
+        stage.checkpoints.remember(good.step, good.tree, good.state)
+        stage.checkpoints.flush()
+        stage.checkpoints.forget_after(good.step)
+        where = stage.checkpoints.last_good
+        lowered = self._trainer.capture()["rate"] < 1
+        told = {"steps": [good.step + 1, step], "plan": str(plan), "broken": what, "checkpoint": where}
+        stage.event("diverged", **told, taken_back=not lowered)
+        if lowered:
+            raise FloatingPointError(
+                f"the search's loss is finite; between steps {good.step + 1} and {step} it is not, on plan {plan} "
+                f"({what}), at {_LOWERED:g} of the learning rate too; the last good checkpoint is "
+                f"{where or f'that of step {good.step}, in memory alone'}"
+            )
+        self._plans.restore(good.state["plans"])
+        self._restore(good.state)
+        self._trainer.lower_rate(_LOWERED)
+        return good.step, good.tree
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]
+        self._trainer.restore(state["trainer"])
+        self._data.restore(state["streams"])

@@ -1,0 +1,85 @@
+"""Probabilities of the genes at the sites of units, without the candidates that are illegal there."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from tvnjax.spaces.tvn.costs.contexts import Site
+from tvnjax.spaces.tvn.operators import Operator, bypasses, can_stride
+from tvnjax.spaces.tvn.relaxed import RelaxedBlock
+
+_LEAST = 1e-12
+"""Legal candidates of less probability than this together count alike."""
+
+
+def striding(operators: Sequence[Operator]) -> np.ndarray:
+    """Which operators are legal where a block strides."""
+    return np.array([can_stride(operator) for operator in operators])
+
+
+def masked(p: Array, legal: np.ndarray) -> Array:
+    """``p`` ``[..., candidates]`` restricted to the legal ones."""
+    if legal.all() or not legal.any():
+        return p
+    part = p * legal
+    total = part.sum(-1, keepdims=True)
+    return jnp.where(total > _LEAST, part / jnp.where(total > _LEAST, total, 1.0), legal / legal.sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Probabilities of the genes of all blocks, with illegal candidates masked where they are illegal."""
+
+    by_gene: Mapping[str, Array]
+    """``[blocks, candidates]``."""
+    spatial: Array
+    """``[blocks, 2, operators]``: where the block does not stride, and where it does."""
+    temporal: Array
+    non_local: Array
+    """``[blocks, 2, candidates]``: where a layer may see the positions, and where they are too many."""
+    relaxed: RelaxedBlock
+    tokens: int
+
+    @staticmethod
+    def of(by_gene: Mapping[str, Array], relaxed: RelaxedBlock, tokens: int) -> "Draws":
+        none = np.array([bottleneck == 0 for bottleneck in relaxed.non_local])
+
+        def both(gene: str, legal: np.ndarray) -> Array:
+            rows = by_gene[gene]
+            return jnp.stack([rows, masked(rows, legal)], axis=1)
+
+        return Draws(
+            by_gene,
+            both("spatial", striding(relaxed.spatial)),
+            both("temporal", striding(relaxed.temporal)),
+            both("non_local", none),
+            relaxed,
+            tokens,
+        )
+
+    def operators(self, sites: Sequence[Site], blocks: np.ndarray) -> tuple[Array, Array]:
+        """``[sites, operators]`` each: of the spatial and the temporal axis."""
+        strides = [[site.strides_space for site in sites], [site.strides_time for site in sites]]
+        space, time = (np.array(row, int) for row in strides)
+        return self.spatial[blocks, space], self.temporal[blocks, time]
+
+    def bypass(self, sites: Sequence[Site], blocks: np.ndarray) -> tuple[Array, Array]:
+        """``[sites]`` each: that the block's spatial and its temporal operator are bypasses."""
+        space, time = self.operators(sites, blocks)
+        s = space @ np.array([bypasses(operator) for operator in self.relaxed.spatial], float)
+        t = time @ np.array([bypasses(operator) for operator in self.relaxed.temporal], float)
+        return s, jnp.where(np.array([site.block_timed for site in sites]), t, 1.0)
+
+    def gate(self, gene: str, sites: Sequence[Site], blocks: np.ndarray) -> Array:
+        """``[sites, candidates]``."""
+        if gene != "non_local":
+            return self.by_gene[gene][blocks]
+        return self.non_local[blocks, np.array([s.behind.frames * s.behind.side**2 > self.tokens for s in sites], int)]
+
+    def keeping(self, sites: Sequence[Site], block: int) -> Array:
+        """``[sites]``: that both operators of one block are bypasses."""
+        s, t = self.bypass(sites, np.full(len(sites), block))
+        return s * t

@@ -1,0 +1,232 @@
+"""Training one child from scratch, and scoring it.
+
+State is split once into weights and running statistics; the step is a plain function of them, compiled ahead of
+time, so that compile seconds are known apart and a later step cannot compile anything.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+
+from tvnjax.core.errors import InvalidInputError
+from tvnjax.graph import Network, require_one_stream
+from tvnjax.nn.child import Child
+from tvnjax.nn.parts import normalize
+from tvnjax.trainers.compilation import compile_program
+from tvnjax.trainers.objective import count_correct, cross_entropy
+from tvnjax.trainers.optim import Optimizer
+
+Batch = dict[str, np.ndarray]
+"""``clip`` uint8 ``[B, T, S, S, 3]``, ``label`` int32 ``[B]``; for evaluation ``weight`` float32 ``[B]``."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a network is trained from scratch."""
+
+    steps: int = 600
+    batch_size: int = 32
+    label_smoothing: float = 0.1
+    dropout: bool = True
+    """The head's dropout (of a TVN 0.5, as in the released code)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic; weights, statistics and the loss are float32 either way."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of weights and statistics, which is then what is scored and kept; 0 is
+    off. It rises to this over the first steps: ``min(ema, (1 + step) / (10 + step))``."""
+    accumulate: int = 1
+    """Batches whose mean gradient makes one step."""
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} is at least 1; got {getattr(self, name)}")
+        for name in ("ema", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} is in [0, 1); got {getattr(self, name)}")
+
+
+class ChildState(NamedTuple):
+    """Everything a training step changes."""
+
+    params: nnx.State
+    stats: nnx.State
+    opt: optax.OptState
+    step: Array
+    """Batches seen."""
+    average: Any = None
+    """Averaged weights and statistics, where there is an average."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """Accuracy over a split, parts of 1."""
+
+    top1: float
+    top5: float
+    loss: float
+    clips: int
+
+    @property
+    def fitness(self) -> float:
+        """Top-1 plus top-5: the paper's fitness (section 3.3)."""
+        return self.top1 + self.top5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained child and what it cost."""
+
+    state: ChildState
+    history: tuple[dict[str, float], ...]
+    seconds: float
+    """Compilation included."""
+    compile_seconds: float
+
+
+class ChildTrainer:
+    """Trains and scores networks of one lowered shape.
+
+    Args:
+        network: the lowered network.
+        training: how it is trained.
+        seed: of the initial weights and of dropout.
+
+    Raises:
+        InvalidInputError: the network reads several streams.
+    """
+
+    def __init__(self, network: Network, training: Training, seed: int):
+        require_one_stream(network, "a training")
+        self.network, self.training, self.seed = network, training, seed
+        self.compile_seconds = 0.0
+        self._tx = training.optimizer.build(training.steps)
+        if training.accumulate > 1:
+            self._tx = optax.MultiSteps(self._tx, training.accumulate).gradient_transformation()
+        self._compiled: dict[str, Any] = {}
+        self._key = jax.random.key_data(jax.random.key(seed))
+        self._graph, *self._fresh = nnx.split(Child(network, seed), nnx.Param, ...)
+
+    def init(self, params: nnx.State | None = None, stats: nnx.State | None = None) -> ChildState:
+        """Fresh weights, the same ones every time, or the given ones."""
+        params, stats = params or self._fresh[0], stats or self._fresh[1]
+        average = (params, stats) if self.training.ema else None
+        return ChildState(params, stats, self._call("init", self._tx.init, params), jnp.int32(0), average)
+
+    def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
+        """One batch; returns the loss. Weights move with every ``training.accumulate``-th."""
+        return self._call("step", self._step, state, batch["clip"], batch["label"], self._key)
+
+    def kept(self, state: ChildState) -> tuple[nnx.State, nnx.State]:
+        """The weights and statistics that are scored and kept: the averaged ones where there is an average."""
+        return state.average if state.average is not None else (state.params, state.stats)
+
+    def score(self, state: ChildState, batches: Iterable[Batch]) -> Score:
+        """Accuracy in evaluation mode."""
+        kept = self.kept(state)
+        sums = [self._call("score", self._score, *kept, b["clip"], b["label"], b["weight"]) for b in batches]
+        return sum_score(sums)
+
+    def train(
+        self,
+        batches: Iterator[Batch],
+        *,
+        state: ChildState | None = None,
+        until: int | None = None,
+        on_step: Callable[[int, float], None] | None = None,
+        on_window: Callable[[ChildState, list[dict[str, float]]], None] | None = None,
+        history: Sequence[dict[str, float]] = (),
+    ) -> Trained:
+        """Trains from fresh weights, or on from a state, up to step ``until`` (default: ``training.steps``); at the end
+        the state has the weights that are kept.
+
+        Args:
+            on_window: hears the state and the history wherever the latter grows, a twentieth of the steps apart: a
+                training that goes on from there ends with the same.
+            history: of what ``state`` has behind it.
+
+        Raises:
+            FloatingPointError: the loss is not finite; the message names the step.
+        """
+        start, told = time.monotonic(), [*history]
+        state = self.init() if state is None else state
+        until = self.training.steps if until is None else until
+        losses: list[Array] = []
+        for step in range(int(state.step) // self.training.accumulate + 1, until + 1):
+            for _ in range(self.training.accumulate):
+                state, loss = self.step(state, next(batches))
+                losses.append(loss)
+            if on_step is not None:
+                on_step(step, float(losses[-1]))
+            if step % max(self.training.steps // 20, 1) == 0 or step == until:
+                mean = float(np.mean(jax.device_get(losses)))
+                if not np.isfinite(mean):
+                    first = step - len(losses) // self.training.accumulate + 1
+                    raise FloatingPointError(f"the loss is finite; between steps {first} and {step} it is not")
+                told.append({"step": step, "loss": mean})
+                losses = []
+                if on_window is not None and step < until:
+                    on_window(state, list(told))
+        jax.block_until_ready(state.step)
+        if until >= self.training.steps:
+            params, stats = self.kept(state)
+            state = state._replace(params=params, stats=stats)
+        return Trained(
+            state=state,
+            history=tuple(told),
+            seconds=time.monotonic() - start,
+            compile_seconds=self.compile_seconds,
+        )
+
+    def _step(self, state: ChildState, clip: Array, label: Array, key_data: Array) -> tuple[ChildState, Array]:
+        # The seed is an argument: trainings of one network that differ in it alone are one program in JAX's cache.
+        key = jax.random.fold_in(jax.random.wrap_key_data(key_data), state.step) if self.training.dropout else None
+
+        def loss_fn(params: nnx.State) -> tuple[Array, nnx.State]:
+            model = nnx.merge(self._graph, params, state.stats, copy=True)
+            logits = model(self._read(clip), train=True, dropout_key=key)
+            loss = cross_entropy(logits, label, smoothing=self.training.label_smoothing)
+            return loss, nnx.state(model, nnx.BatchStat)
+
+        (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        updates, opt = self._tx.update(grads, state.opt, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        return ChildState(params, stats, opt, state.step + 1, self._average(state, params, stats)), loss
+
+    def _average(self, state: ChildState, params: Any, stats: nnx.State) -> Any:
+        if state.average is None:
+            return None
+        updates, left = jnp.divmod(state.step + 1, self.training.accumulate)
+        decay = jnp.minimum(self.training.ema, (1 + updates) / (10 + updates))
+        decay = jnp.where(left == 0, decay, 1.0)
+        return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, (params, stats))
+
+    def _read(self, clip: Array) -> Array:
+        return normalize(clip).astype(self.training.precision)
+
+    def _score(self, params: nnx.State, stats: nnx.State, clip: Array, label: Array, weight: Array) -> dict[str, Array]:
+        model = nnx.merge(self._graph, params, stats, copy=True)
+        return count_correct(model(self._read(clip)), label, weight)
+
+    def _call(self, name: str, function: Callable, *args: Any) -> Any:
+        if name not in self._compiled:
+            self._compiled[name], seconds = compile_program(function, *args)
+            self.compile_seconds += seconds
+        return self._compiled[name](*args)
+
+
+def sum_score(sums: Iterable[dict[str, Array]]) -> Score:
+    """Accuracy from the sums of ``count_correct`` over a split's batches."""
+    rows = jax.device_get(list(sums))
+    total = {key: float(sum(row[key] for row in rows)) for key in ("clips", "top1", "top5", "loss")}
+    clips = max(total["clips"], 1.0)
+    return Score(top1=total["top1"] / clips, top5=total["top5"] / clips, loss=total["loss"] / clips, clips=int(clips))
