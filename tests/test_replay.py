@@ -55,7 +55,7 @@ def test_every_strategy_runs_in_seconds_and_is_charged_recorded_ones(table):
             assert result.seconds == pytest.approx(11 * result.evaluations + 2 * refused)
             assert result.compile_seconds == pytest.approx(4.5 * result.evaluations + 1.5 * refused)
             assert 400 <= result.seconds < 411
-        assert sum(result.spent.values()) == pytest.approx(result.seconds)
+        assert sum(result.seconds_by_kind.values()) == pytest.approx(result.seconds)
 
 
 def test_halving_pays_for_a_network_once(table):

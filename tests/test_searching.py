@@ -35,7 +35,7 @@ def test_baselines_get_the_gradient_searchs_seconds(options, limit, monkeypatch)
         evaluations=0,
         infeasible=0,
         best=None,
-        spent={},
+        seconds_by_kind={},
     )
     seen: list[tuple[dict[str, float], float | None, list[str]]] = []
 

@@ -134,7 +134,7 @@ def main() -> None:
     programs = {"mixture": supernet_step(plan, clip, label)}
     programs["sampled, 1 path"] = supernet_step(plan, clip, label, paths=1)
     programs["sampled, 2 paths"] = supernet_step(plan, clip, label, paths=2)
-    programs["largest child"] = child_step(lower(extreme_network(macs, PLAN, "dearest"), CLASSES), clip, label)
+    programs["largest child"] = child_step(lower(extreme_network(macs, PLAN, "most_expensive"), CLASSES), clip, label)
     for index in range(args.children):
         programs[f"child {index}"] = child_step(lower(space.sample(rng), CLASSES), clip, label)
     fused = MixedSpatial.__call__, MixedTemporal.__call__

@@ -76,7 +76,7 @@ def verify(name: str, count: int, out: Path) -> None:
             genotype = promising_genotype(space, space.sample(rng), costs, float(limit), _CLIMB, rng)
             chosen.setdefault(genotype_id(genotype), ("selected", genotype))
         networks = [lower(genotype, DEFAULT_CLASSES) for _, genotype in chosen.values()]
-        times = measure_all(networks, runtime, Timer(), profile.sentinel, f"verifying {name}", monitor)
+        times = measure_all(networks, runtime, Timer(), profile.reference, f"verifying {name}", monitor)
     rows = [
         {
             "kind": kind,

@@ -15,7 +15,7 @@ import numpy as np
 
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.run_dir import read_json, write_json
-from tvnjax.latency.measure import Sentinel, measure
+from tvnjax.latency.measure import ReferenceNetwork, measure
 from tvnjax.latency.profile import DEFAULT_CLASSES
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
@@ -42,8 +42,10 @@ def main() -> None:
         runtime, timer = load_runtime(name), Timer(repeats=100)
         reference = runtime.network(lower(REFERENCE, DEFAULT_CLASSES))
         # In units of the reference network: what is compared between sessions.
-        sentinel = Sentinel(call=reference.call, reference_ms=1.0)
-        measured = measure({index: runtime.network(network) for index, network in enumerate(networks)}, timer, sentinel)
+        reference = ReferenceNetwork(call=reference.call, reference_ms=1.0)
+        measured = measure(
+            {index: runtime.network(network) for index, network in enumerate(networks)}, timer, reference
+        )
         session = {
             "when": time.strftime("%Y-%m-%d %H:%M:%S"),
             "runtime": name,

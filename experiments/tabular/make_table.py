@@ -22,7 +22,7 @@ import numpy as np
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.data.planted import PlantedData
-from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, Sentinel, measure
+from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, ReferenceNetwork, measure
 from tvnjax.latency.timer import Timer
 from tvnjax.report.comparing.statistics import rank_correlation
 from tvnjax.running.config import RunConfig
@@ -99,12 +99,12 @@ def train(problem: Problem, genotype: Genotype, seed: int, programs: Any) -> Rec
     )
 
 
-def timed(problem: Problem, group: list[Genotype], sentinel: Sentinel) -> dict[int, Measurement]:
+def timed(problem: Problem, group: list[Genotype], reference: ReferenceNetwork) -> dict[int, Measurement]:
     """Latencies of a group, waiting for a quiet minute where the machine is too busy."""
     prepared = {index: problem.runtime.network(problem.lower(genotype)) for index, genotype in enumerate(group)}
     while True:
         try:
-            return measure(prepared, Timer(repeats=60), sentinel)
+            return measure(prepared, Timer(repeats=60), reference)
         except DriftError as error:
             print(f"waiting: {error}", flush=True)
             time.sleep(30)
@@ -141,12 +141,12 @@ def make(path: Path, limit: int | None) -> None:
         except ValueError:
             raise SystemExit(f"{path} has no finished network: remove it and start again") from None
         reference = problem.runtime.network(problem.lower(genotypes[0]))
-    sentinel = Sentinel(call=reference.call, reference_ms=reference_ms)
+    reference = ReferenceNetwork(call=reference.call, reference_ms=reference_ms)
     missing = [genotype for genotype in genotypes if genotype_id(genotype) not in done][:limit]
     programs, start = make_programs(CONFIG.proxy), time.monotonic()
     for number, group in enumerate(_groups(missing)):
         check_start = time.monotonic()
-        measured = timed(problem, group, sentinel)
+        measured = timed(problem, group, reference)
         check = (time.monotonic() - check_start) / len(group)
         for index, genotype in enumerate(group):
             runs = tuple(train(problem, genotype, seed, programs) for seed in SEEDS)

@@ -81,7 +81,7 @@ def random_probabilities(expected: ExpectedCost, rng, sharpness=1.0):
     def draw(count):
         return softmax(sharpness * rng.standard_normal(count))
 
-    sizes = {gene: len(expected.blocks[0].sites.relaxed.candidates(gene)) for gene in GENES}
+    sizes = {gene: len(expected.blocks[0].contexts.relaxed.candidates(gene)) for gene in GENES}
     operators = tuple({gene: draw(count) for gene, count in sizes.items()} for _ in expected.blocks)
     return operators, {key: draw(len(expected.shapes.values(key))) for key in expected.shapes.keys}
 
@@ -111,7 +111,7 @@ def every_network(relaxed):
 def one_hot(expected: ExpectedCost, plan, chosen):
     """Probabilities that allow this network alone."""
     padded = (*chosen, *[chosen[-1]] * (len(expected.blocks) - len(chosen)))
-    sizes = {gene: len(expected.blocks[0].sites.relaxed.candidates(gene)) for gene in GENES}
+    sizes = {gene: len(expected.blocks[0].contexts.relaxed.candidates(gene)) for gene in GENES}
     operators = tuple({gene: np.eye(sizes[gene])[index] for gene, index in block.items()} for block in padded)
     masks = expected.shapes.equivalent(plan)
     return operators, {key: np.eye(len(mask))[int(mask.argmax())] for key, mask in masks.items()}

@@ -143,8 +143,8 @@ def profiled(tmp_path_factory):
 def test_a_second_profile_measures_only_what_is_missing(profiled):
     _, first, second = profiled
     assert first.measured >= 15 and second.measured == 0 and second.reused == first.measured + first.reused
-    assert second.dearest == first.dearest and second.dearest_ms == first.dearest_ms
-    assert 0 < first.cheapest_ms < first.dearest_ms
+    assert second.most_expensive == first.most_expensive and second.most_expensive_ms == first.most_expensive_ms
+    assert 0 < first.cheapest_ms < first.most_expensive_ms
 
 
 def test_a_table_of_another_environment_is_refused_with_the_reason(profiled, tmp_path):

@@ -65,7 +65,7 @@ def test_it_is_the_mean_over_sampled_networks_between_the_extremes(space):
     costs = [expected.of_genotype(draw_network(expected, p, rng)[2]) for _ in range(2000)]
     error = np.std(costs) / np.sqrt(len(costs))
     assert abs(float(call(*p)) - np.mean(costs)) < 3 * error + 1e-3
-    low, high = (network_cost(extreme_genotype(expected, which)) for which in ("cheapest", "dearest"))
+    low, high = (network_cost(extreme_genotype(expected, which)) for which in ("cheapest", "most_expensive"))
     assert low - 1e-9 <= min(costs) and max(costs) <= high + 1e-9
 
 
@@ -110,7 +110,7 @@ def test_extremes_equal_trying_everything_in_a_tiny_space(own):
     )
     expected = ExpectedCost(shapes, operators, CLASSES, layer_cost, unit_cost=UNIT, constant=CONSTANT)
     costs = {plan: [network_cost(g) for g in every_network(relax_plan(plan, operators))] for plan in shapes.plans()}
-    for which, best in (("cheapest", min), ("dearest", max)):
+    for which, best in (("cheapest", min), ("most_expensive", max)):
         for plan, each in costs.items():
             assert network_cost(extreme_network(expected, plan, which)) == pytest.approx(best(each))
         assert network_cost(extreme_genotype(expected, which)) == pytest.approx(best(map(best, costs.values())))
@@ -147,7 +147,7 @@ def test_parameters_and_multiply_adds_are_expected_the_same_way():
 def test_an_illegal_candidate_gets_no_weight_even_where_it_has_all_of_it():
     expected = ExpectedCost.of_plan(PLAN, OperatorChoices(), CLASSES, layer_cost)
     operators, _ = random_probabilities(expected, np.random.default_rng(1))
-    kinds = expected.blocks[0].sites.relaxed.spatial
+    kinds = expected.blocks[0].contexts.relaxed.spatial
     operators[0]["spatial"] = np.eye(len(kinds))[kinds.index(IDENTITY)]
     rest = np.array([kind != IDENTITY for kind in kinds])
     uniform = ({**operators[0], "spatial": rest / rest.sum()}, operators[1])

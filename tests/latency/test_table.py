@@ -89,7 +89,7 @@ def test_a_newer_measurement_replaces_an_older_one_unless_another_process_made_i
 
 
 def test_entries_are_brought_to_common_conditions():
-    """The same unit takes half in a minute in which the sentinel does: the ratio of the two is what was measured."""
+    """The same unit takes half in a minute in which the reference network does: their ratio is what was measured."""
     busy = table_of(entry("sentinel", "s", 2.0), entry("unit", "a", 8.0, drift=1.5))
     quiet = table_of(entry("sentinel", "s", 1.0), entry("unit", "b", 3.0))
     for first, second in ((busy, quiet), (quiet, busy)):
@@ -97,9 +97,9 @@ def test_entries_are_brought_to_common_conditions():
         assert {key: e.latency_ms for (_, key), e in both.items()} == {"s": 1.0, "a": 4.0, "b": 3.0}
         assert both["unit", "a"].drift == 3.0
         frozen = merged(first, second, set(second), frozen=True)
-        sentinel = first["sentinel", "s"].latency_ms
-        assert frozen["sentinel", "s"].latency_ms == sentinel, "a frozen table's conditions are those of its file"
-        assert frozen["unit", "a"].latency_ms == 4.0 * sentinel and frozen["unit", "b"].latency_ms == 3.0 * sentinel
+        reference = first["sentinel", "s"].latency_ms
+        assert frozen["sentinel", "s"].latency_ms == reference, "a frozen table's conditions are those of its file"
+        assert frozen["unit", "a"].latency_ms == 4.0 * reference and frozen["unit", "b"].latency_ms == 3.0 * reference
 
 
 def test_another_runs_table_is_left_as_it_is(tmp_path):
@@ -117,7 +117,7 @@ def test_another_runs_table_is_left_as_it_is(tmp_path):
 
 
 def drifted(ratio, sentinel_ms, reference_ms):
-    """What ``measure`` makes of something that takes ``ratio`` times what the sentinel takes, which now takes
+    """What ``measure`` makes of something that takes ``ratio`` times what the reference network takes, which now takes
     ``sentinel_ms``."""
     drift = sentinel_ms / reference_ms
     return Measurement(

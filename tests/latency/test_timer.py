@@ -2,7 +2,7 @@
 
 import pytest
 
-from tvnjax.latency.measure import DriftError, Sentinel, measure
+from tvnjax.latency.measure import DriftError, ReferenceNetwork, measure
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.latency.runtimes.xla import chain_turns
 from tvnjax.latency.timer import Timer, Timing
@@ -84,11 +84,11 @@ def test_with_a_sentinel_a_busy_minute_cancels():
         return lambda: Pending(clock, seconds * load["now"])
 
     prepared = {"network": Prepared(call=work(0.002))}
-    sentinel = Sentinel(call=work(0.004), reference_ms=4.0)
+    reference = ReferenceNetwork(call=work(0.004), reference_ms=4.0)
     timer = Timer(warmup=0, repeats=5, settle=0, clock=clock)
     for level in (0.8, 1.0, 1.3, 5.0):
         load["now"] = level
-        measured = measure(prepared, timer, sentinel)["network"]
+        measured = measure(prepared, timer, reference)["network"]
         assert measured.latency_ms == pytest.approx(2.0) and measured.drift == pytest.approx(level)
         assert measured.median_ms == pytest.approx(2.0 * level)
         assert measure(prepared, timer)["network"].latency_ms == pytest.approx(2.0 * level)
@@ -100,8 +100,8 @@ def test_outliers_are_counted():
 
 
 def drifting(clock, levels):
-    """A sentinel whose n-th call takes the n-th of ``levels`` in milliseconds."""
-    return Sentinel(call=call(clock, [level / 1e3 for level in levels]), reference_ms=1.0)
+    """A reference network whose n-th call takes the n-th of ``levels`` in milliseconds."""
+    return ReferenceNetwork(call=call(clock, [level / 1e3 for level in levels]), reference_ms=1.0)
 
 
 def test_a_drifting_reference_raises():

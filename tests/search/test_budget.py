@@ -8,7 +8,7 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.cost_model import FEATURE_NAMES, CostModel
-from tvnjax.latency.measure import Sentinel
+from tvnjax.latency.measure import ReferenceNetwork
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.latency.timer import Timer, Timing
@@ -81,7 +81,7 @@ def test_parts_are_expected_costs_over_budgets():
     assert dataclasses.replace(costs, budget=Budget(ms=1.0)).counted() == []
 
 
-def instant_filter(timer, sentinel=None):
+def instant_filter(timer, reference=None):
     """A filter of 1 ms whose networks take no time; what they are said to take is the timer's."""
 
     class Instant:
@@ -95,7 +95,7 @@ def instant_filter(timer, sentinel=None):
         lower=lambda g: lower(g, 4),
         runtime=Instant(),
         timer=timer,
-        sentinel=sentinel,
+        reference=reference,
     )
 
 
@@ -103,10 +103,11 @@ def test_a_machine_too_busy_to_measure_on_refuses_the_proposal_and_ends_nothing(
     class Busy(Timer):
         def interleave(self, calls):
             return {
-                name: Timing(samples_ms=(1.0, 2.0, 4.0) if name == "the sentinel" else (1.0,) * 3) for name in calls
+                name: Timing(samples_ms=(1.0, 2.0, 4.0) if name == "the reference network" else (1.0,) * 3)
+                for name in calls
             }
 
-    runtime = instant_filter(Busy(), Sentinel(call=lambda: None, reference_ms=1.0))
+    runtime = instant_filter(Busy(), ReferenceNetwork(call=lambda: None, reference_ms=1.0))
     for verdict, _ in (runtime.check(GENOTYPE), runtime.confirm(GENOTYPE)):
         assert not verdict.feasible and verdict.latency_ms is None and "not measured" in (verdict.reason or "")
         assert verdict.predicted_ms == runtime.model.predict(lower(GENOTYPE, 4))

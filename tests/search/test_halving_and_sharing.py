@@ -92,8 +92,8 @@ def test_the_best_by_inherited_weights_are_trained_and_nothing_else():
     assert evaluated == [c.genotype for c in ranked[:3]]
     assert result.best.whole and result.best.genotype in evaluated, "an inherited score is no result"
     # 39 or so scored for 0.1 s each and 3 networks trained for 1 s and checked for 0.5 s.
-    assert result.spent["inherited"] == pytest.approx(0.1 * (60 - len(refused)))
-    assert result.spent["training"] + result.spent["compile"] == pytest.approx(3.0)
+    assert result.seconds_by_kind["inherited"] == pytest.approx(0.1 * (60 - len(refused)))
+    assert result.seconds_by_kind["training"] + result.seconds_by_kind["compile"] == pytest.approx(3.0)
 
 
 def test_proposals_stay_within_the_compiled_plans():

@@ -151,7 +151,7 @@ def test_weights_are_shared_with_one_that_asks_for_it(table):
 
     (result,) = replay(table, ReplayConfig(strategies=(Inherits,), seeds=(0,), seconds=10**6))
     assert [c.scoring for c in result.candidates[:21]] == ["inherited"] * 20 + ["trained"]
-    assert result.spent["supernet"] == table.header["supernet_seconds"] and result.best is not None
+    assert result.seconds_by_kind["supernet"] == table.header["supernet_seconds"] and result.best is not None
 
     class Forgets(Inherits):
         shares_weights = False

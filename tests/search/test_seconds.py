@@ -18,22 +18,22 @@ def clock(monkeypatch):
 
 
 def test_every_second_on_the_clock_counts_whatever_it_went_into(clock):
-    device = DeviceSeconds(60, before={"table": 20.0})
+    device = DeviceSeconds(60, initial_seconds={"table": 20.0})
     clock[0] += 30
     device.charge("compile", 12)
     device.charge("training", 10)
-    assert device.total == 50 and not device.spent
+    assert device.total == 50 and not device.exhausted
     device.charge("checking", 15, beside=True)
-    assert device.total == 65 and device.spent
+    assert device.total == 65 and device.exhausted
     parts = {"table": 20, "compile": 12, "training": 10, "checking": 15, "other": 8}
-    assert device.spent_on() == parts and sum(parts.values()) == device.total
+    assert device.by_kind() == parts and sum(parts.values()) == device.total
 
 
 def test_without_a_clock_seconds_are_those_charged(clock):
     device = DeviceSeconds(10, clocked=False)
     clock[0] += 1000
     device.charge("training", 9)
-    assert device.total == 9 and not device.spent
+    assert device.total == 9 and not device.exhausted
 
 
 def outcomes(clock, refuse, fail, known=False):
@@ -70,10 +70,10 @@ def outcomes(clock, refuse, fail, known=False):
 )
 def test_failures_and_refused_proposals_are_charged(clock, refuse, fail, spent):
     result = outcomes(clock, refuse, fail)
-    assert result.spent == spent and result.seconds == sum(spent.values())
+    assert result.seconds_by_kind == spent and result.seconds == sum(spent.values())
     assert result.compile_seconds == spent["compile"]
 
 
 def test_what_another_strategy_had_measured_is_charged_once(clock):
     result = outcomes(clock, False, False, known=True)
-    assert result.spent == {"compile": 4, "checking": 3, "training": 7} and result.seconds == 14
+    assert result.seconds_by_kind == {"compile": 4, "checking": 3, "training": 7} and result.seconds == 14

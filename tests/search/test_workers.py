@@ -67,7 +67,9 @@ def test_one_worker_is_the_search_in_this_process():
     alone = run_strategy(evolution(), toy_task(), seed=0, limit_s=1e9, monitor=Silent())
     with_one = search(PrescribedPool(1, 0), evolution())
     assert [c.id for c in with_one.candidates] == [c.id for c in alone.candidates]
-    assert with_one.seconds == pytest.approx(alone.seconds) and with_one.spent == pytest.approx(alone.spent)
+    assert with_one.seconds == pytest.approx(alone.seconds) and with_one.seconds_by_kind == pytest.approx(
+        alone.seconds_by_kind
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_a_lost_workers_candidate_is_trained_again_and_nothing_else_changes():
     lossy = search(PrescribedPool(1, 0, lose=[3, 10]), Counted(RandomSearch(SPACE, 0), COUNT))
     told = lambda result: {c.id: c.fitness for c in result.candidates}  # noqa: E731
     assert told(plain) == told(lossy) and len(lossy.candidates) == COUNT
-    assert "failed" in lossy.spent and "failed" not in plain.spent, "the lost seconds are charged"
+    assert "failed" in lossy.seconds_by_kind and "failed" not in plain.seconds_by_kind, "the lost seconds are charged"
 
 
 def test_a_candidate_that_loses_two_workers_is_failed_with_its_reason():
@@ -166,7 +168,7 @@ def killed_run(pool, pids):
         expected[genotype] = closeness(genotype)
     assert {c.genotype: c.evaluation.top1 for c in result.candidates} == expected
     assert len(result.candidates) == COUNT and not any(c.evaluation.failed for c in result.candidates)
-    assert result.spent["failed"] > 0, "a worker was lost"
+    assert result.seconds_by_kind["failed"] > 0, "a worker was lost"
 
 
 def test_killing_one_of_three_processes_loses_no_result_and_changes_none():
@@ -220,7 +222,7 @@ def test_candidates_that_break_or_kill_are_failed_with_their_reasons():
     reasons = {closeness(c.genotype): c.evaluation.failed for c in result.candidates if c.evaluation.failed}
     assert set(reasons) == {breaks, kills}
     assert "MemoryError: no memory" in reasons[breaks] and "died" in reasons[kills]
-    assert len(result.candidates) == 20 and result.spent["failed"] > 0
+    assert len(result.candidates) == 20 and result.seconds_by_kind["failed"] > 0
 
 
 class Refusing:

@@ -63,7 +63,7 @@ def profile_command(argv: list[str]) -> int:
             gate = verify_random(config, space, classes, runtime, profile, options.verify, monitor)
     if form == "json":
         facts = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
-        facts |= {"cheapest_ms": profile.cheapest_ms, "dearest_ms": profile.dearest_ms}
+        facts |= {"cheapest_ms": profile.cheapest_ms, "most_expensive_ms": profile.most_expensive_ms}
         facts |= {"uncertainty": profile.uncertainty, "environment": profile.environment}
         print_json({"gate": gate.as_json(), **facts})
         return 0
@@ -73,7 +73,7 @@ def profile_command(argv: list[str]) -> int:
     table.add_row("measured now, known before", f"{profile.measured}, {profile.reused}")
     table.add_row("seconds", f"{profile.seconds:.0f}")
     table.add_row("cheapest network", f"{profile.cheapest_ms:.3g} ms measured")
-    table.add_row("dearest network", f"{profile.dearest_ms:.3g} ms measured (default budget: half of it)")
+    table.add_row("most expensive network", f"{profile.most_expensive_ms:.3g} ms measured (default budget: half of it)")
     table.add_row("a unit that was not measured is known to", f"±{profile.uncertainty:.1%}")
     random = gate.random
     seen = "further random" if options.verify else "random, cross-validated"

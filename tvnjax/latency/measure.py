@@ -1,7 +1,7 @@
 """Compiled latency of networks and units on a runtime.
 
 The latency of a network here is: one clip, float32, evaluation mode, pixels already normalised and on the device; the
-fastest of the timer's calls of the compiled program, each waited for. With a ``Sentinel`` it is compared with a
+fastest of the timer's calls of the compiled program, each waited for. With a ``ReferenceNetwork`` it is compared with a
 reference network's in the same turns: a clock that runs slower, or a machine that is busy all the while, then cancels.
 """
 
@@ -23,7 +23,7 @@ LATENCY_RULE = (
 )
 
 
-_SENTINEL = "the sentinel"
+_REFERENCE = "the reference network"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class DriftError(InvalidInputError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sentinel:
+class ReferenceNetwork:
     """A reference network whose latency is known, timed in turns with what is measured."""
 
     call: Callable[[], Any]
@@ -57,25 +57,27 @@ class Sentinel:
     """What it took when the device was profiled."""
 
 
-def measure(prepared: Mapping[Any, Prepared], timer: Timer, sentinel: Sentinel | None = None) -> dict[Any, Measurement]:
+def measure(
+    prepared: Mapping[Any, Prepared], timer: Timer, reference: ReferenceNetwork | None = None
+) -> dict[Any, Measurement]:
     """Times everything in turns, so that a slow moment of the machine meets all alike.
 
-    With a sentinel latencies are parts of the sentinel's, so that those of different hours can be compared.
+    With a reference network latencies are parts of its own, so that those of different hours can be compared.
 
     Raises:
-        DriftError: during each of ``timer.attempts`` attempts the sentinel, where there is one, changed its own latency
-            by more than ``timer.steady``, or a longer chain of a unit took no longer than the short one: a latency is
-            above 0.
+        DriftError: during each of ``timer.attempts`` attempts the reference network, where there is one, changed its
+            latency by more than ``timer.steady``, or a longer chain of a unit took no longer than the short one: a
+            latency is above 0.
     """
     calls: dict[Any, Callable[[], Any]] = {}
-    if sentinel is not None:
-        calls[_SENTINEL] = sentinel.call
+    if reference is not None:
+        calls[_REFERENCE] = reference.call
     for key, item in prepared.items():
         calls[key, "call"] = item.call
         if item.longer is not None:
             calls[key, "longer"] = item.longer
     times = _steady_times(calls, [key for key, item in prepared.items() if item.longer is not None], timer)
-    drift = 1.0 if sentinel is None else times[_SENTINEL].fastest_ms / sentinel.reference_ms
+    drift = 1.0 if reference is None else times[_REFERENCE].fastest_ms / reference.reference_ms
     measured = {}
     for key, item in prepared.items():
         timing = times[key, "call"]
@@ -102,7 +104,7 @@ def _steady_times(calls: Mapping[Any, Callable[[], Any]], chains: Sequence[Any],
     seen = []
     for _ in range(timer.attempts):
         times = timer.interleave(calls)
-        drift = times[_SENTINEL].drift if _SENTINEL in times else 1.0
+        drift = times[_REFERENCE].drift if _REFERENCE in times else 1.0
         lost = sum(times[key, "longer"].fastest_ms <= times[key, "call"].fastest_ms for key in chains)
         if drift <= timer.steady and not lost:
             return times
@@ -114,9 +116,11 @@ def _steady_times(calls: Mapping[Any, Callable[[], Any]], chains: Sequence[Any],
     )
 
 
-def measure_network(network: Network, runtime: Runtime, timer: Timer, sentinel: Sentinel | None = None) -> Measurement:
+def measure_network(
+    network: Network, runtime: Runtime, timer: Timer, reference: ReferenceNetwork | None = None
+) -> Measurement:
     """Compiles a network and times one forward pass of one clip."""
-    return measure({"network": runtime.network(network)}, timer, sentinel)["network"]
+    return measure({"network": runtime.network(network)}, timer, reference)["network"]
 
 
 def measure_networks(networks: Mapping[str, Network], runtime: Runtime, timer: Timer) -> list[dict[str, Any]]:
@@ -168,17 +172,19 @@ def _free_mb() -> float | None:
     return None
 
 
-def make_sentinel(network: Network, anchor: Network, anchor_ms: float, runtime: Runtime, timer: Timer) -> Sentinel:
-    """A sentinel whose reference is measured in turns with a network of known latency.
+def make_reference(
+    network: Network, anchor: Network, anchor_ms: float, runtime: Runtime, timer: Timer
+) -> ReferenceNetwork:
+    """A reference network whose own latency is measured in turns with a network of known latency.
 
     Args:
-        network: the sentinel.
-        anchor: the network whose latency is known; what a sentinel corrects is to its conditions.
+        network: the reference network.
+        anchor: the network whose latency is known; what a reference network corrects is to its conditions.
         anchor_ms: its milliseconds.
         runtime: of both.
         timer: times both.
     """
     prepared = {"network": runtime.network(network), "anchor": runtime.network(anchor)}
-    known = Sentinel(call=prepared["anchor"].call, reference_ms=anchor_ms)
+    known = ReferenceNetwork(call=prepared["anchor"].call, reference_ms=anchor_ms)
     reference_ms = measure({"network": prepared["network"]}, timer, known)["network"].latency_ms
-    return Sentinel(call=prepared["network"].call, reference_ms=reference_ms)
+    return ReferenceNetwork(call=prepared["network"].call, reference_ms=reference_ms)

@@ -14,7 +14,7 @@ from tvnjax.graph import HeadKind, Network, Unit
 from tvnjax.latency.cost_model import CostModel, Measured, cross_validated, fit
 from tvnjax.latency.gate import Gate
 from tvnjax.latency.layer_regressor import Constants
-from tvnjax.latency.measure import Sentinel, measure
+from tvnjax.latency.measure import ReferenceNetwork, measure
 from tvnjax.latency.promising import promising_genotype
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.table import Key, LatencyTable
@@ -31,7 +31,7 @@ _POOL = 300
 """Networks whose units may be measured next."""
 
 DEFAULT_CLASSES = 10
-"""Of the sentinel, and of networks that are profiled without data."""
+"""Of the reference network, and of networks that are profiled without data."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,8 @@ class Profiling:
     """Distinct units: half spread so that every candidate of every choice is met, half where predictions are least
     certain."""
     networks: int = 160
-    """Random whole networks, beside the cheapest and the dearest. The gate rests on them, by cross-validation."""
+    """Random whole networks, beside the cheapest and the most expensive one. The gate rests on them, by
+    cross-validation."""
     chosen: int = 60
     """Further networks, of the kind a search would choose by the latency model so far: most multiply-adds for the
     milliseconds it predicts. Without them a model is too low just where searches end."""
@@ -75,12 +76,12 @@ class Profile:
     cheapest: Genotype
     cheapest_ms: float
     """Measured."""
-    dearest: Genotype
-    dearest_ms: float
+    most_expensive: Genotype
+    most_expensive_ms: float
     """Measured: the largest network's latency."""
     networks: tuple[tuple[Network, float], ...]
     """Every whole network of the profile, with its measured milliseconds."""
-    sentinel: Sentinel
+    reference: ReferenceNetwork
     """What further measurements are compared with, so that they are of the profile's conditions."""
     environment: dict[str, Any]
     """Runtime, device, threads, versions."""
@@ -127,7 +128,7 @@ class SpaceProfiler:
     def run(self) -> Profile:
         profiling, rng = self._profiling, np.random.default_rng(0)
         covering = [self._lower(g) for g in self._relaxation.covering(max(profiling.units, 16), rng)]
-        self._make_sentinel()
+        self._make_reference()
         space = self._space
         drawn: dict[str, Network] = {}
         # A small space may not hold as many different networks.
@@ -154,7 +155,7 @@ class SpaceProfiler:
         for round_ in range(_ROUNDS):
             self._measure_chosen(space, profiling.chosen * (round_ + 1) // _ROUNDS, rng)
         random = [("network", key) for key in drawn]
-        extremes = {which: self._extreme(which) for which in ("cheapest", "dearest")}
+        extremes = {which: self._extreme(which) for which in ("cheapest", "most_expensive")}
         return self._profile(random, extremes, list(units.values()))
 
     def _profile(
@@ -189,10 +190,10 @@ class SpaceProfiler:
             expected=self._expected(model),
             cheapest=extremes["cheapest"][0],
             cheapest_ms=extremes["cheapest"][1],
-            dearest=extremes["dearest"][0],
-            dearest_ms=extremes["dearest"][1],
+            most_expensive=extremes["most_expensive"][0],
+            most_expensive_ms=extremes["most_expensive"][1],
             networks=tuple((what, ms[key]) for key, what in self._wanted.items() if isinstance(what, Network)),
-            sentinel=self._sentinel,
+            reference=self._reference_network,
             environment=self._table.environment,
             measured=self._measured,
             reused=known,
@@ -211,16 +212,18 @@ class SpaceProfiler:
                 what = wanted[key]
                 make = self._runtime.unit if isinstance(what, Unit) else self._runtime.network
                 prepared[key] = make(what)  # type: ignore[arg-type]
-            for key, measured in measure(prepared, self._timer, self._sentinel).items():
+            for key, measured in measure(prepared, self._timer, self._reference_network).items():
                 self._table.add(key, measured)
             self._table.settle()
             self._table.save()
             self._measured += len(prepared)
 
     @property
-    def _sentinel(self) -> Sentinel:
+    def _reference_network(self) -> ReferenceNetwork:
         """Its reference is the quietest moment so far."""
-        return Sentinel(call=self._reference.call, reference_ms=self._table.entries[self._sentinel_key].latency_ms)
+        return ReferenceNetwork(
+            call=self._reference.call, reference_ms=self._table.entries[self._reference_key].latency_ms
+        )
 
     def _measure_chosen(self, space: Space, total: int, rng: np.random.Generator) -> None:
         """Measures networks of the kind searches choose, until there are ``total``; spread over all latencies."""
@@ -240,12 +243,12 @@ class SpaceProfiler:
         self._measure({("network", self._network_key(genotype)): self._lower(genotype) for genotype in found})
         self._chosen += count
 
-    def _make_sentinel(self) -> None:
+    def _make_reference(self) -> None:
         """The network all of a table's entries are compared with, whatever space they are of."""
         self._reference = self._runtime.network(REFERENCE.lower(DEFAULT_CLASSES))
-        self._sentinel_key = ("sentinel", REFERENCE.id)
-        if self._sentinel_key not in self._table.entries:
-            self._table.add(self._sentinel_key, measure({"network": self._reference}, self._timer)["network"])
+        self._reference_key = ("sentinel", REFERENCE.id)
+        if self._reference_key not in self._table.entries:
+            self._table.add(self._reference_key, measure({"network": self._reference}, self._timer)["network"])
             self._table.save()
 
     def _extreme(self, which: Any) -> tuple[Genotype, float]:

@@ -25,8 +25,8 @@ FORMAT = 5
 _KEPT = "measured latencies"
 
 Key = tuple[str, str]
-"""Kind of an entry (``unit``, ``network``, or ``sentinel`` for the network the others were compared with) and what is
-measured, spelt out."""
+"""Kind of an entry (``unit``, ``network``, or ``sentinel`` for the reference network, which the others were compared
+with) and what is measured, spelt out."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ class LatencyTable:
     def settle(self) -> None:
         """Takes the quietest moment so far for what all entries are relative to.
 
-        The first measurement of the sentinel may fall into a busy minute; then every later one finds it faster
+        The first measurement of the reference network may fall into a busy minute; then every later one finds it faster
         (``drift`` below 1), and latencies would be those of that minute.
         """
         if self.frozen:
@@ -223,10 +223,10 @@ def merged(
 ) -> dict[Key, Entry]:
     """Entries of two processes as one table.
 
-    Latencies are given in the conditions in which the sentinel takes as long as its own entry says. Two processes that
-    began without a table have each measured the sentinel, one perhaps in a busier minute: entries of the one are
-    brought to the conditions of the other by the ratio of the two sentinel entries. A frozen table's conditions are
-    those of the file, which never change; otherwise the quieter ones count, as in ``LatencyTable.settle``.
+    Latencies are given in the conditions in which the reference network takes as long as its own entry says. Two
+    processes that began without a table have each measured it, one perhaps in a busier minute: entries of the one are
+    brought to the conditions of the other by the ratio of the two. A frozen table's conditions are those of the file,
+    which never change; otherwise the quieter ones count, as in ``LatencyTable.settle``.
 
     Args:
         theirs: in the file.
@@ -234,7 +234,7 @@ def merged(
         added: those of ours that this process measured since it read the file.
         frozen: entries of the file stay.
     """
-    there, here = _sentinel_ms(theirs), _sentinel_ms(ours)
+    there, here = _reference_ms(theirs), _reference_ms(ours)
     if there is not None and here is not None:
         conditions = there if frozen else min(there, here)
         theirs, ours = _scaled(theirs, conditions / there), _scaled(ours, conditions / here)
@@ -243,7 +243,7 @@ def merged(
     return {**theirs, **{key: entry for key, entry in ours.items() if key in added or key not in theirs}}
 
 
-def _sentinel_ms(entries: Mapping[Key, Entry]) -> float | None:
+def _reference_ms(entries: Mapping[Key, Entry]) -> float | None:
     return next((entry.latency_ms for entry in entries.values() if entry.kind == "sentinel"), None)
 
 

@@ -56,7 +56,7 @@ class StrategyResult:
     unmade: str = ""
     """Why its genotype cannot be read in this process: its space, or an operator of it, is code that is not there."""
     error: str = ""
-    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    seconds_by_kind: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """What the seconds of the search went into, by kind."""
     allowed: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """The run's budgets on what is counted: ``params``, ``memory_mb``; one that is absent does not hold."""
@@ -256,7 +256,7 @@ def _read_result(entry: Any, allowed: Mapping[str, float], where: str) -> Strate
         genotype=genotype,
         unmade=unmade,
         error=str(entry.get("error") or ""),
-        spent=_read_spent(entry.get("spent")),
+        seconds_by_kind=_read_spent(entry.get("spent")),
         allowed=allowed,
         **numbers,
     )

@@ -110,7 +110,7 @@ def measures(record: RunRecord) -> list[Measure]:
         *([memory] if any(r.memory_mb is not None for r in record.results) else []),
         Measure(label="search (s)", value=lambda r: r.seconds, style=seconds, note="compilation included"),
         Measure(label="of it compilation (s)", value=lambda r: r.compile_seconds, style=seconds),
-        *(_spent_measures() if any(r.spent for r in record.results) else []),
+        *(_spent_measures() if any(r.seconds_by_kind for r in record.results) else []),
         Measure(label="retraining (s)", value=lambda r: r.retrain_seconds, style=seconds),
         Measure(label="networks evaluated", value=lambda r: r.evaluations, style=count),
         Measure(label="infeasible candidates", value=lambda r: r.infeasible, style=count),
@@ -130,7 +130,7 @@ def _spent_measures() -> list[Measure]:
     """What the seconds went into besides compilation, for runs that say so."""
 
     def kinds(*names: str) -> Callable[[StrategyResult], float | None]:
-        return lambda r: sum(r.spent.get(name, 0.0) for name in names) if r.spent else None
+        return lambda r: sum(r.seconds_by_kind.get(name, 0.0) for name in names) if r.seconds_by_kind else None
 
     return [
         Measure(label="of it the latency table (s)", value=kinds("table"), style=seconds, note="charged to each"),

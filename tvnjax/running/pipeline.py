@@ -15,7 +15,7 @@ from tvnjax.core.signals import stoppable
 from tvnjax.core.stages import Stages
 from tvnjax.data.contents import copy_contents, what_changed
 from tvnjax.graph import COUNTING_RULE
-from tvnjax.latency.measure import LATENCY_RULE, Sentinel
+from tvnjax.latency.measure import LATENCY_RULE, ReferenceNetwork
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
 from tvnjax.running.config import RunConfig
@@ -102,11 +102,11 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
             run_dir.discard()
         raise
     stage = stages.stage("drift")
-    sentinel = watch_drift(problem, profile, costs, stage)
-    task = make_task(problem, profile, costs, sentinel, Measurements(out / "measurements.jsonl"))
+    reference = watch_drift(problem, profile, costs, stage)
+    task = make_task(problem, profile, costs, reference, Measurements(out / "measurements.jsonl"))
     found = search_all(problem, profile, costs, task, stages)
-    chosen = confirm(found, costs, problem, sentinel, stages)
-    gate = _gate(problem, profile, costs, sentinel, found, stages)
+    chosen = confirm(found, costs, problem, reference, stages)
+    gate = _gate(problem, profile, costs, reference, found, stages)
     rows = []
     for number, result in enumerate(found):
         stages.monitor.progress("retraining", number, len(found), result.name)
@@ -114,7 +114,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
     results = {
         "strategies": rows,
         "reference": {
-            "largest_ms": profile.dearest_ms,
+            "largest_ms": profile.most_expensive_ms,
             "smallest_ms": profile.cheapest_ms,
             "budget_rule": "given" if config.budget.ms is not None else "half the largest network's measured latency",
             "profile_seconds": profile.seconds,
@@ -156,18 +156,18 @@ def _gate(
     problem: Problem,
     profile: Profile,
     costs: Costs,
-    sentinel: Sentinel | None,
+    reference: ReferenceNetwork | None,
     found: list[SearchResult],
     stages: Stages,
 ) -> dict[str, Any]:
     stage = stages.stage("gate")
     if stage.result is not None:
         return stage.result
-    if sentinel is None:
+    if reference is None:
         # Nothing that was proposed has been measured: the gate rests on the profile's own networks.
         stage.event("gate", **profile.gate.as_json(), proposed=0, points=[])
         return stage.finish(profile.gate.as_json())
-    return stage.finish(gate_of_searches(problem, profile, costs, sentinel, found, stage).as_json())
+    return stage.finish(gate_of_searches(problem, profile, costs, reference, found, stage).as_json())
 
 
 def _check_deterministic(config: RunConfig) -> None:

@@ -21,7 +21,7 @@ from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
 from tvnjax.graph import Network
-from tvnjax.latency.measure import Sentinel, make_sentinel
+from tvnjax.latency.measure import ReferenceNetwork, make_reference
 from tvnjax.latency.memory import memory_mb, working_set
 from tvnjax.latency.profile import Profile, SpaceProfiler
 from tvnjax.latency.runtimes import Runtime, load_runtime
@@ -280,7 +280,7 @@ def decide_costs(problem: Problem, profile: Profile) -> Costs:
         InvalidInputError: no network of the space can keep a budget.
     """
     given = problem.config.budget
-    budget = dataclasses.replace(given, ms=given.ms if given.ms is not None else profile.dearest_ms / 2)
+    budget = dataclasses.replace(given, ms=given.ms if given.ms is not None else profile.most_expensive_ms / 2)
     assert budget.ms is not None
     if budget.ms < profile.cheapest_ms:
         raise InvalidInputError(
@@ -322,33 +322,35 @@ def check_counted(problem: Problem) -> None:
 
 
 def filter_timer(problem: Problem, costs: Costs) -> Timer:
-    """Repeats for about a second of calls that take as long as the budget, untimed ones and the sentinel's included: a
-    few dozen short calls are over before the scheduler has changed its mind."""
+    """Repeats for about a second of calls that take as long as the budget, untimed ones and the reference network's
+    included: a few dozen short calls are over before the scheduler has changed its mind."""
     assert costs.budget.ms is not None
     return Timer(repeats=int(np.clip(1e3 / (4 * costs.budget.ms), problem.config.profile.repeats, 300)))
 
 
-def watch_drift(problem: Problem, profile: Profile, costs: Costs, stage: Stage) -> Sentinel | None:
+def watch_drift(problem: Problem, profile: Profile, costs: Costs, stage: Stage) -> ReferenceNetwork | None:
     """A network of about the budget's latency, whose own latency is that of the profile's conditions. A reproducible
     run measures nothing that decides, and has none."""
     assert costs.budget.ms is not None
     if problem.config.reproducible:
         return None
     network = profile.nearest(costs.budget.ms)
-    anchor = problem.lower(profile.dearest)
+    anchor = problem.lower(profile.most_expensive)
     known = stage.journal.recall("sentinel", "")
     if known is not None:
-        return Sentinel(call=problem.runtime.network(network).call, reference_ms=known)
-    sentinel = make_sentinel(network, anchor, profile.dearest_ms, problem.runtime, filter_timer(problem, costs))
-    stage.journal.add("sentinel", "", sentinel.reference_ms)
-    return sentinel
+        return ReferenceNetwork(call=problem.runtime.network(network).call, reference_ms=known)
+    reference = make_reference(
+        network, anchor, profile.most_expensive_ms, problem.runtime, filter_timer(problem, costs)
+    )
+    stage.journal.add("sentinel", "", reference.reference_ms)
+    return reference
 
 
 def make_task(
     problem: Problem,
     profile: Profile,
     costs: Costs,
-    sentinel: Sentinel | None = None,
+    reference: ReferenceNetwork | None = None,
     measured: MutableMapping[str, Any] | None = None,
 ) -> SearchTask:
     """One space, one filter, one way to evaluate.
@@ -368,7 +370,7 @@ def make_task(
         lower=problem.lower,
         runtime=problem.runtime,
         timer=filter_timer(problem, costs),
-        sentinel=sentinel,
+        reference=reference,
         frozen=frozen,
         measured={} if measured is None else measured,
     )

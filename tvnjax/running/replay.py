@@ -118,7 +118,7 @@ def _replay(
                 # Scores that it has not paid a supernet for.
                 task = dataclasses.replace(task, screen=None, inherit=None)
             watch = _Both(listener, run_dir)
-            options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "before": _before(table, one)}
+            options: Any = {"seed": seed, "limit_s": limit_s, "monitor": watch, "initial_seconds": _before(table, one)}
             found.append(run_strategy(one.make(config, task.space, seed), task, **options))
     return found
 
@@ -218,13 +218,13 @@ def _built_on(folders: Sequence[Path]) -> dict[str, float]:
             continue
         record = read_run(folder)
         for result in record.results:
-            if "table" in result.spent:
-                known.setdefault("table_seconds", []).append(result.spent["table"])
-            if "supernet" in result.spent and not facts_of(result.name).by_gradient:
+            if "table" in result.seconds_by_kind:
+                known.setdefault("table_seconds", []).append(result.seconds_by_kind["table"])
+            if "supernet" in result.seconds_by_kind and not facts_of(result.name).by_gradient:
                 scored = record.select("candidate", strategy=result.name, seed=result.seed, scoring="inherited")
-                known.setdefault("supernet_seconds", []).append(result.spent["supernet"])
+                known.setdefault("supernet_seconds", []).append(result.seconds_by_kind["supernet"])
                 scored = [event for event in scored if event.get("feasible")]
-                inherited = result.spent.get("inherited", 0.0) / max(len(scored), 1)
+                inherited = result.seconds_by_kind.get("inherited", 0.0) / max(len(scored), 1)
                 known.setdefault("inherit_seconds", []).append(inherited)
     return {key: statistics.fmean(values) for key, values in known.items()}
 
@@ -277,7 +277,7 @@ def _results(table: Table, found: Iterable[SearchResult], budget_ms: float) -> d
     for result in found:
         row: dict[str, Any] = {"name": result.name, "seed": result.seed, "budget_ms": budget_ms}
         row |= {key: getattr(result, key) for key in ("seconds", "compile_seconds", "evaluations", "infeasible")}
-        row["spent"] = dict(result.spent)
+        row["spent"] = dict(result.seconds_by_kind)
         if result.best is None:
             row["error"] = "no network it proposed was within the budget and trained"
         else:

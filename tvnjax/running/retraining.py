@@ -9,7 +9,7 @@ from typing import Any
 
 from tvnjax.core.run_dir import write_json
 from tvnjax.core.stages import Stage, Stages
-from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure, measure_network
+from tvnjax.latency.measure import DriftError, Measurement, ReferenceNetwork, measure, measure_network
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.timer import Timer
@@ -30,7 +30,7 @@ Chosen = dict[str, tuple[Candidate, float, float | None]]
 
 
 def confirm(
-    found: list[SearchResult], costs: Costs, problem: Problem, sentinel: Sentinel | None, stages: Stages
+    found: list[SearchResult], costs: Costs, problem: Problem, reference: ReferenceNetwork | None, stages: Stages
 ) -> Chosen:
     """Measures the strategies' best networks once more, in turns, and keeps for each the fittest still within the
     budget.
@@ -52,7 +52,7 @@ def confirm(
     chosen: Chosen = {}
     if problem.config.reproducible:
         return {name: (queue[0], queue[0].verdict.latency_ms or 0.0, None) for name, queue in queues.items() if queue}
-    assert sentinel is not None
+    assert reference is not None
     while queues := {name: queue for name, queue in queues.items() if queue and name not in chosen}:
 
         def measure_all(queues: dict[str, list[Candidate]] = queues) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def confirm(
             for name, queue in queues.items():
                 stage.progress("confirming", len(chosen), len(found), f"{name}'s best network")
                 prepared[name] = problem.runtime.network(problem.lower(queue[0].genotype))
-            return {name: dataclasses.asdict(m) for name, m in measure(prepared, timer, sentinel).items()}
+            return {name: dataclasses.asdict(m) for name, m in measure(prepared, timer, reference).items()}
 
         ids = " ".join(queue[0].id for queue in queues.values())
         for name, told in stage.once("measured", ids, measure_all).items():
@@ -142,13 +142,13 @@ def _retrain(
         "macs": None,
         "seconds": result.seconds,
         "compile_seconds": result.compile_seconds,
-        "spent": dict(result.spent),
+        "spent": dict(result.seconds_by_kind),
         "evaluations": result.evaluations,
         "infeasible": result.infeasible,
         "genotype": None,
     }
     if chosen is None:
-        spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result.spent.items())
+        spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result.seconds_by_kind.items())
         why = "no network it proposed was measured within the budget and trained"
         if result.best is not None:
             why = "of the networks it trained none was within the budget when it was measured before the last training"
@@ -242,7 +242,7 @@ def _measured(problem: Problem, profile: Profile, genotype: Genotype) -> dict[st
     """Milliseconds for the report of a reproducible run, none of whose decisions rest on them."""
     timer = Timer(repeats=problem.config.profile.repeats)
     try:
-        measured = measure_network(problem.lower(genotype), problem.runtime, timer, profile.sentinel)
+        measured = measure_network(problem.lower(genotype), problem.runtime, timer, profile.reference)
     except DriftError:
         return {"latency_ms": None, "iqr_ms": None}
     return {"latency_ms": measured.latency_ms, "iqr_ms": measured.iqr_ms}

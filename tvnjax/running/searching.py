@@ -95,7 +95,7 @@ def _ask_for_evaluations(
             before |= {"supernet": shared.seconds - shared.compile_seconds, "compile": shared.compile_seconds}
         assert one.make is not None, "strategies that ask for evaluations are made"
         strategy = one.make(config, own.space, config.seed)
-        options: Any = {"seed": config.seed, "limit_s": limit_s, "monitor": stage, "before": before}
+        options: Any = {"seed": config.seed, "limit_s": limit_s, "monitor": stage, "initial_seconds": before}
         options["limit_evaluations"] = config.baseline_networks if config.reproducible else None
         try:
             if pool is None:
@@ -152,7 +152,7 @@ def _seeded(
         seed=config.seed,
         limit_s=None if config.reproducible else first.seconds + limit_s,
         monitor=stage,
-        before=first.spent,
+        initial_seconds=first.seconds_by_kind,
         limit_evaluations=config.baseline_networks if config.reproducible else None,
     )
     both = dataclasses.replace(

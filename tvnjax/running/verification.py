@@ -8,7 +8,7 @@ import numpy as np
 from tvnjax.core.monitor import Monitor
 from tvnjax.graph import Network
 from tvnjax.latency.gate import SELECTED_NETWORKS, Gate
-from tvnjax.latency.measure import DriftError, Sentinel, measure
+from tvnjax.latency.measure import DriftError, ReferenceNetwork, measure
 from tvnjax.latency.profile import Profile
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
@@ -43,7 +43,7 @@ def verify_random(
         networks.setdefault(genotype.id, genotype.lower(num_classes, head=config.head))
     chosen = list(networks.values())
     timer = Timer(repeats=config.profile.repeats)
-    measured = measure_all(chosen, runtime, timer, profile.sentinel, "verifying", monitor)
+    measured = measure_all(chosen, runtime, timer, profile.reference, "verifying", monitor)
     predicted = [profile.model.predict(network) for network in chosen]
     rows = [
         {"kind": "network", "key": key, "measured_ms": ms, "predicted_ms": guess}
@@ -57,7 +57,7 @@ def gate_of_searches(
     problem: Problem,
     profile: Profile,
     costs: Costs,
-    sentinel: Sentinel,
+    reference: ReferenceNetwork,
     found: Sequence[SearchResult],
     monitor: Monitor,
 ) -> Gate:
@@ -79,7 +79,7 @@ def gate_of_searches(
         networks = [problem.lower(genotype) for genotype in near]
         timer = filter_timer(problem, costs)
         try:
-            times = measure_all(networks, problem.runtime, timer, sentinel, "verifying", monitor)
+            times = measure_all(networks, problem.runtime, timer, reference, "verifying", monitor)
         except DriftError as error:
             # The gate then rests on fewer, and says so; a finished search is not lost to a busy machine.
             monitor.event("unverified", reason=str(error))
@@ -111,7 +111,12 @@ def _neighbours(problem: Problem, starts: Sequence[Genotype], known: set[str], c
 
 
 def measure_all(
-    networks: Sequence[Network], runtime: Runtime, timer: Timer, sentinel: Sentinel, stage: str, monitor: Monitor
+    networks: Sequence[Network],
+    runtime: Runtime,
+    timer: Timer,
+    reference: ReferenceNetwork,
+    stage: str,
+    monitor: Monitor,
 ) -> list[float]:
     """Milliseconds of each, in batches that are timed in turns."""
     times: list[float] = []
@@ -121,7 +126,7 @@ def measure_all(
         for index, network in enumerate(batch):
             monitor.progress(stage, first + index, len(networks), f"network {first + index + 1} of {len(networks)}")
             prepared[index] = runtime.network(network)
-        measured = measure(prepared, timer, sentinel)
+        measured = measure(prepared, timer, reference)
         times += [measured[index].latency_ms for index in range(len(batch))]
     monitor.progress(stage, 1, 1, f"{len(networks)} networks")
     return times

@@ -152,7 +152,7 @@ class SearchResult:
     """Proposals the filter refused."""
     best: Candidate | None
     """Fittest feasible candidate trained to the end; ``None`` where there is none."""
-    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    seconds_by_kind: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """What the seconds went into (see ``DeviceSeconds``)."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 
 from tvnjax.graph import Network
 from tvnjax.latency.cost_model import CostModel
-from tvnjax.latency.measure import DriftError, Measurement, Sentinel, measure_network
+from tvnjax.latency.measure import DriftError, Measurement, ReferenceNetwork, measure_network
 from tvnjax.latency.runtimes import Runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.search.base import Verdict
@@ -30,7 +30,7 @@ class RuntimeFilter:
     lower: Callable[[Genotype], Network]
     runtime: Runtime
     timer: Timer
-    sentinel: Sentinel | None = None
+    reference: ReferenceNetwork | None = None
     """Timed in turns with every network, so that a busy moment refuses none and lets none through."""
     frozen: Mapping[str, float] | None = None
     """Milliseconds by the network's id that stand for measuring; a network that is not among them takes what is
@@ -89,7 +89,7 @@ class RuntimeFilter:
         """What was measured and the seconds it took, or a refusal."""
         start = time.monotonic()
         try:
-            measurement = measure_network(network, self.runtime, self.timer, self.sentinel)
+            measurement = measure_network(network, self.runtime, self.timer, self.reference)
         except DriftError as error:
             # A busy minute is no reason to end a search: the proposal is refused, and may be made again.
             seconds = time.monotonic() - start

@@ -42,7 +42,7 @@ class CostAccount:
     Args:
         monitor: hears of it; a ``Stage`` also keeps it, so that the strategy can go on.
         limit_s: seconds the strategy may use; ``None`` for no limit.
-        before: seconds charged already, by kind, for what the strategy builds on.
+        initial_seconds: charged already, by kind, for what the strategy builds on.
         limit_evaluations: networks it may train; then seconds do not count.
     """
 
@@ -53,13 +53,13 @@ class CostAccount:
         task: SearchTask,
         monitor: Monitor,
         limit_s: float | None = None,
-        before: Mapping[str, float] | None = None,
+        initial_seconds: Mapping[str, float] | None = None,
         limit_evaluations: int | None = None,
     ):
         self.name, self.seed, self.task, self.monitor = name, seed, task, monitor
         self.journal = monitor.journal if isinstance(monitor, Stage) else Journal()
         self.limit_evaluations = limit_evaluations
-        self.device = DeviceSeconds(limit_s, before=before, clocked=task.clocked)
+        self.device = DeviceSeconds(limit_s, initial_seconds=initial_seconds, clocked=task.clocked)
         self.candidates: list[Candidate] = []
         self._paid: set[str] = set()
         self._check_costs: dict[str, float] = {}
@@ -88,14 +88,14 @@ class CostAccount:
         return sum(c.evaluation is not None and c.scoring == "trained" for c in self.candidates)
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         if self.journal.replaying:
             # It was not when the entries that are left were made.
             return self.journal.upcoming == "end"
         if self.idle:
             return True
         if self.limit_evaluations is None:
-            return self.device.spent
+            return self.device.exhausted
         asked = sum(candidate.scoring == "trained" for candidate in self.candidates)
         return self.trained >= self.limit_evaluations or asked >= _PROPOSALS * self.limit_evaluations
 
@@ -243,7 +243,7 @@ class CostAccount:
             evaluations=len(trained),
             infeasible=sum(not candidate.verdict.feasible for candidate in self.candidates),
             best=max(usable, key=lambda candidate: candidate.fitness, default=None),
-            spent=self.device.spent_on(),
+            seconds_by_kind=self.device.by_kind(),
         )
 
     def _inherit(self, proposal: Proposal) -> Candidate:
@@ -324,15 +324,15 @@ def run_strategy(
     seed: int,
     limit_s: float | None,
     monitor: Monitor,
-    before: Mapping[str, float] | None = None,
+    initial_seconds: Mapping[str, float] | None = None,
     limit_evaluations: int | None = None,
 ) -> SearchResult:
     """Asks, filters, trains and tells until the seconds are spent; what is under way then is finished and counted.
 
     An infeasible proposal is told untrained, and its seconds are charged like any other's.
     """
-    account = CostAccount(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
-    while not account.spent:
+    account = CostAccount(strategy.name, seed, task, monitor, limit_s, initial_seconds, limit_evaluations)
+    while not account.exhausted:
         asked = ask(strategy)
         if asked is None:
             break

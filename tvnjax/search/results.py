@@ -14,7 +14,7 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
     rows = [_candidate_to_json(candidate) for candidate in result.candidates]
     best = None if result.best is None else _candidate_to_json(result.best)
     parts = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-    return parts | {"candidates": rows, "best": best, "spent": dict(result.spent)}
+    return parts | {"candidates": rows, "best": best, "seconds_by_kind": dict(result.seconds_by_kind)}
 
 
 def result_from_json(told: Mapping[str, Any]) -> SearchResult:
@@ -26,7 +26,9 @@ def result_from_json(told: Mapping[str, Any]) -> SearchResult:
     try:
         best = None if told["best"] is None else _candidate_from_json(told["best"])
         candidates = tuple(map(_candidate_from_json, told["candidates"]))
-        return SearchResult(**{**told, "candidates": candidates, "best": best})
+        # Before 0.2 they were called spent.
+        renamed = {("seconds_by_kind" if name == "spent" else name): value for name, value in told.items()}
+        return SearchResult(**{**renamed, "candidates": candidates, "best": best})
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(
             f"a run goes on with the software it began with; what one of its searches came to is of another form "

@@ -17,15 +17,15 @@ class DeviceSeconds:
 
     Args:
         limit_s: seconds that may be used; ``None`` for no limit.
-        before: seconds charged already, by kind.
+        initial_seconds: charged already, by kind.
         clocked: whether this process's clock counts.
     """
 
     def __init__(
-        self, limit_s: float | None = None, *, before: Mapping[str, float] | None = None, clocked: bool = True
+        self, limit_s: float | None = None, *, initial_seconds: Mapping[str, float] | None = None, clocked: bool = True
     ):
         self.limit_s = limit_s
-        self.parts: dict[str, float] = dict(before or {})
+        self.parts: dict[str, float] = dict(initial_seconds or {})
         self._start = time.monotonic() if clocked else None
         self._beside = sum(self.parts.values())
 
@@ -36,7 +36,7 @@ class DeviceSeconds:
         return self._beside + clock
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         return self.limit_s is not None and self.total >= self.limit_s
 
     def charge(self, kind: str, seconds: float, *, beside: bool = False) -> None:
@@ -67,7 +67,7 @@ class DeviceSeconds:
         self._start = None
         self.restore(snapshot)
 
-    def spent_on(self) -> dict[str, float]:
+    def by_kind(self) -> dict[str, float]:
         """Seconds by kind; they add up to the total."""
         rest = max(self.total - sum(self.parts.values()), 0.0)
         parts = self.parts | {"other": self.parts.get("other", 0.0) + rest}

@@ -217,7 +217,7 @@ def run_on_workers(
     seed: int,
     limit_s: float | None,
     monitor: Monitor,
-    before: Mapping[str, float] | None = None,
+    initial_seconds: Mapping[str, float] | None = None,
     limit_evaluations: int | None = None,
 ) -> SearchResult:
     """Keeps every worker busy until the seconds are spent; what is under way then is finished and counted.
@@ -226,7 +226,7 @@ def run_on_workers(
     before anything new; one that loses two is marked failed. Either way the lost seconds are charged.
     """
     task = dataclasses.replace(task, clocked=False)
-    account = CostAccount(strategy.name, seed, task, monitor, limit_s, before, limit_evaluations)
+    account = CostAccount(strategy.name, seed, task, monitor, limit_s, initial_seconds, limit_evaluations)
     busy: dict[int, _Job] = {}
     again, more = _recall(strategy, account)
     while True:
@@ -292,7 +292,7 @@ def _recall(strategy: AskTell, account: CostAccount) -> tuple[deque[_Job], bool]
 def _next_job(strategy: AskTell, account: CostAccount) -> tuple[_Job | None, bool]:
     """The next feasible proposal; without one, whether there may be one later. What is refused, or scored with
     inherited weights, is told at once."""
-    while not account.spent:
+    while not account.exhausted:
         if account.journal.upcoming == "evaluate":
             # Being recalled: here the seconds were spent, or the strategy waited.
             return None, True

@@ -16,7 +16,7 @@ from tvnjax.graph import HeadKind, Layer, Network
 from tvnjax.graph.head import Head
 from tvnjax.spaces.base import Genotype, Reads, Space
 
-Extreme = Literal["cheapest", "dearest"]
+Extreme = Literal["cheapest", "most_expensive"]
 
 Weights = Sequence[Mapping[str, Any]]
 """For every position and choice the weights of its candidates, ``[candidates]``, summing to one."""

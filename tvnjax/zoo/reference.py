@@ -12,4 +12,4 @@ REFERENCE = Genotype(
         for width in (16, 32, 48)
     ),
 )
-"""The sentinel of every table: a plain network of middling size."""
+"""The reference network of every table: a plain network of middling size."""

@@ -97,7 +97,7 @@ def test_extremes_are_those_of_all_networks():
     cost = relaxation.expected(lambda layer: float(layer.macs), CLASSES, unit_cost=50.0)
     costs = [cost.of_genotype(genotype) for genotype in everything(SPACE)]
     assert cost.of_genotype(relaxation.extreme(cost, "cheapest")) == pytest.approx(min(costs))
-    assert cost.of_genotype(relaxation.extreme(cost, "dearest")) == pytest.approx(max(costs))
+    assert cost.of_genotype(relaxation.extreme(cost, "most_expensive")) == pytest.approx(max(costs))
 
 
 def test_the_likeliest_networks_of_a_window_come_first():

@@ -140,16 +140,16 @@ class DifferentiableSearch:
         self._rng = np.random.default_rng([seed, 4])
 
     def run(
-        self, task: SearchTask, data: Data, monitor: Monitor, before: Mapping[str, float] | None = None
+        self, task: SearchTask, data: Data, monitor: Monitor, initial_seconds: Mapping[str, float] | None = None
     ) -> tuple[SearchResult, SupernetState]:
         """Returns the result and the trained supernet's state.
 
         Args:
-            before: seconds charged already, by kind.
+            initial_seconds: charged already, by kind.
         """
         config = self.config
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
-        account = CostAccount(self.name, self.seed, task, stage, before=before)
+        account = CostAccount(self.name, self.seed, task, stage, initial_seconds=initial_seconds)
         trainer = SupernetTrainer(
             self.relaxation,
             self.num_classes,

@@ -138,11 +138,13 @@ class Projection:
         return self._account.task.budget_ms
 
     def predicted_range(self, plan: Plan) -> tuple[float, float]:
-        """Predicted milliseconds of a plan's cheapest and dearest network."""
+        """Predicted milliseconds of a plan's cheapest and most expensive network."""
         if plan not in self._range:
             extreme = self._trainer.relaxation.extreme
-            cheapest, dearest = (extreme(self._costs.ms, which, plan) for which in ("cheapest", "dearest"))
-            self._range[plan] = (self._predict(cheapest), self._predict(dearest))
+            cheapest, most_expensive = (
+                extreme(self._costs.ms, which, plan) for which in ("cheapest", "most_expensive")
+            )
+            self._range[plan] = (self._predict(cheapest), self._predict(most_expensive))
         return self._range[plan]
 
     def fits(self, plan: Plan) -> bool:

@@ -1,4 +1,4 @@
-"""Costs of a chain in expectation over its relaxed choices, and its cheapest and dearest networks."""
+"""Costs of a chain in expectation over its relaxed choices, and its cheapest and most expensive networks."""
 
 from collections.abc import Callable
 from typing import Any

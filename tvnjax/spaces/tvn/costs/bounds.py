@@ -1,4 +1,4 @@
-"""The cheapest and the dearest network, of one plan or of a whole space, by a cost that is a sum over layers."""
+"""The cheapest and the most expensive network, of one plan or of a whole space, by a cost that is a sum over layers."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any, Literal
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.spaces.tvn.costs.contexts import Front, Site, first_site
+from tvnjax.spaces.tvn.costs.contexts import InputContext, UnitContext, first_context
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.costs.options import BlockOptions, Variant
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeKey
 
-Extreme = Literal["cheapest", "dearest"]
+Extreme = Literal["cheapest", "most_expensive"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +22,19 @@ class _Choice:
     """One block of a path, and the blocks before it."""
 
     before: "_Choice | None"
-    site: Site
+    context: UnitContext
     repeats: int
     variant: Variant
     width: int
     cell: int
 
 
-Paths = dict[Front, tuple[np.ndarray, dict[tuple[int, int], _Choice | None]]]
+Paths = dict[InputContext, tuple[np.ndarray, dict[tuple[int, int], _Choice | None]]]
 """By size behind the last block: best cost ``[widths, relu]``, and how each was reached."""
 
 
 def extreme_network(expected: ExpectedCost, plan: Plan, which: Extreme) -> Genotype:
-    """The cheapest or dearest network of one plan, exactly.
+    """The cheapest or most expensive network of one plan, exactly.
 
     Raises:
         InvalidInputError: the plan is not of the cost's space.
@@ -43,8 +43,8 @@ def extreme_network(expected: ExpectedCost, plan: Plan, which: Extreme) -> Genot
 
 
 def extreme_genotype(expected: ExpectedCost, which: Extreme) -> Genotype:
-    """The cheapest or dearest network of all plans of the space, exactly, by dynamic programming over what each block
-    receives (frames, side, channels, and whether behind a relu)."""
+    """The cheapest or most expensive network of all plans of the space, exactly, by dynamic programming over what each
+    block receives (frames, side, channels, and whether behind a relu)."""
     return _extreme(expected, which, {key: expected.shapes.values(key) for key in expected.shapes.keys})
 
 
@@ -71,7 +71,7 @@ def _extreme(expected: ExpectedCost, which: Extreme, values: Mapping[ShapeKey, t
     start = np.full((1, 2), np.inf)
     start[0, 0] = 0.0
     paths: Paths = {
-        Front(t, side): (start, {(0, 0): None})
+        InputContext(t, side): (start, {(0, 0): None})
         for t in values[ShapeKey("num_frames")]
         for side in values[ShapeKey("image_size")]
     }
@@ -80,9 +80,9 @@ def _extreme(expected: ExpectedCost, which: Extreme, values: Mapping[ShapeKey, t
         paths = _step(expected, index, paths, values, sign)
         if index + 1 not in values[ShapeKey("num_blocks")]:
             continue
-        sites = expected.blocks[index].sites
+        contexts = expected.blocks[index].contexts
         for front, (costs, reached) in paths.items():
-            heads = expected.heads[index + 1][sites.next_fronts.index(front)]
+            heads = expected.heads[index + 1][contexts.next_fronts.index(front)]
             ended = costs + sign * heads[:, None]
             at = np.unravel_index(int(ended.argmin()), ended.shape)
             if ended[at] < best[0]:
@@ -93,31 +93,31 @@ def _extreme(expected: ExpectedCost, which: Extreme, values: Mapping[ShapeKey, t
 def _step(
     expected: ExpectedCost, index: int, paths: Paths, values: Mapping[ShapeKey, tuple[int, ...]], sign: float
 ) -> Paths:
-    sites = expected.blocks[index].sites
+    contexts = expected.blocks[index].contexts
     behind: Paths = {}
-    chosen = np.isin(sites.cells.filters, _filters(expected, index, values))
+    chosen = np.isin(contexts.cells.filters, _filters(expected, index, values))
     strides = [values[ShapeKey(gene, index)] for gene in ("spatial_stride", "temporal_stride")]
     for front, (costs, reached) in paths.items():
-        for site in dict.fromkeys(first_site(front, x, y) for x in strides[0] for y in strides[1]):
-            if site.behind not in behind:
-                behind[site.behind] = (np.full((len(sites.next_widths), 2), np.inf), {})
-            least, how = behind[site.behind]
+        for context in dict.fromkeys(first_context(front, x, y) for x in strides[0] for y in strides[1]):
+            if context.behind not in behind:
+                behind[context.behind] = (np.full((len(contexts.next_widths), 2), np.inf), {})
+            least, how = behind[context.behind]
             for repeats in values[ShapeKey("repeats", index)]:
-                for variant in BlockOptions(expected, index, site, repeats).variants():
+                for variant in BlockOptions(expected, index, context, repeats).variants():
                     before = costs.min(1) if variant.after is None else costs[:, int(variant.after)]
                     total = sign * variant.base + before[:, None]
                     for group in variant.groups:
                         total = total + (sign * group.cost).min(0)
                     total = np.where(variant.cells & chosen, total, np.inf)
                     for width in np.unique(variant.out):
-                        at = sites.next_widths.index(int(width)), int(variant.relu)
+                        at = contexts.next_widths.index(int(width)), int(variant.relu)
                         row, cell = np.unravel_index(
                             int(np.where(variant.out == width, total, np.inf).argmin()), total.shape
                         )
                         if variant.out[row, cell] == width and total[row, cell] < least[at]:
                             relu = int(costs[row].argmin()) if variant.after is None else int(variant.after)
                             least[at] = total[row, cell]
-                            how[at] = _Choice(reached[int(row), relu], site, repeats, variant, int(row), int(cell))
+                            how[at] = _Choice(reached[int(row), relu], context, repeats, variant, int(row), int(cell))
     return behind
 
 
@@ -134,13 +134,13 @@ def _genotype(
         last = last.before
     blocks, indices = [], []
     for index, choice in enumerate(chain):
-        cells = expected.blocks[index].sites.cells
+        cells = expected.blocks[index].contexts.cells
         filters = int(cells.filters[choice.cell])
         top = next(top for top in values[ShapeKey("filters", index)] if filters in expected.operators.filters(top))
         blocks.append(
             BlockPlan(
-                spatial_stride=choice.site.spatial_stride,
-                temporal_stride=choice.site.temporal_stride,
+                spatial_stride=choice.context.spatial_stride,
+                temporal_stride=choice.context.temporal_stride,
                 repeats=choice.repeats,
                 filters=top,
             )
@@ -150,19 +150,19 @@ def _genotype(
             option = int((sign * group.cost[:, choice.width, choice.cell]).argmin())
             chosen |= dict(zip(group.genes, map(int, group.indices[option])))
         indices.append(chosen)
-    site = chain[0].site
-    stride = values[ShapeKey("frame_stride")][0] if site.frames > 1 else 1
-    if site.frames > 1:
-        legal = expected.shapes.legal_strides(site.frames)
+    context = chain[0].context
+    stride = values[ShapeKey("frame_stride")][0] if context.frames > 1 else 1
+    if context.frames > 1:
+        legal = expected.shapes.legal_strides(context.frames)
         fitting = [s for s, fits in zip(expected.shapes.choices.frame_stride, legal) if fits]
         stride = next(s for s in values[ShapeKey("frame_stride")] if s in fitting)
-    plan = Plan(image_size=site.side, num_frames=site.frames, frame_stride=stride, blocks=tuple(blocks))
+    plan = Plan(image_size=context.side, num_frames=context.frames, frame_stride=stride, blocks=tuple(blocks))
     return relax_plan(plan, expected.operators).decode(tuple(indices))
 
 
 def cell_indices(expected: ExpectedCost, index: int, top: int, cell: int) -> dict[str, Any]:
     """Candidates of the genes that a cell decides, in a bucket."""
-    cells, operators = expected.blocks[index].sites.cells, expected.operators
+    cells, operators = expected.blocks[index].contexts.cells, expected.operators
     return {
         "filters": operators.filters(top).index(int(cells.filters[cell])),
         "expand": operators.expand.index(int(cells.expand[cell])),

@@ -12,14 +12,14 @@ from tvnjax.spaces.tvn.relaxed import OperatorChoices, RelaxedBlock, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan
 
 
-class Front(NamedTuple):
+class InputContext(NamedTuple):
     """Size of what a block receives, channels aside."""
 
     frames: int
     side: int
 
 
-class Site(NamedTuple):
+class UnitContext(NamedTuple):
     """Surroundings of a unit, channels aside."""
 
     frames: int
@@ -41,28 +41,28 @@ class Site(NamedTuple):
         return -(-self.side // self.spatial_stride)
 
     @property
-    def behind(self) -> Front:
-        return Front(-(-self.frames // self.temporal_stride), self.middle)
+    def behind(self) -> InputContext:
+        return InputContext(-(-self.frames // self.temporal_stride), self.middle)
 
     @property
     def keeps_time(self) -> bool:
         return self.behind.frames == self.frames
 
-    def repeated(self, *, timed: bool) -> "Site":
-        """The site of a later repeat of the same block."""
+    def repeated(self, *, timed: bool) -> "UnitContext":
+        """The context of a later repeat of the same block."""
         frames, side = self.behind
         return self._replace(frames=frames, side=side, spatial_stride=1, temporal_stride=1, timed=timed and frames > 1)
 
 
-def first_site(front: Front, spatial_stride: int, temporal_stride: int) -> Site:
-    """The site of a block's first unit; strides past the end of an axis are cut to it."""
+def first_context(front: InputContext, spatial_stride: int, temporal_stride: int) -> UnitContext:
+    """The context of a block's first unit; strides past the end of an axis are cut to it."""
     spatial, temporal = min(spatial_stride, front.side), min(temporal_stride, front.frames)
     timed = front.frames > 1
-    return Site(front.frames, front.side, spatial, temporal, spatial > 1, temporal > 1, timed, timed)
+    return UnitContext(front.frames, front.side, spatial, temporal, spatial > 1, temporal > 1, timed, timed)
 
 
 @dataclasses.dataclass(frozen=True)
-class Cells:
+class WidthGenes:
     """Assignments of the genes that decide widths inside a unit: filters, expand, inverted."""
 
     filters: np.ndarray
@@ -70,10 +70,10 @@ class Cells:
     inverted: np.ndarray
 
     @staticmethod
-    def of(filters: tuple[int, ...], operators: OperatorChoices) -> "Cells":
+    def of(filters: tuple[int, ...], operators: OperatorChoices) -> "WidthGenes":
         """All assignments, filters outermost, ``[filters * expand * inverted]``."""
         f, e, i = np.meshgrid(filters, operators.expand, operators.inverted_bottleneck, indexing="ij")
-        return Cells(f.ravel(), e.ravel(), i.ravel().astype(bool))
+        return WidthGenes(f.ravel(), e.ravel(), i.ravel().astype(bool))
 
     def __len__(self) -> int:
         return len(self.filters)
@@ -100,7 +100,7 @@ class Cells:
         return np.where(self.inverted, self.filters, self.gated)
 
 
-class BlockSites:
+class BlockContexts:
     """Sites and widths of one block over all plans of a space.
 
     Args:
@@ -108,29 +108,31 @@ class BlockSites:
         widths: every number of channels it can receive, ascending.
     """
 
-    def __init__(self, fronts: list[Front], widths: list[int], shapes: BlockShapes, operators: OperatorChoices):
+    def __init__(self, fronts: list[InputContext], widths: list[int], shapes: BlockShapes, operators: OperatorChoices):
         self.fronts, self.widths, self.shapes, self.operators = fronts, widths, shapes, operators
-        flow = [[[first_site(g, x, y) for y in shapes.temporal_stride] for x in shapes.spatial_stride] for g in fronts]
-        self.first = sorted({site for plane in flow for row in plane for site in row})
-        at = {site: index for index, site in enumerate(self.first)}
-        self.flow = np.array([[[at[site] for site in row] for row in plane] for plane in flow])
-        """``[fronts, spatial strides, temporal strides]``: index of the first unit's site."""
-        self.later: dict[bool, list[Site]] = {
-            timed: sorted({site.repeated(timed=timed) for site in self.first}) for timed in (False, True)
+        flow = [
+            [[first_context(g, x, y) for y in shapes.temporal_stride] for x in shapes.spatial_stride] for g in fronts
+        ]
+        self.first = sorted({context for plane in flow for row in plane for context in row})
+        at = {context: index for index, context in enumerate(self.first)}
+        self.flow = np.array([[[at[context] for context in row] for row in plane] for plane in flow])
+        """``[fronts, spatial strides, temporal strides]``: index of the first unit's context."""
+        self.later: dict[bool, list[UnitContext]] = {
+            timed: sorted({context.repeated(timed=timed) for context in self.first}) for timed in (False, True)
         }
         """Sites of odd repeats (``False``) and of even ones behind the first."""
         self.onto_later = {
-            timed: np.array([sites.index(site.repeated(timed=timed)) for site in self.first])
-            for timed, sites in self.later.items()
+            timed: np.array([contexts.index(context.repeated(timed=timed)) for context in self.first])
+            for timed, contexts in self.later.items()
         }
-        self.next_fronts = sorted({site.behind for site in self.first})
-        self.onto_next = np.array([self.next_fronts.index(site.behind) for site in self.first])
+        self.next_fronts = sorted({context.behind for context in self.first})
+        self.onto_next = np.array([self.next_fronts.index(context.behind) for context in self.first])
         tops = [operators.filters(top) for top in shapes.filters]
         values = tuple(sorted({width for row in tops for width in row}))
         self.filters = values
         self.onto_filters = np.array([[[width == value for value in values] for width in row] for row in tops], float)
         """``[buckets, parts, filters]``: 1 where a part of a bucket is that many filters."""
-        self.cells = Cells.of(values, operators)
+        self.cells = WidthGenes.of(values, operators)
         self.relaxed = candidates(operators, shapes.filters[0])
         self.can_keep = bool(self.cells.open.any())
         """Whether some block of bypasses keeps the width it receives."""

@@ -18,7 +18,7 @@ import numpy as np
 from tvnjax.graph import Network
 from tvnjax.spaces.relaxing import Choice
 from tvnjax.spaces.tvn.costs.bounds import cell_indices, plan_values
-from tvnjax.spaces.tvn.costs.contexts import Front, first_site
+from tvnjax.spaces.tvn.costs.contexts import InputContext, first_context
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.costs.options import BlockOptions, Group, Variant
 from tvnjax.spaces.tvn.genotype import Genotype
@@ -101,14 +101,14 @@ class _Bounds:
         self.relaxed = relax_plan(expected.shapes.canonical(plan), expected.operators)
         self._variants: list[list[Variant]] = []
         sizes = self.relaxed
-        front = Front(sizes.num_frames, sizes.image_size)
+        front = InputContext(sizes.num_frames, sizes.image_size)
         for index, block in enumerate(sizes.blocks):
             fixed = block.fixed
-            site = first_site(front, fixed.spatial_stride, fixed.temporal_stride)
-            self._variants.append(list(BlockOptions(expected, index, site, fixed.repeats).variants()))
-            front = site.behind
-        sites = expected.blocks[len(sizes.blocks) - 1].sites
-        self._heads = expected.heads[len(sizes.blocks)][sites.next_fronts.index(front)]
+            context = first_context(front, fixed.spatial_stride, fixed.temporal_stride)
+            self._variants.append(list(BlockOptions(expected, index, context, fixed.repeats).variants()))
+            front = context.behind
+        contexts = expected.blocks[len(sizes.blocks) - 1].contexts
+        self._heads = expected.heads[len(sizes.blocks)][contexts.next_fronts.index(front)]
         self._scores = [_log_probabilities(block, p) for block, p in zip(sizes.blocks, probabilities)]
         self.chains = cache(self._chains)
         self.of_state = cache(self._of_state)
@@ -155,7 +155,7 @@ class _Bounds:
         return bounds
 
     def _chains(self, index: int, width: int, relu: int) -> list[_Chain]:
-        sites, scores, chains = self._expected.blocks[index].sites, self._scores[index], []
+        contexts, scores, chains = self._expected.blocks[index].contexts, self._scores[index], []
         filters = self._expected.operators.filters(self.top(index))
         for variant in self._variants[index]:
             if variant.after is not None and variant.after != bool(relu):
@@ -163,7 +163,7 @@ class _Bounds:
             likely = [_likely(group, scores) for group in variant.groups]
             if not all(len(kept) for kept, _ in likely):
                 continue
-            for cell in np.flatnonzero(variant.cells & np.isin(sites.cells.filters, filters)):
+            for cell in np.flatnonzero(variant.cells & np.isin(contexts.cells.filters, filters)):
                 indices = cell_indices(self._expected, index, self.top(index), int(cell))
                 score = sum(float(scores[gene][i]) for gene, i in indices.items())
                 if not np.isfinite(score):
@@ -179,7 +179,7 @@ class _Bounds:
                         groups=groups,
                         costs=tuple(group.cost[:, width, cell] for group in groups),
                         scores=tuple(s for _, s in likely),
-                        end=(sites.next_widths.index(int(variant.out[width, cell])), int(variant.relu)),
+                        end=(contexts.next_widths.index(int(variant.out[width, cell])), int(variant.relu)),
                     )
                 )
         return chains

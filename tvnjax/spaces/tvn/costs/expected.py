@@ -18,9 +18,9 @@ from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Head, HeadKind, Network, Shape
-from tvnjax.spaces.tvn.costs.contexts import BlockSites, Front
-from tvnjax.spaces.tvn.costs.expected_unit_cost import UnitMean, UnitStack
-from tvnjax.spaces.tvn.costs.probabilities import Draws, striding
+from tvnjax.spaces.tvn.costs.contexts import BlockContexts, InputContext
+from tvnjax.spaces.tvn.costs.expected_unit_cost import ExpectedUnitCost, UnitStack
+from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities, striding
 from tvnjax.spaces.tvn.costs.unit_cost_tables import LayerCost, LayerCosts, UnitTables
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
@@ -34,15 +34,15 @@ MOST_NUMBERS = 50_000_000
 class BlockTables:
     """Tables of one block: its first unit, and its odd and even later ones where it can have them."""
 
-    def __init__(self, sites: BlockSites):
-        self.sites = sites
-        kept = sites.widths if sites.can_keep else []
-        relaxed, cells = sites.relaxed, sites.cells
-        self.first = UnitTables(sites.first, sites.widths, cells, kept, relaxed)
+    def __init__(self, contexts: BlockContexts):
+        self.contexts = contexts
+        kept = contexts.widths if contexts.can_keep else []
+        relaxed, cells = contexts.relaxed, contexts.cells
+        self.first = UnitTables(contexts.first, contexts.widths, cells, kept, relaxed)
         self.later = {
-            timed: UnitTables(sites.later[timed], None, cells, kept, relaxed)
+            timed: UnitTables(contexts.later[timed], None, cells, kept, relaxed)
             for timed in (False, True)
-            if sites.repeats > 1 + timed
+            if contexts.repeats > 1 + timed
         }
 
     @property
@@ -84,12 +84,12 @@ class ExpectedCost:
         self.head_kind: HeadKind = head
         self.costs = LayerCosts(cost)
         choices = shapes.choices
-        self.fronts = sorted({Front(t, side) for t in choices.num_frames for side in choices.image_size})
+        self.fronts = sorted({InputContext(t, side) for t in choices.num_frames for side in choices.image_size})
         fronts, widths = self.fronts, [channels]
         self.blocks: list[BlockTables] = []
         for block in choices.blocks:
-            self.blocks.append(BlockTables(BlockSites(fronts, widths, block, operators)))
-            fronts, widths = self.blocks[-1].sites.next_fronts, self.blocks[-1].sites.next_widths
+            self.blocks.append(BlockTables(BlockContexts(fronts, widths, block, operators)))
+            fronts, widths = self.blocks[-1].contexts.next_fronts, self.blocks[-1].contexts.next_widths
         self._check_candidates()
         self._check_size()
         for block in self.blocks:
@@ -104,10 +104,10 @@ class ExpectedCost:
         ]
         self.heads = {
             length: np.array(
-                [[self.head_cost(front, width) for width in sites.next_widths] for front in sites.next_fronts]
+                [[self.head_cost(front, width) for width in contexts.next_widths] for front in contexts.next_fronts]
             )
             for length in choices.lengths
-            for sites in [self.blocks[length - 1].sites]
+            for contexts in [self.blocks[length - 1].contexts]
         }
         """By number of blocks, ``[fronts, widths]``: cost of the head."""
 
@@ -156,7 +156,7 @@ class ExpectedCost:
         dtype = jnp.result_type(float, *jax.tree.leaves([dict(p) for p in operators_p]))
         sizes = {key: jnp.asarray(p, dtype) for key, p in shapes_p.items()}
         by_gene = {gene: jnp.stack([jnp.asarray(p[gene], dtype) for p in operators_p]) for gene in GENES}
-        draws = Draws.of(by_gene, self.blocks[0].sites.relaxed, self.operators.non_local_tokens)
+        draws = GeneProbabilities.of(by_gene, self.blocks[0].contexts.relaxed, self.operators.non_local_tokens)
         cells = [self._cells(index, by_gene, sizes) for index in range(len(self.blocks))]
         masses, states = self._masses(sizes, draws, cells)
         relu = by_gene["act"] @ np.array([act == "relu" for act in self.operators.act], float)
@@ -186,66 +186,73 @@ class ExpectedCost:
         """The cost of one network."""
         return self.of_network(lower(genotype, self.num_classes, channels=self.channels, head=self.head_kind))
 
-    def head_cost(self, front: Front, width: int) -> float:
+    def head_cost(self, front: InputContext, width: int) -> float:
         shape = Shape(front.frames, front.side, front.side, width)
         return self.costs.one(Head(in_shape=shape, num_classes=self.num_classes, pool=self.head_kind))
 
     def _cells(self, index: int, by_gene: Mapping[str, Array], sizes: Mapping[ShapeKey, Array]) -> Array:
         """``[n]``: probabilities of a block's cells."""
-        sites = self.blocks[index].sites
+        contexts = self.blocks[index].contexts
         joint = jnp.outer(sizes[ShapeKey("filters", index)], by_gene["filters"][index]).ravel()
-        filters = joint @ sites.onto_filters.reshape(len(joint), -1)
+        filters = joint @ contexts.onto_filters.reshape(len(joint), -1)
         widths = jnp.outer(by_gene["expand"][index], by_gene["inverted_bottleneck"][index]).ravel()
         return jnp.outer(filters, widths).ravel()
 
     def _masses(
-        self, sizes: Mapping[ShapeKey, Array], draws: Draws, cells: list[Array]
+        self, sizes: Mapping[ShapeKey, Array], draws: GeneProbabilities, cells: list[Array]
     ) -> tuple[list[Array], list[Array]]:
-        """For every block ``[sites, widths]`` of its first unit, and ``[fronts, widths]`` before each block and behind
-        the last."""
+        """For every block ``[contexts, widths]`` of its first unit, and ``[fronts, widths]`` before each block and
+        behind the last."""
         choices = self.shapes.choices
-        at = np.array([self.fronts.index(Front(t, side)) for t in choices.num_frames for side in choices.image_size])
+        at = np.array(
+            [self.fronts.index(InputContext(t, side)) for t in choices.num_frames for side in choices.image_size]
+        )
         joint = jnp.outer(sizes[ShapeKey("num_frames")], sizes[ShapeKey("image_size")]).ravel()
         masses, states = [], [_sums(joint[:, None], at, len(self.fronts))]
         for index, (block, p) in enumerate(zip(self.blocks, cells)):
-            sites, state = block.sites, states[-1]
+            contexts, state = block.contexts, states[-1]
             space, time = (sizes[ShapeKey(gene, index)] for gene in ("spatial_stride", "temporal_stride"))
             flow = (state[:, None, :] * jnp.outer(space, time).ravel()[:, None]).reshape(-1, state.shape[1])
-            masses.append(mass := _sums(flow, sites.flow.ravel(), len(sites.first)))
-            ends = (sites.cells.out[:, None] == np.array(sites.next_widths)).astype(float)
-            reached = _sums(mass, sites.onto_next, len(sites.next_fronts))
+            masses.append(mass := _sums(flow, contexts.flow.ravel(), len(contexts.first)))
+            ends = (contexts.cells.out[:, None] == np.array(contexts.next_widths)).astype(float)
+            reached = _sums(mass, contexts.onto_next, len(contexts.next_fronts))
             behind = jnp.outer(reached.sum(1), p @ ends)
-            if sites.can_keep:
+            if contexts.can_keep:
                 # Open blocks of bypasses do not end with their cell's width but keep what they received.
-                opened = p * sites.cells.open
-                keeping = mass * draws.keeping(sites.first, index)[:, None]
-                kept = _sums(keeping, sites.onto_next, len(sites.next_fronts))
-                same = (np.array(sites.widths)[:, None] == np.array(sites.next_widths)).astype(float)
+                opened = p * contexts.cells.open
+                keeping = mass * draws.keeping(contexts.first, index)[:, None]
+                kept = _sums(keeping, contexts.onto_next, len(contexts.next_fronts))
+                same = (np.array(contexts.widths)[:, None] == np.array(contexts.next_widths)).astype(float)
                 behind += kept @ same * opened.sum() - jnp.outer(kept.sum(1), opened @ ends)
             states.append(behind)
         return masses, states
 
     def _unit_mean(
-        self, stack: UnitStack, keys: list[tuple[int, int]], draws: Draws, cells: list[Array], masses: list[Array]
-    ) -> UnitMean:
+        self,
+        stack: UnitStack,
+        keys: list[tuple[int, int]],
+        draws: GeneProbabilities,
+        cells: list[Array],
+        masses: list[Array],
+    ) -> ExpectedUnitCost:
         def pad(x: Array, width: int) -> Array:
             return jnp.pad(x, ((0, 0),) * (x.ndim - 1) + ((0, width - x.shape[-1]),))
 
         received, kept = [], []
         for (index, repeat), unit in zip(keys, stack.units):
-            mass, onto = masses[index], self.blocks[index].sites.onto_later
+            mass, onto = masses[index], self.blocks[index].contexts.onto_later
             if repeat:
-                mass = _sums(mass, onto[repeat == 2], len(unit.sites))
+                mass = _sums(mass, onto[repeat == 2], len(unit.contexts))
             received.append(pad(mass.sum(1, keepdims=True) if repeat else mass, stack.widths))
             kept.append(pad(mass[:, : len(unit.kept)], stack.kept))
         by_unit = jnp.stack([pad(cells[index], stack.cells) for index, _ in keys])
-        return UnitMean(stack, draws, by_unit, jnp.concatenate(received), jnp.concatenate(kept))
+        return ExpectedUnitCost(stack, draws, by_unit, jnp.concatenate(received), jnp.concatenate(kept))
 
     def _repeats(self, index: int, repeat: int, sizes: Mapping[ShapeKey, Array], *, first: bool) -> Array:
         """How many units of a kind there are on average, or the probability that there is one."""
-        sites = self.blocks[index].sites
-        which = range(repeat, sites.repeats, 2) if repeat else (0,)
-        counts = [sum(n > r for r in (list(which)[:1] if first else which)) for n in sites.shapes.repeats]
+        contexts = self.blocks[index].contexts
+        which = range(repeat, contexts.repeats, 2) if repeat else (0,)
+        counts = [sum(n > r for r in (list(which)[:1] if first else which)) for n in contexts.shapes.repeats]
         return sizes[ShapeKey("repeats", index)] @ np.array(counts, float)
 
     def _shape_probabilities(self, shapes_p: Mapping[ShapeKey, Any] | None) -> Mapping[ShapeKey, Any]:
@@ -261,15 +268,15 @@ class ExpectedCost:
     def _check_candidates(self) -> None:
         for index, block in enumerate(self.blocks):
             for axis, legal, strides in (
-                ("spatial", striding(block.sites.relaxed.spatial), "strides_space"),
-                ("temporal", striding(block.sites.relaxed.temporal), "strides_time"),
+                ("spatial", striding(block.contexts.relaxed.spatial), "strides_space"),
+                ("temporal", striding(block.contexts.relaxed.temporal), "strides_time"),
             ):
-                if not legal.any() and any(getattr(site, strides) for site in block.sites.first):
+                if not legal.any() and any(getattr(context, strides) for context in block.contexts.first):
                     raise InvalidInputError(
                         f"a block that strides needs an operator that strides; block {index} can stride, and its only "
                         f"{axis}_kernel is 1: the nearest legal kernel is 2"
                     )
-            tokens = max(front.frames * front.side**2 for front in block.sites.next_fronts)
+            tokens = max(front.frames * front.side**2 for front in block.contexts.next_fronts)
             if 0 not in self.operators.non_local and tokens > self.operators.non_local_tokens:
                 raise InvalidInputError(
                     f"a non-local layer sees at most {self.operators.non_local_tokens} positions; block {index} can "
@@ -280,7 +287,7 @@ class ExpectedCost:
         by_block = [sum(unit.numbers for unit in block.units) for block in self.blocks]
         if sum(by_block) <= MOST_NUMBERS:
             return
-        largest = self.blocks[int(np.argmax(by_block))].sites
+        largest = self.blocks[int(np.argmax(by_block))].contexts
         counts = {f"{key.gene}": len(self.shapes.values(key)) for key in self.shapes.searched}
         counts |= {"spatial_type x spatial_kernel": len(largest.relaxed.spatial), "width": len(self.operators.width)}
         counts |= {"expand": len(self.operators.expand), "non_local": len(self.operators.non_local)}

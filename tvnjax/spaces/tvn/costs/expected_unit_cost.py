@@ -1,9 +1,9 @@
 """Mean cost of many units at once, from their tables and the probabilities of the genes.
 
-Notation, for one site: ``s`` and ``t`` are the probabilities that the spatial and the temporal operator are bypasses.
-Cells are *open* where nothing behind the operators sets a width (expand 0, not inverted); an open block whose operators
-are both bypasses *keeps* the width it receives through all its repeats. Everything else receives, from the second
-repeat on, what its own cell gives. So the mean is that over two laws: the kept ones, and all others.
+Notation, for one context: ``s`` and ``t`` are the probabilities that the spatial and the temporal operator are
+bypasses. Cells are *open* where nothing behind the operators sets a width (expand 0, not inverted); an open block whose
+operators are both bypasses *keeps* the width it receives through all its repeats. Everything else receives, from the
+second repeat on, what its own cell gives. So the mean is that over two laws: the kept ones, and all others.
 
 All units go through the same few array operations side by side, padded to one size, because what takes long is not to
 run the program but to compile it: its length must not grow with the number of blocks.
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.spaces.tvn.costs.probabilities import Draws
+from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities
 from tvnjax.spaces.tvn.costs.unit_cost_tables import UnitTables
 
 SLOTS = (
@@ -31,7 +31,7 @@ _LAWS = ("1", "s", "t", "s t", "passes", "1 - s", "1 - passes", "-s", "-t", "-s 
 
 @dataclasses.dataclass
 class _Group:
-    """Tables of one shape, side by side: ``table[site, term, ...]``, what each term is multiplied by, its slot."""
+    """Tables of one shape, side by side: ``table[context, term, ...]``, what each term is multiplied by, its slot."""
 
     parts: list[np.ndarray] = dataclasses.field(default_factory=list)
     factors: list[tuple[int, int, int]] = dataclasses.field(default_factory=list)
@@ -49,8 +49,8 @@ class UnitStack:
 
     def __init__(self, units: Sequence[UnitTables], blocks: Sequence[int]):
         self.units, self.relaxed = list(units), units[0].relaxed
-        self.sites = [site for unit in units for site in unit.sites]
-        self.unit_of = np.repeat(np.arange(len(units)), [len(unit.sites) for unit in units])
+        self.contexts = [context for unit in units for context in unit.contexts]
+        self.unit_of = np.repeat(np.arange(len(units)), [len(unit.contexts) for unit in units])
         self.block_of = np.array(blocks)[self.unit_of]
         self.widths = max(len(unit.inputs) for unit in units)
         self.cells = max(len(unit.cells) for unit in units)
@@ -64,8 +64,8 @@ class UnitStack:
         self.kept_widths = _padded([np.array(unit.kept, float) for unit in units], (self.kept,))
         self.null_s = np.concatenate([unit.table["spatial_null"][unit.a.of] for unit in units])
         self.null_t = np.concatenate([unit.table["temporal_null"][unit.b.of] for unit in units])
-        self.timed = np.array([site.timed for site in self.sites])
-        self.keeps_time = np.array([site.keeps_time for site in self.sites], float)
+        self.timed = np.array([context.timed for context in self.contexts])
+        self.keeps_time = np.array([context.keeps_time for context in self.contexts], float)
         self._columns: dict[tuple[str, int], int] = {}
         for gene in ("spatial", "temporal", *_GATES, "spatial_act", "temporal_act"):
             for index in range(len(self.relaxed.candidates(gene))):
@@ -119,7 +119,7 @@ class UnitStack:
         for unit in self.units:
             table = unit.table[name][getattr(unit, rows).of]
             table = table.reshape(len(table), len(chances), *table.shape[-len(size) :]) if table.size else None
-            padded = np.zeros((len(unit.sites), len(chances), *size))
+            padded = np.zeros((len(unit.contexts), len(chances), *size))
             if table is not None:
                 padded[(slice(None), slice(None), *(slice(n) for n in table.shape[2:]))] = table
             parts.append(padded)
@@ -133,24 +133,24 @@ class UnitStack:
                 group.factors += [(self._columns[first], self._columns[second], at) for first, second in chances]
 
 
-class UnitMean:
+class ExpectedUnitCost:
     """Expected costs of a stack of units.
 
     Args:
         cells: ``[units, n]``, probabilities of the cells.
-        mass: ``[sites, c]``, probability of each site and received width (``c`` is 1 in later repeats).
-        kept: ``[sites, widths]``, the same by the width the *block* received.
+        mass: ``[contexts, c]``, probability of each context and received width (``c`` is 1 in later repeats).
+        kept: ``[contexts, widths]``, the same by the width the *block* received.
     """
 
-    def __init__(self, stack: UnitStack, draws: Draws, cells: Array, mass: Array, kept: Array):
+    def __init__(self, stack: UnitStack, draws: GeneProbabilities, cells: Array, mass: Array, kept: Array):
         self.stack, self.mass = stack, mass
         self._relaxed = stack.relaxed
         self._cells, self._open = cells, cells * stack.open
         self._kept = kept * self._open.sum(1)[stack.unit_of, None]
         self._total = mass.sum(1)
-        self._spatial, self._temporal = draws.operators(stack.sites, stack.block_of)
-        self.s, self.t = draws.bypass(stack.sites, stack.block_of)
-        self._gates = {gene: draws.gate(gene, stack.sites, stack.block_of) for gene in _GATES}
+        self._spatial, self._temporal = draws.operators(stack.contexts, stack.block_of)
+        self.s, self.t = draws.bypass(stack.contexts, stack.block_of)
+        self._gates = {gene: draws.gate(gene, stack.contexts, stack.block_of) for gene in _GATES}
         self._genes = {
             gene: p[stack.block_of] for gene, p in draws.by_gene.items() if gene not in ("filters", "expand")
         }
@@ -192,7 +192,7 @@ class UnitMean:
         return self._onto_units @ (self._total * (1 - idle))
 
     def _means(self, kind: str) -> Array:
-        """``[sites, terms]``: tables weighted by sizes and cells."""
+        """``[contexts, terms]``: tables weighted by sizes and cells."""
         table, stack = jnp.asarray(self.stack.tables[kind], self.mass.dtype), self.stack
         shape, _, opened = kind.partition(" ")
         if shape == "k":
@@ -205,7 +205,7 @@ class UnitMean:
         return (table * (self.mass[:, :, None] * cells[stack.unit_of][:, None])[:, None]).sum((2, 3))
 
     def _off(self, *genes: str) -> Array | float:
-        """``[sites]``: that all these gates are off."""
+        """``[contexts]``: that all these gates are off."""
         off = 1.0
         for gene in genes:
             off = off * (self._gates[gene] @ np.array([not value for value in self._relaxed.candidates(gene)], float))
@@ -215,7 +215,7 @@ class UnitMean:
         """``[units, slots]``: mean values of the unit's input that a shortcut holds beside a layer that is not the
         first."""
         stack = self.stack
-        volume = np.array([site.frames * site.side**2 for site in stack.sites], float) * stack.keeps_time
+        volume = np.array([context.frames * context.side**2 for context in stack.contexts], float) * stack.keeps_time
         closed = (1 - stack.inverted) * (1 - stack.open)
         received = [
             (self.mass * (jnp.einsum("un,ucn->uc", self._cells * kind, stack.inputs)[stack.unit_of])).sum(1)
@@ -230,8 +230,8 @@ class UnitMean:
         )
 
     def _behind_first(self, slot: str) -> tuple[Array | float, ...]:
-        """``[sites]`` each: that a layer is there and not the first, in an inverted cell, an expanding one, an open one
-        (less the kept), a kept one."""
+        """``[contexts]`` each: that a layer is there and not the first, in an inverted cell, an expanding one, an open
+        one (less the kept), a kept one."""
         null_s, null_t, both = self._null_s, self._null_t, self.s * self.t
         second = self._spatial[:, list(dict.fromkeys(o for o, _ in self.stack.units[0].spatial.narrow))].sum(1)
         if slot == "point":

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tvnjax.spaces.tvn.costs.contexts import Site
+from tvnjax.spaces.tvn.costs.contexts import UnitContext
 from tvnjax.spaces.tvn.costs.expected import BlockTables, ExpectedCost
 from tvnjax.spaces.tvn.costs.unit_cost_tables import UnitTables
 from tvnjax.spaces.tvn.operators import Operator, bypasses, can_stride
@@ -49,31 +49,33 @@ class Variant:
 
 def tells_relu(expected: ExpectedCost) -> bool:
     """Whether a unit's cost can depend on the activation before it: it may be idle, and then costs nothing."""
-    return expected.unit_cost != 0 and any(block.sites.can_keep for block in expected.blocks)
+    return expected.unit_cost != 0 and any(block.contexts.can_keep for block in expected.blocks)
 
 
 class BlockOptions:
-    """Variants of one block at one site.
+    """Variants of one block at one context.
 
     Args:
-        site: of its first unit.
+        context: of its first unit.
         repeats: how many units it has.
     """
 
-    def __init__(self, expected: ExpectedCost, index: int, site: Site, repeats: int):
+    def __init__(self, expected: ExpectedCost, index: int, context: UnitContext, repeats: int):
         self._block: BlockTables = expected.blocks[index]
-        self._site, self._unit_cost, self._repeats = site, expected.unit_cost, repeats
-        self._relaxed, self._cells = self._block.sites.relaxed, self._block.sites.cells
+        self._site, self._unit_cost, self._repeats = context, expected.unit_cost, repeats
+        self._relaxed, self._cells = self._block.contexts.relaxed, self._block.contexts.cells
         self._tells_relu = tells_relu(expected)
-        self._shape = (len(self._block.sites.widths), len(self._cells))
-        self._units: list[tuple[UnitTables, int, int]] = [(self._block.first, self._block.sites.first.index(site), 1)]
+        self._shape = (len(self._block.contexts.widths), len(self._cells))
+        self._units: list[tuple[UnitTables, int, int]] = [
+            (self._block.first, self._block.contexts.first.index(context), 1)
+        ]
         for timed, count in ((False, repeats // 2), (True, (repeats - 1) // 2)):
             if count:
                 later = self._block.later[timed]
-                self._units.append((later, later.sites.index(site.repeated(timed=timed)), count))
-        self._spatial = [i for i, o in enumerate(self._relaxed.spatial) if can_stride(o) or not site.strides_space]
-        self._temporal = [i for i, o in enumerate(self._relaxed.temporal) if can_stride(o) or not site.strides_time]
-        self._crowded = site.behind.frames * site.behind.side**2 > expected.operators.non_local_tokens
+                self._units.append((later, later.contexts.index(context.repeated(timed=timed)), count))
+        self._spatial = [i for i, o in enumerate(self._relaxed.spatial) if can_stride(o) or not context.strides_space]
+        self._temporal = [i for i, o in enumerate(self._relaxed.temporal) if can_stride(o) or not context.strides_time]
+        self._crowded = context.behind.frames * context.behind.side**2 > expected.operators.non_local_tokens
 
     def variants(self) -> Iterator[Variant]:
         """All of them; together every assignment once."""
@@ -204,11 +206,11 @@ class BlockOptions:
 
     def _base(self, s: bool, t: bool, keeps: bool) -> tuple[np.ndarray, np.ndarray]:
         base = np.full(self._shape, self._unit_cost * self._repeats)
-        widths, cells = np.array(self._block.sites.widths), self._cells
+        widths, cells = np.array(self._block.contexts.widths), self._cells
         if keeps:
             return base, np.broadcast_to(widths[:, None], self._shape)
         for unit, at, count in self._units:
-            wide = s and (t or not unit.sites[at].timed)
+            wide = s and (t or not unit.contexts[at].timed)
             d = unit.d.of[at]
             base += count * unit.table["expand_wide" if wide else "expand_narrow"][d]
         if cells.inverted.any():
@@ -216,7 +218,7 @@ class BlockOptions:
         return base, np.broadcast_to(cells.out, self._shape)
 
     def _sum(self, name: str, rows: str, shape: str) -> np.ndarray:
-        """A table at the block's sites, over all its units: ``[..., widths, cells]``."""
+        """A table at the block's contexts, over all its units: ``[..., widths, cells]``."""
         total: np.ndarray | float = 0.0
         for unit, at, count in self._units:
             table = unit.table[name][getattr(unit, rows).of[at]]

@@ -1,4 +1,4 @@
-"""Probabilities of the genes at the sites of units, without the candidates that are illegal there."""
+"""Probabilities of the genes at the contexts of units, without the candidates that are illegal there."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.spaces.tvn.costs.contexts import Site
+from tvnjax.spaces.tvn.costs.contexts import UnitContext
 from tvnjax.spaces.tvn.operators import Operator, bypasses, can_stride
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
@@ -30,7 +30,7 @@ def masked(p: Array, legal: np.ndarray) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Draws:
+class GeneProbabilities:
     """Probabilities of the genes of all blocks, with illegal candidates masked where they are illegal."""
 
     by_gene: Mapping[str, Array]
@@ -44,14 +44,14 @@ class Draws:
     tokens: int
 
     @staticmethod
-    def of(by_gene: Mapping[str, Array], relaxed: RelaxedBlock, tokens: int) -> "Draws":
+    def of(by_gene: Mapping[str, Array], relaxed: RelaxedBlock, tokens: int) -> "GeneProbabilities":
         none = np.array([bottleneck == 0 for bottleneck in relaxed.non_local])
 
         def both(gene: str, legal: np.ndarray) -> Array:
             rows = by_gene[gene]
             return jnp.stack([rows, masked(rows, legal)], axis=1)
 
-        return Draws(
+        return GeneProbabilities(
             by_gene,
             both("spatial", striding(relaxed.spatial)),
             both("temporal", striding(relaxed.temporal)),
@@ -60,26 +60,28 @@ class Draws:
             tokens,
         )
 
-    def operators(self, sites: Sequence[Site], blocks: np.ndarray) -> tuple[Array, Array]:
-        """``[sites, operators]`` each: of the spatial and the temporal axis."""
-        strides = [[site.strides_space for site in sites], [site.strides_time for site in sites]]
+    def operators(self, contexts: Sequence[UnitContext], blocks: np.ndarray) -> tuple[Array, Array]:
+        """``[contexts, operators]`` each: of the spatial and the temporal axis."""
+        strides = [[context.strides_space for context in contexts], [context.strides_time for context in contexts]]
         space, time = (np.array(row, int) for row in strides)
         return self.spatial[blocks, space], self.temporal[blocks, time]
 
-    def bypass(self, sites: Sequence[Site], blocks: np.ndarray) -> tuple[Array, Array]:
-        """``[sites]`` each: that the block's spatial and its temporal operator are bypasses."""
-        space, time = self.operators(sites, blocks)
+    def bypass(self, contexts: Sequence[UnitContext], blocks: np.ndarray) -> tuple[Array, Array]:
+        """``[contexts]`` each: that the block's spatial and its temporal operator are bypasses."""
+        space, time = self.operators(contexts, blocks)
         s = space @ np.array([bypasses(operator) for operator in self.relaxed.spatial], float)
         t = time @ np.array([bypasses(operator) for operator in self.relaxed.temporal], float)
-        return s, jnp.where(np.array([site.block_timed for site in sites]), t, 1.0)
+        return s, jnp.where(np.array([context.block_timed for context in contexts]), t, 1.0)
 
-    def gate(self, gene: str, sites: Sequence[Site], blocks: np.ndarray) -> Array:
-        """``[sites, candidates]``."""
+    def gate(self, gene: str, contexts: Sequence[UnitContext], blocks: np.ndarray) -> Array:
+        """``[contexts, candidates]``."""
         if gene != "non_local":
             return self.by_gene[gene][blocks]
-        return self.non_local[blocks, np.array([s.behind.frames * s.behind.side**2 > self.tokens for s in sites], int)]
+        return self.non_local[
+            blocks, np.array([s.behind.frames * s.behind.side**2 > self.tokens for s in contexts], int)
+        ]
 
-    def keeping(self, sites: Sequence[Site], block: int) -> Array:
-        """``[sites]``: that both operators of one block are bypasses."""
-        s, t = self.bypass(sites, np.full(len(sites), block))
+    def keeping(self, contexts: Sequence[UnitContext], block: int) -> Array:
+        """``[contexts]``: that both operators of one block are bypasses."""
+        s, t = self.bypass(contexts, np.full(len(contexts), block))
         return s * t

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from tvnjax.graph import Head, Layer, Shape
-from tvnjax.spaces.tvn.costs.contexts import Cells, Site
+from tvnjax.spaces.tvn.costs.contexts import UnitContext, WidthGenes
 from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import (
     expand_layers,
@@ -102,7 +102,7 @@ def _is_layer(operator: Operator) -> bool:
 
 
 class Rows:
-    """Distinct surroundings: their list, and for each site the index of its own."""
+    """Distinct surroundings: their list, and for each context the index of its own."""
 
     def __init__(self, keys: Sequence[tuple]):
         self.keys = sorted(set(keys))
@@ -136,8 +136,8 @@ class Candidates:
 
 
 class UnitTables:
-    """Tables of the units of some sites. Letters of axes: ``a`` spatial, ``b`` temporal, ``d`` behind, ``s`` shortcut
-    rows; ``o`` candidates; ``c`` input widths, ``n`` cells, ``q`` groups of cells of one inner width.
+    """Tables of the units of some contexts. Letters of axes: ``a`` spatial, ``b`` temporal, ``d`` behind, ``s``
+    shortcut rows; ``o`` candidates; ``c`` input widths, ``n`` cells, ``q`` groups of cells of one inner width.
 
     Args:
         widths: input widths ``[c]`` of a first unit, or ``None`` for a later repeat, which receives what the same
@@ -146,9 +146,14 @@ class UnitTables:
     """
 
     def __init__(
-        self, sites: list[Site], widths: list[int] | None, cells: Cells, kept: list[int], relaxed: RelaxedBlock
+        self,
+        contexts: list[UnitContext],
+        widths: list[int] | None,
+        cells: WidthGenes,
+        kept: list[int],
+        relaxed: RelaxedBlock,
     ):
-        self.sites, self.cells, self.kept, self.relaxed = sites, cells, kept, relaxed
+        self.contexts, self.cells, self.kept, self.relaxed = contexts, cells, kept, relaxed
         count = len(cells)
         columns = np.asarray(widths)[:, None] if widths is not None else cells.out[None, :]
         self.inputs = np.broadcast_to(columns, (len(columns), count)).astype(int)
@@ -167,10 +172,10 @@ class UnitTables:
             Candidates.of(relaxed.spatial, len(relaxed.spatial_act)),
             Candidates.of(relaxed.temporal, len(relaxed.temporal_act)),
         )
-        self.a = Rows([(s.frames, s.side, s.spatial_stride, s.strides_space) for s in sites])
-        self.b = Rows([(s.timed, s.frames, s.middle, s.temporal_stride, s.strides_time) for s in sites])
-        self.d = Rows([tuple(s.behind) for s in sites])
-        self.s = Rows([(s.keeps_time, s.frames, s.side, s.spatial_stride) for s in sites])
+        self.a = Rows([(s.frames, s.side, s.spatial_stride, s.strides_space) for s in contexts])
+        self.b = Rows([(s.timed, s.frames, s.middle, s.temporal_stride, s.strides_time) for s in contexts])
+        self.d = Rows([tuple(s.behind) for s in contexts])
+        self.s = Rows([(s.keeps_time, s.frames, s.side, s.spatial_stride) for s in contexts])
         self.gates = {gene: relaxed.candidates(gene) for gene in ("non_local", "squeeze", "context_gate")}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
