@@ -52,7 +52,7 @@ def test_it_computes_what_the_network_does(genotype, kind):
         pytest.skip(f"{' and '.join(NEEDED[kind])} not installed")
     network = genotype.lower(3)
     program = export_program(network, *away_from_the_start(network))
-    clip = np.random.default_rng(1).standard_normal(program.clip.shape).astype(np.float32)
+    clip = np.random.default_rng(1).standard_normal(program.inputs["clip"].shape).astype(np.float32)
     assert largest_difference(convert(program, kind, {}), kind, program, clip) < 1e-5
 
 
