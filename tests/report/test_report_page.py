@@ -16,7 +16,7 @@ SECTIONS = (
     "Strategies side by side",
     "The networks",
     "Figures",
-    "Gap ledger",
+    "Supernet-to-network gap",
     "Data",
     "Environment and rerun",
     "Notes",
@@ -114,7 +114,7 @@ def test_the_table_has_the_numbers_of_the_results(finished: Path) -> None:
         for cell, entry in zip(table[label], entries, strict=True):
             assert float(cell.replace(",", "")) == pytest.approx(entry[key] * scale, abs=0.5001 * 10**-decimals), label
             assert cell in page
-    assert [float(cell) for cell in table["of it compilation (s)"]] == [e["compile_seconds"] for e in entries]
+    assert [float(cell) for cell in table["of which compilation (s)"]] == [e["compile_seconds"] for e in entries]
     assert table["network"] == [entry["genotype_id"] for entry in entries]
     for cell, entry in zip(table["infeasible of all proposed (%)"], entries):
         share = entry["infeasible"] / (entry["infeasible"] + entry["evaluations"])

@@ -61,8 +61,8 @@ class Checkpoints:
         seq: Callable[[], int] = lambda: 0,
     ):
         self.folder, self._every_s, self._keep, self._seq = folder, every_s, keep, seq
-        self._offered: Saved | None = None
-        self._offered_score: float | None = None
+        self._latest: Saved | None = None
+        self._latest_score: float | None = None
         self._written = -1
         self._last, self._took = time.monotonic(), 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint") if folder is not None else None
@@ -77,7 +77,7 @@ class Checkpoints:
     @property
     def in_memory(self) -> Saved | None:
         """What was offered last."""
-        return self._offered
+        return self._latest
 
     def offer(self, step: int, tree: Any, state: dict[str, Any], *, score: float | None = None) -> None:
         """Says where the stage is; it is written if the last was long enough ago.
@@ -95,17 +95,17 @@ class Checkpoints:
 
     def remember(self, step: int, tree: Any, state: dict[str, Any], *, score: float | None = None) -> None:
         """As ``offer``, without writing it unasked."""
-        self._offered = Saved(step=step, tree=tree, state=state, seq=self._seq())
-        self._offered_score = score
+        self._latest = Saved(step=step, tree=tree, state=state, seq=self._seq())
+        self._latest_score = score
 
     def write(self) -> None:
         """Writes what was offered last, in the background."""
-        offered = self._offered
-        if self._thread is None or offered is None or offered.step == self._written:
+        latest = self._latest
+        if self._thread is None or latest is None or latest.step == self._written:
             return
         self.wait()
-        self._last, self._written = time.monotonic(), offered.step
-        self._pending = self._thread.submit(self._write, offered, self._offered_score)
+        self._last, self._written = time.monotonic(), latest.step
+        self._pending = self._thread.submit(self._write, latest, self._latest_score)
 
     def wait(self) -> None:
         """Until what is being written is there."""
@@ -154,7 +154,7 @@ class Checkpoints:
         self.wait()
         for path in self._found():
             _remove(path)
-        self._offered = None
+        self._latest = None
 
     def _found(self) -> list[Path]:
         if self.folder is None:

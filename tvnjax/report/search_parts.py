@@ -1,4 +1,4 @@
-"""What the report shows of a search over shapes: strips, entropies, mass without parameters, costs, plans."""
+"""What the report shows of a search over shapes: strips, entropies, parameter-free operators, costs, plans."""
 
 from tvnjax.report import search_tables
 from tvnjax.report.document import Details, Paragraph, Part, Subtitle
@@ -33,7 +33,7 @@ def shape_figures(record: RunRecord) -> list[Part]:
 
 
 def tendency_figures(record: RunRecord) -> list[Part]:
-    """Entropies, mass on operators without parameters, expected costs."""
+    """Entropies, probability of parameter-free operators, expected costs."""
     run = shown_run(record, "search_step")
     where = f" ({run[0]}, seed {run[1]})" if run else ""
     return [
@@ -46,7 +46,7 @@ def tendency_figures(record: RunRecord) -> list[Part]:
             lambda: f"Mean entropy of operator genes and shape genes by step.{_final_entropies(record)}",
             "this run has no 'search_step' events with 'entropy'",
         ),
-        Subtitle(text="Mass on operators without parameters"),
+        Subtitle(text="Probability of parameter-free operators"),
         *drawn(
             "parameter-free",
             tendency.parameter_free(record),

@@ -20,7 +20,7 @@ def build_document(record: RunRecord) -> Document:
         ("strategies", "Strategies side by side", _strategies(record)),
         ("networks", "The networks", _networks(record)),
         ("figures", "Figures", _figures(record)),
-        ("ledger", "Gap ledger", _ledger(record)),
+        ("ledger", "Supernet-to-network gap", _ledger(record)),
         ("data", "Data", _data(record)),
         ("environment", "Environment and rerun", _environment(record)),
         ("notes", "Notes", _notes(record)),

@@ -1,4 +1,4 @@
-"""The tables of a report: strategies side by side, every seed, genes, gap ledger, latency gate, data."""
+"""The tables of a report: strategies side by side, every seed, genes, supernet-to-network gap, latency gate, data."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,7 @@ def measures(record: RunRecord) -> list[Measure]:
         ),
         *([memory] if any(r.memory_mb is not None for r in record.results) else []),
         Measure(label="search (s)", value=lambda r: r.seconds, style=seconds, note="compilation included"),
-        Measure(label="of it compilation (s)", value=lambda r: r.compile_seconds, style=seconds),
+        Measure(label="of which compilation (s)", value=lambda r: r.compile_seconds, style=seconds),
         *(_spent_measures() if any(r.seconds_by_kind for r in record.results) else []),
         Measure(label="retraining (s)", value=lambda r: r.retrain_seconds, style=seconds),
         Measure(label="networks evaluated", value=lambda r: r.evaluations, style=count),
@@ -215,7 +215,7 @@ def _layers(result: StrategyResult, genotype: AnyGenotype) -> Table:
 
 
 def ledger(rows: Any) -> Table:
-    """The gap ledger of one search: accuracy and latency from the mixture to the network trained from scratch."""
+    """What is lost from the supernet to the network, step by step, until it is trained from scratch."""
     lines = []
     before: float | None = None
     for row in rows if isinstance(rows, list) else []:
@@ -226,12 +226,20 @@ def ledger(rows: Any) -> Table:
         before = before if top1 is None else top1
         lines.append(
             (
-                Cell(text=str(row.get("stage") or MISSING), note=str(row.get("note") or "")),
+                Cell(text=_stage(row.get("stage")), note=str(row.get("note") or "")),
                 *cells(optional(top1, percent), change, optional(number(row, "latency_ms"), milliseconds)),
             )
         )
     header = ("stage", "validation top-1 (%)", "change (points)", "latency (ms)")
     return Table(header=header, rows=tuple(lines))
+
+
+_STAGES = {"soft": "supernet (relaxed)", "one-hot": "discretised, inherited weights"}
+"""Names of the steps that a log has by shorter ones."""
+
+
+def _stage(name: Any) -> str:
+    return _STAGES.get(str(name), str(name or MISSING))
 
 
 def latency_gate(gate: Mapping[str, Any]) -> Table:

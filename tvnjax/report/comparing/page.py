@@ -151,7 +151,7 @@ def _strategies(evidence: Evidence) -> Table:
 
     header = (
         *("strategy", "top-1, test (%)", "median [quartiles]", "measured ms", "over budget (%)", "hypervolume"),
-        *("search (s)", "of it compilation (s)", "evaluations", "distinct networks", "refused"),
+        *("search (s)", "of which compilation (s)", "evaluations", "distinct networks", "refused"),
     )
     return Table(header=header, rows=tuple(row(name) for name in evidence.strategies), caption="Mean ± sd over seeds.")
 

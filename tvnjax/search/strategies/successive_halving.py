@@ -52,7 +52,7 @@ class SuccessiveHalving:
         self._begin()
 
     def ask(self) -> Proposal | Wait | None:
-        if not self._queue and self._rung == 0 and len(self._told) + self._away < self._config.networks:
+        if not self._queue and self._rung == 0 and len(self._results) + self._away < self._config.networks:
             self._queue = self._new()
         if not self._queue and self._away:
             return WAIT
@@ -63,18 +63,18 @@ class SuccessiveHalving:
     def tell(self, candidate: Candidate) -> None:
         self._away -= 1
         if candidate.fitness > float("-inf"):
-            self._told.append(candidate)
+            self._results.append(candidate)
 
     def _begin(self) -> None:
         self._rung, self._away = 0, 0
-        self._told: list[Candidate] = []
+        self._results: list[Candidate] = []
         self._queue: list[Genotype] = []
 
     def _end_rung(self) -> None:
         """Queues the networks that go on, or the first of a new bracket; nothing where no further one exists."""
-        best = sorted(self._told, key=lambda candidate: -candidate.fitness)
+        best = sorted(self._results, key=lambda candidate: -candidate.fitness)
         best = best[: max(1, len(best) // self._config.keep)]
-        self._rung, self._told = self._rung + 1, []
+        self._rung, self._results = self._rung + 1, []
         if best and self._rung < self._config.rungs:
             self._queue = [candidate.genotype for candidate in best]
         else:

@@ -45,16 +45,16 @@ class WeightSharing:
     def __init__(self, name: str, proposer: AskTell, config: SharingConfig):
         self.name, self._proposer, self._config = name, proposer, config
         self._scored: list[Candidate] = []
-        self._proposed = self._away = self._trained = 0
+        self._asked = self._away = self._trained = 0
         self._finals: list[Genotype] | None = None
 
     def ask(self) -> Proposal | Wait | None:
-        if self._finals is None and self._proposed < self._config.candidates:
+        if self._finals is None and self._asked < self._config.candidates:
             asked = self._proposer.ask()
             if isinstance(asked, Wait):
                 return WAIT
             if asked is not None:
-                self._proposed += 1
+                self._asked += 1
                 self._away += 1
                 return dataclasses.replace(as_proposal(asked), scoring="inherited")
         if self._finals is None:
