@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from tvnjax.graph import Layer, Shape
     from tvnjax.search.base import WAIT, Proposal
     from tvnjax.search.own import Strategy
-    from tvnjax.spaces.chain.options import avgpool, conv, depthwise, identity, maxpool, squeeze_excite, temporal_conv
+    from tvnjax.spaces.chain.options import (
+        avgpool,
+        branches,
+        conv,
+        depthwise,
+        identity,
+        maxpool,
+        squeeze_excite,
+        temporal_conv,
+    )
     from tvnjax.spaces.chain.space import ChainSpace
 
 __version__ = "0.1.0"
@@ -35,6 +44,7 @@ __all__ = [
     "Strategy",
     "VideoFolder",
     "avgpool",
+    "branches",
     "compare",
     "conv",
     "depthwise",
@@ -62,6 +72,7 @@ _PLACES = {
     "Strategy": "tvnjax.search.own",
     "VideoFolder": "tvnjax.api.data",
     "avgpool": "tvnjax.spaces.chain.options",
+    "branches": "tvnjax.spaces.chain.options",
     "compare": "tvnjax.api.comparing",
     "conv": "tvnjax.spaces.chain.options",
     "depthwise": "tvnjax.spaces.chain.options",

@@ -15,6 +15,7 @@ from tvnjax.nn.child import Child
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.chain.options import (
     avgpool,
+    branches,
     conv,
     depthwise,
     identity,
@@ -64,6 +65,37 @@ def test_a_one_hot_supernet_is_its_network(supernet):
         mixed = forward(state, one_hot(plan, genotype))
         alone = subnet(supernet, genotype, form="plain")(clip)
         np.testing.assert_allclose(mixed, alone, rtol=1e-5, atol=1e-5, err_msg=str(genotype))
+
+
+SIDES = ChainSpace(
+    frames=3,
+    size=8,
+    positions=[
+        [conv(4, 3, stride=2), conv(8, 3, stride=2)],
+        [
+            branches([conv(4, 1), Shift()], maxpool(3), identity()),
+            branches(temporal_conv(6), conv(6, 3), how="sum"),
+            identity(),
+        ],
+    ],
+)
+
+
+def test_branches_stand_at_a_position():
+    """At both widths that come in; counted as their layers, one-hot equal to the network."""
+    wide = SIDES.genotype([1, 0]).lower(CLASSES)
+    assert [unit.out_shape.c for unit in wide.units] == [8, 4 + 8 + 8]
+    assert "concat [conv 1 > 4, shift" in SIDES.options[1][0].name.lower()
+    supernet = moved(ChainSupernet(SIDES, CLASSES, form="plain"))
+    clip = jnp.asarray(np.random.default_rng(1).standard_normal((2, 3, 8, 8, 3)), jnp.float32)
+    plan, cost = SIDES.relax().largest(), SIDES.relax().expected(lambda layer: layer.macs + layer.params, CLASSES)
+    for genotype in everything(SIDES):
+        mixed = supernet(clip, one_hot(plan, genotype))
+        np.testing.assert_allclose(mixed, subnet(supernet, genotype, form="plain")(clip), rtol=1e-5, atol=1e-5)
+        network = genotype.lower(CLASSES)
+        assert cost.of_genotype(genotype) == pytest.approx(network.macs + network.params)
+    with pytest.raises(InvalidInputError, match="joined by concat or sum; got 0 chains and"):
+        branches()
 
 
 def test_every_network_has_the_shapes_it_says():

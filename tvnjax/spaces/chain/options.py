@@ -1,12 +1,14 @@
 """What may stand at a position of a chain: layers by a short name, or an own layer."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.graph import Conv, Layer, Pool, Shape, SqueezeExcite, Triple
+from tvnjax.graph import Branches, Conv, Layer, Pool, Shape, SqueezeExcite, Triple
+
+Joining = Literal["concat", "sum"]
 
 Make = Callable[[Shape], tuple[Layer, ...]]
 """From the shape that comes in to the layers that stand there."""
@@ -39,7 +41,7 @@ def as_option(given: Any) -> Option:
         return Option(str(given), partial(_placed, given))
     raise InvalidInputError(
         f"an option of a position is a layer, or made by conv, depthwise, temporal_conv, maxpool, avgpool, "
-        f"squeeze_excite or identity; got {type(given).__name__}"
+        f"squeeze_excite, branches or identity; got {type(given).__name__}"
     )
 
 
@@ -87,6 +89,26 @@ def squeeze_excite(ratio: float = 0.25) -> Option:
     return Option(f"squeeze_excite {ratio:g}", partial(_make_gate, ratio))
 
 
+def branches(*chains: Any, how: str = "concat") -> Option:
+    """Chains of layers side by side on what comes in, as EvaNet's and Inception's modules have them.
+
+    Args:
+        chains: each an option, an own layer, or a list of them that follow one another.
+        how: ``concat`` puts their channels one behind the other, ``sum`` adds them.
+
+    Raises:
+        InvalidInputError: there is no chain, one holds no option, or ``how`` is neither.
+    """
+    if how not in get_args(Joining) or not chains:
+        raise InvalidInputError(
+            f"branches are one or more chains, joined by {' or '.join(get_args(Joining))}; got {len(chains)} chains "
+            f"and {how!r:.60}"
+        )
+    told = tuple(tuple(map(as_option, chain if isinstance(chain, list | tuple) else (chain,))) for chain in chains)
+    inside = " | ".join(", ".join(option.name for option in chain) for chain in told)
+    return Option(f"{how} [{inside}]", partial(_make_branches, told, how))
+
+
 def identity() -> Option:
     """What comes in."""
     return Option("identity", _make_nothing)
@@ -104,6 +126,16 @@ def _pool(kind: Any, kernel: int, stride: int) -> Option:
 
 def _placed(layer: Layer, shape: Shape) -> tuple[Layer, ...]:
     return (layer.placed(shape),)
+
+
+def _make_branches(chains: Sequence[Sequence[Option]], how: Any, shape: Shape) -> tuple[Layer, ...]:
+    made = []
+    for chain in chains:
+        layers: list[Layer] = []
+        for option in chain:
+            layers += option.layers(layers[-1].out_shape if layers else shape)
+        made.append(tuple(layers))
+    return (Branches(in_shape=shape, branches=tuple(made), how=how),)
 
 
 def _make_nothing(shape: Shape) -> tuple[Layer, ...]:
