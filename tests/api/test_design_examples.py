@@ -67,6 +67,7 @@ def test_a_run_in_a_notebook(small):
     assert tvn.load(model.weights).classes == model.classes
 
 
+@pytest.mark.slow  # the notebook of one's own space, which the default suite runs, does the same
 def test_an_own_operator_inside_the_space(small):
     clips, labels = dark_halves(48)
     run = tvn.run("clips", operators={"temporal_type": ("1d", "maxpool", Shift)}, data=tvn.Arrays(clips, labels))
@@ -74,6 +75,7 @@ def test_an_own_operator_inside_the_space(small):
     assert [row["strategy"] for row in run.rows()] == ["differentiable", "evolution", "random"]
 
 
+@pytest.mark.slow
 def test_an_own_space(small):
     clips, labels = dark_halves(48)
     space = tvn.ChainSpace(

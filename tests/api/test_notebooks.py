@@ -16,6 +16,7 @@ from tests.api.test_own_space import INSIDE, OPTIONS
 
 options = {name: value for name, value in OPTIONS.items() if name not in ("budget", "strategies")}
 options["search"] = options["search"] | {"steps": 6}
+options["baseline_networks"] = 1
 clip_count, out = 48, "found"
 sizes = {"shapes": INSIDE["shapes"] | {"num_frames": 4}}
 """

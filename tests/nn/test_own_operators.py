@@ -1,11 +1,12 @@
 """A one-hot supernet with operators of one's own is the child, in evaluation, in training and sampled."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from tests.nn.one_hots import Calls, assert_one_hot_is_the_child, networks_with_every_value, randomise
+from tests.nn.one_hots import FAST_COMPILE, Calls, assert_one_hot_is_the_child, networks_with_every_value, randomise
 from tests.own_layers import Blur, Every, Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Shape
@@ -83,12 +84,20 @@ def test_running_statistics_of_a_single_network_are_its_own(supernet):
         for g in networks_with_every_value(plan, 3)
         if g.blocks[1].spatial_type == "Shuffled" and g.blocks[1].spatial_kernel > 1
     )
-    moved = nnx.merge(supernet.graph, supernet.state, copy=True)
-    child = subnet(moved, genotype)
-    moved(supernet.clip, one_hot(plan, genotype), train=True, momentum=jnp.float32(0.0))
-    child(supernet.clip, train=True, momentum=jnp.float32(0.0))
+    weights = one_hot(plan, genotype)
+
+    def trained(graph, state, *given):
+        def step(state, clip):
+            module = nnx.merge(graph, state, copy=True)
+            module(clip, *given, train=True, momentum=jnp.float32(0.0))
+            return nnx.state(module)
+
+        return nnx.merge(graph, jax.jit(step, compiler_options=FAST_COMPILE)(state, supernet.clip))
+
+    moved = trained(supernet.graph, supernet.state, weights)
+    child = trained(*nnx.split(subnet(supernet.model, genotype)))
     again = nnx.to_flat_state(nnx.state(subnet(moved, genotype), nnx.BatchStat))
-    for (path, ours), (_, theirs) in zip(again, nnx.to_flat_state(nnx.state(child, nnx.BatchStat))):
+    for (path, ours), (_, theirs) in zip(again, nnx.to_flat_state(nnx.state(child, nnx.BatchStat)), strict=True):
         np.testing.assert_allclose(ours[...], theirs[...], atol=1e-5, err_msg=str(path))
 
 
