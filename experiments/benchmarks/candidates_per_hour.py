@@ -46,8 +46,8 @@ from tvnjax.nn.parts import normalize
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.base import Candidate, Evaluation, Verdict
+from tvnjax.search.pools import Lost, SpawnPool
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
-from tvnjax.search.workers import Lost, SpawnPool
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.search_space import search_space

@@ -26,7 +26,7 @@ from typing import Any
 from experiments.reliability.kill_anywhere import TINY, environment_of, go, untimed
 from experiments.reliability.processes import apart, ended, forked, killed, left_behind, mark
 from tvnjax.report.record import read_events
-from tvnjax.search.workers import Workers
+from tvnjax.search.pools import Workers
 
 _SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 _SECONDS = 8.0

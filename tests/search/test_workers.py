@@ -17,10 +17,11 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation
 from tvnjax.search.cost_account import run_strategy
+from tvnjax.search.pools import Lost, RayPool, SpawnPool, Workers
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
-from tvnjax.search.workers import Lost, RayPool, SpawnPool, Workers, run_on_workers
+from tvnjax.search.workers import run_on_workers
 
 COUNT = 30
 
@@ -181,7 +182,7 @@ import time
 from pathlib import Path
 from tests.search.test_workers import SlowEvaluator
 from tests.search.toy_landscape import SPACE
-from tvnjax.search.workers import SpawnPool
+from tvnjax.search.pools import SpawnPool
 import numpy as np
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.budget import Budget
 from tvnjax.search.gradient.differentiable import DifferentiableConfig
 from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.pools import Workers
 from tvnjax.search.registry import StrategyChoice, facts_of, name_of, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
-from tvnjax.search.workers import Workers
 from tvnjax.spaces.base import Reads, Space
 from tvnjax.spaces.own import OwnSpace
 from tvnjax.spaces.tvn.making import tvn_space

@@ -27,8 +27,8 @@ from tvnjax.running.searching import search_all
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
+from tvnjax.search.pools import check_engine
 from tvnjax.search.registry import registered
-from tvnjax.search.workers import check_engine
 from tvnjax.training.saved import CLIPS_FILE
 
 

@@ -15,11 +15,12 @@ from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
+from tvnjax.search.pools import Pool, make_pool
 from tvnjax.search.registry import BUILT_IN, GRADIENT, Registered, registered
 from tvnjax.search.results import result_from_json, result_to_json
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.strategies.evolution import Evolution
-from tvnjax.search.workers import Pool, make_pool, run_on_workers
+from tvnjax.search.workers import run_on_workers
 
 
 def search_all(
@@ -41,7 +42,7 @@ def search_all(
     else:
         assert limit_s is not None, "the configuration asks for seconds where there is no differentiable search"
     asking = [one for one in strategies if one.make is not None]
-    pool = make_pool(config.workers, EvaluatorOf(config, problem.clips)) if asking else None
+    pool = make_pool(config.workers, EvaluatorOf(config, problem.clips), stages.monitor) if asking else None
     try:
         found += _ask_for_evaluations(problem, task, table, limit_s, pool, stages, asking)
     finally:
