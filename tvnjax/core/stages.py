@@ -67,6 +67,10 @@ class Stage:
         assert self._folder is not None
         return self._folder.with_suffix(".json")
 
+    def folder(self, name: str) -> Path | None:
+        """Where something else of the run is left; ``None`` without a run."""
+        return None if self._run_dir is None else self._run_dir.path / name
+
     def event(self, kind: str, **fields: Any) -> None:
         """Tells the monitor, unless it was told before."""
         if not self.journal.replaying and not self._done:

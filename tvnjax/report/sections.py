@@ -11,6 +11,7 @@ from tvnjax.report.drawing import AXES_NOTE
 from tvnjax.report.headline import headline
 from tvnjax.report.quantities import count, milliseconds
 from tvnjax.report.record import RunRecord, best_of, number
+from tvnjax.report.trace_parts import costliest_operations
 
 
 def build_document(record: RunRecord) -> Document:
@@ -72,6 +73,7 @@ def _figures(record: RunRecord) -> list[Part]:
     return [
         *figure_parts.search_figures(record),
         *search_parts.tendency_figures(record),
+        *costliest_operations(record),
         *search_parts.shape_figures(record),
         *search_parts.plan_list(record),
         *figure_parts.marginal_figures(record),

@@ -22,6 +22,7 @@ from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
 from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
+from tvnjax.search.gradient.step_trace import StepTrace
 from tvnjax.spaces.relaxing import Plan, Relaxation, WorkingSet
 from tvnjax.trainers.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
 from tvnjax.trainers.supernet_state import SupernetState
@@ -29,7 +30,7 @@ from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
 _NOT_NEGATIVE = (
     *("logit_penalty", "latency_weight", "redraws", "shape_decay", "penalty", "multiplier_rate"),
-    *("arch_learning_rate", "shape_learning_rate"),
+    *("arch_learning_rate", "shape_learning_rate", "trace"),
 )
 _HEAD_START = 0.1
 """Nats of validation loss below the others that make a plan e times as likely to be trained by lot."""
@@ -42,6 +43,9 @@ class DifferentiableConfig:
 
     steps: int = 400
     """Weight steps."""
+    trace: int = 0
+    """Steps that are recorded behind the warm-up (and the first step of the logits, which compiles), in trace/ of the
+    run, for Perfetto and TensorBoard; the report lists their costliest operations. They take longer so. 0: none."""
     batch_size: int = 32
     mode: Mode = "concrete"
     """``mixture``: every candidate runs, weighted by its softmax (DARTS); a candidate can then live on a small weight
@@ -187,9 +191,17 @@ class DifferentiableSearch:
             self._fill(plans, plans.fill, trainer, state, data, account)
         good = checkpoint.capture(first, state)
         step, plan = first, None
+        trace = StepTrace(stage.folder("trace"), int(config.arch_warmup * config.steps) + 2, config.trace)
         while step < config.steps:
             step += 1
-            state, loss, plan = self._step(step, state, account, trainer, plans, projection, data)
+            trace.before(step)
+            try:
+                state, loss, plan = self._step(step, state, account, trainer, plans, projection, data)
+            except BaseException:
+                trace.stop()
+                raise
+            if (recorded := trace.after(step, state, step == config.steps)) is not None:
+                stage.event("trace", strategy=self.name, seed=self.seed, **recorded)
             if step % max(config.steps // 50, 1) == 0 or step == config.steps:
                 if not np.isfinite(loss):
                     step, state = checkpoint.go_back(stage, good, step, state, plan)
