@@ -39,6 +39,14 @@ def test_kills_of_a_strategy_of_ones_own_change_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_thirty_kills_over_all_stages_change_nothing(tmp_path):
+def test_thirty_kills_at_any_time_change_nothing(tmp_path):
     counts = kills(tmp_path / "counts.json", "--points", 30)
-    assert counts["kills"] == 30 and len(counts["kills_by_stage"]) >= 5
+    # Where they fall depends on the machine: long stages are met often, short ones below.
+    assert counts["kills"] == 30 and len(counts["kills_by_stage"]) >= 2
+
+
+@pytest.mark.slow
+def test_a_kill_in_each_short_stage_changes_nothing(tmp_path):
+    stages = ("data", "profile", "projection", "gate", "results")
+    counts = kills(tmp_path / "counts.json", "--points", len(stages), "--at", *stages)
+    assert counts["kills"] == len(stages) and len(counts["kills_by_stage"]) >= 4
