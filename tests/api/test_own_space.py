@@ -16,7 +16,7 @@ OPTIONS = {
     "budget": {"ms": 50.0},
     "strategies": ("differentiable", "evolution", "random_weight_sharing"),
     "reproducible": True,
-    "baseline_networks": 2,
+    "baseline_networks": 1,
     "search": {
         "steps": 10,
         "batch_size": 8,
