@@ -1,5 +1,7 @@
 """Expected costs against the lowering, against sampling, and their gradient; extremes; memory."""
 
+import dataclasses
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -18,7 +20,7 @@ from tests.latency.generated_spaces import (
 from tests.own_layers import Shift
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.latency.memory import memory_mb, peak_activation_bytes
-from tvnjax.spaces.tvn.costs import expected as expected_module
+from tvnjax.spaces.tvn.costs import table_sizes
 from tvnjax.spaces.tvn.costs.bounds import extreme_genotype, extreme_network
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.costs.memory import ExpectedMemory
@@ -176,10 +178,26 @@ def test_peak_memory_by_hand():
     assert memory_mb(network) == (4 * network.params + peak_activation_bytes(network)) / 2**20
 
 
-def test_a_space_too_large_to_tabulate_is_refused_with_what_to_shorten(monkeypatch):
-    monkeypatch.setattr(expected_module, "MOST_NUMBERS", 100)
-    with pytest.raises(InvalidInputError, match=r"at most 100 costs of layers.*: shorten "):
-        ExpectedCost.of_plan(PLAN, OperatorChoices(), CLASSES, layer_cost)
+@pytest.mark.parametrize("own", [False, True], ids=["", "own"])
+@pytest.mark.parametrize("seed", range(6))
+def test_tables_are_counted_before_they_are_made(seed, own):
+    shapes, operators = random_space(np.random.default_rng(100 + seed), own)
+    expected = ExpectedCost(shapes, operators, CLASSES, lambda layer: 1.0)
+    made = [sum(unit.numbers for unit in block.units) for block in expected.blocks]
+    assert table_sizes.numbers_by_block(shapes.choices, operators) == made
+
+
+def test_a_space_too_large_to_tabulate_is_refused_at_once_with_what_to_shorten(monkeypatch):
+    asked = []
+    wide = ShapeChoices(image_size=(32, 64, 96), blocks=(BlockShapes(spatial_stride=tuple(range(1, 9))),) * 2)
+    monkeypatch.setattr(table_sizes, "MOST_NUMBERS", 100)
+    with pytest.raises(InvalidInputError, match=r"at most 100 costs of layers; this space has .*: shorten") as raised:
+        ExpectedCost(ShapeSpace(wide), OperatorChoices(), CLASSES, asked.append)
+    assert not asked, "nothing is asked of the cost before the space is refused"
+    # What the message promises is what halving does.
+    halved = dataclasses.replace(wide, blocks=(BlockShapes(spatial_stride=(1, 3, 5, 7)),) * 2)
+    left = sum(table_sizes.numbers_by_block(halved, OperatorChoices()))
+    assert f"half of spatial_stride leaves {left:,}" in str(raised.value) and "frame_stride" not in str(raised.value)
 
 
 def test_wrong_numbers_of_probabilities_and_foreign_plans_are_refused():

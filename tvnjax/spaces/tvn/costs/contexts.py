@@ -4,6 +4,7 @@ Plans share most of their surroundings, so tables of costs are made for distinct
 """
 
 import dataclasses
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -122,11 +123,11 @@ class BlockContexts:
         }
         """Sites of odd repeats (``False``) and of even ones behind the first."""
         self.onto_later = {
-            timed: np.array([contexts.index(context.repeated(timed=timed)) for context in self.first])
+            timed: positions([context.repeated(timed=timed) for context in self.first], contexts)
             for timed, contexts in self.later.items()
         }
         self.next_fronts = sorted({context.behind for context in self.first})
-        self.onto_next = np.array([self.next_fronts.index(context.behind) for context in self.first])
+        self.onto_next = positions([context.behind for context in self.first], self.next_fronts)
         tops = [operators.filters(top) for top in shapes.filters]
         values = tuple(sorted({width for row in tops for width in row}))
         self.filters = values
@@ -141,6 +142,12 @@ class BlockContexts:
     @property
     def repeats(self) -> int:
         return max(self.shapes.repeats)
+
+
+def positions(items: Sequence[Hashable], among: Sequence[Hashable]) -> np.ndarray:
+    """``[items]``: where each stands in a list of distinct ones."""
+    at = {item: index for index, item in enumerate(among)}
+    return np.array([at[item] for item in items], int)
 
 
 def candidates(operators: OperatorChoices, top: int = 2048) -> RelaxedBlock:

@@ -18,18 +18,15 @@ from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Head, HeadKind, Network, Shape
-from tvnjax.spaces.tvn.costs.contexts import BlockContexts, InputContext
+from tvnjax.spaces.tvn.costs.contexts import BlockContexts, InputContext, positions
 from tvnjax.spaces.tvn.costs.expected_unit_cost import ExpectedUnitCost, UnitStack
 from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities, striding
+from tvnjax.spaces.tvn.costs.table_sizes import check_size
 from tvnjax.spaces.tvn.costs.unit_cost_tables import LayerCost, LayerCosts, UnitTables
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
 from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
-
-MOST_NUMBERS = 50_000_000
-"""Most costs that are tabulated."""
-
 
 class BlockTables:
     """Tables of one block: its first unit, and its odd and even later ones where it can have them."""
@@ -84,6 +81,7 @@ class ExpectedCost:
         self.head_kind: HeadKind = head
         self.costs = LayerCosts(cost)
         choices = shapes.choices
+        check_size(choices, operators, channels)
         self.fronts = sorted({InputContext(t, side) for t in choices.num_frames for side in choices.image_size})
         fronts, widths = self.fronts, [channels]
         self.blocks: list[BlockTables] = []
@@ -91,7 +89,6 @@ class ExpectedCost:
             self.blocks.append(BlockTables(BlockContexts(fronts, widths, block, operators)))
             fronts, widths = self.blocks[-1].contexts.next_fronts, self.blocks[-1].contexts.next_widths
         self._check_candidates()
-        self._check_size()
         for block in self.blocks:
             for unit in block.units:
                 unit.fill(self.costs)
@@ -204,9 +201,7 @@ class ExpectedCost:
         """For every block ``[contexts, widths]`` of its first unit, and ``[fronts, widths]`` before each block and
         behind the last."""
         choices = self.shapes.choices
-        at = np.array(
-            [self.fronts.index(InputContext(t, side)) for t in choices.num_frames for side in choices.image_size]
-        )
+        at = positions([InputContext(t, side) for t in choices.num_frames for side in choices.image_size], self.fronts)
         joint = jnp.outer(sizes[ShapeKey("num_frames")], sizes[ShapeKey("image_size")]).ravel()
         masses, states = [], [_sums(joint[:, None], at, len(self.fronts))]
         for index, (block, p) in enumerate(zip(self.blocks, cells)):
@@ -282,21 +277,6 @@ class ExpectedCost:
                     f"a non-local layer sees at most {self.operators.non_local_tokens} positions; block {index} can "
                     f"have {tokens} and non_local {self.operators.non_local}: the nearest legal value is 0"
                 )
-
-    def _check_size(self) -> None:
-        by_block = [sum(unit.numbers for unit in block.units) for block in self.blocks]
-        if sum(by_block) <= MOST_NUMBERS:
-            return
-        largest = self.blocks[int(np.argmax(by_block))].contexts
-        counts = {f"{key.gene}": len(self.shapes.values(key)) for key in self.shapes.searched}
-        counts |= {"spatial_type x spatial_kernel": len(largest.relaxed.spatial), "width": len(self.operators.width)}
-        counts |= {"expand": len(self.operators.expand), "non_local": len(self.operators.non_local)}
-        longest = sorted(counts, key=lambda name: -counts[name])[:3]
-        raise InvalidInputError(
-            f"an expected cost tabulates at most {MOST_NUMBERS:,} costs of layers; this space has {sum(by_block):,}: "
-            f"shorten {', '.join(longest[:-1])} or {longest[-1]} ({', '.join(str(counts[name]) for name in longest)} "
-            f"values)"
-        )
 
 
 def _sums(values: Array, onto: np.ndarray, count: int) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 
 from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities
-from tvnjax.spaces.tvn.costs.unit_cost_tables import UnitTables
+from tvnjax.spaces.tvn.costs.unit_cost_tables import GATES, UnitTables
 
 SLOTS = (
     *("inverted", "point", "spatial", "temporal", "expand", "non_local", "squeeze", "context_gate", "project"),
@@ -25,7 +25,6 @@ SLOTS = (
 )
 """Kinds of layers of a unit, in the order they run."""
 
-_GATES = ("non_local", "squeeze", "context_gate")
 _LAWS = ("1", "s", "t", "s t", "passes", "1 - s", "1 - passes", "-s", "-t", "-s t")
 
 
@@ -67,7 +66,7 @@ class UnitStack:
         self.timed = np.array([context.timed for context in self.contexts])
         self.keeps_time = np.array([context.keeps_time for context in self.contexts], float)
         self._columns: dict[tuple[str, int], int] = {}
-        for gene in ("spatial", "temporal", *_GATES, "spatial_act", "temporal_act"):
+        for gene in ("spatial", "temporal", *GATES, "spatial_act", "temporal_act"):
             for index in range(len(self.relaxed.candidates(gene))):
                 self._columns[gene, index] = len(self._columns)
         for name in ("narrow", "skip", "always"):
@@ -103,7 +102,7 @@ class UnitStack:
         add("temporal_kept", "b", "k", "temporal", pools("temporal", time.bypass), "s")
         add("expand_narrow", "d", "n", "expand", always, "1 - passes")
         add("expand_wide", "d", "cn", "expand", always, "passes")
-        for gene in _GATES:
+        for gene in GATES:
             values = [((gene, i), ("always", 0)) for i in range(len(self.relaxed.candidates(gene)))]
             add(gene, "d", "n", gene, values, "1", less="-s t")
             add(f"{gene}_kept", "d", "k", gene, values, "s t")
@@ -150,7 +149,7 @@ class ExpectedUnitCost:
         self._total = mass.sum(1)
         self._spatial, self._temporal = draws.operators(stack.contexts, stack.block_of)
         self.s, self.t = draws.bypass(stack.contexts, stack.block_of)
-        self._gates = {gene: draws.gate(gene, stack.contexts, stack.block_of) for gene in _GATES}
+        self._gates = {gene: draws.gate(gene, stack.contexts, stack.block_of) for gene in GATES}
         self._genes = {
             gene: p[stack.block_of] for gene, p in draws.by_gene.items() if gene not in ("filters", "expand")
         }
@@ -186,7 +185,7 @@ class ExpectedUnitCost:
 
     def units(self, after: Array) -> Array:
         """``[units]``: the probability that each is there and not idle, ``after`` being that a relu comes before."""
-        off = self._off(*_GATES) * (1 - self._skip * self.stack.keeps_time)
+        off = self._off(*GATES) * (1 - self._skip * self.stack.keeps_time)
         relu = self._genes["act"] @ np.array([act == "relu" for act in self._relaxed.act], float)
         idle = self._null_s * self._null_t * off * relu * (after * self._open.sum(1))[self.stack.unit_of]
         return self._onto_units @ (self._total * (1 - idle))
@@ -243,9 +242,9 @@ class ExpectedUnitCost:
             return 1 - null_t, (1 - null_s) * (1 - null_t), (1 - null_s) * (1 - null_t) - kept, kept
         if slot == "expand":
             return 0.0, 1 - null_s * null_t, 0.0, 0.0
-        if slot in (*_GATES, "shortcut"):
-            before = _GATES[: _GATES.index(slot)] if slot in _GATES else _GATES
-            there = 1 - self._off(slot) if slot in _GATES else 1.0
+        if slot in (*GATES, "shortcut"):
+            before = GATES[: GATES.index(slot)] if slot in GATES else GATES
+            there = 1 - self._off(slot) if slot in GATES else 1.0
             # No layer before, and the block's temporal operator is a bypass (a unit without a temporal layer may
             # belong to a block with a convolution).
             kept = both - self._off(*before) * null_s * jnp.where(self.stack.timed, null_t, self.t)

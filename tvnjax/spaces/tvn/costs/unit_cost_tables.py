@@ -6,13 +6,14 @@ from ``tvnjax.spaces.tvn.lowering``; the cost of each distinct one is asked once
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from tvnjax.graph import Head, Layer, Shape
-from tvnjax.spaces.tvn.costs.contexts import UnitContext, WidthGenes
+from tvnjax.spaces.tvn.costs.contexts import UnitContext, WidthGenes, positions
 from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import (
     expand_layers,
@@ -30,6 +31,9 @@ LayerCost = Callable[[Layer | Head], float]
 
 Cell = tuple[int, int, bool]
 """Filters, expand, inverted."""
+
+GATES = ("non_local", "squeeze", "context_gate")
+"""Genes of the layers behind the operators, in the order they run."""
 
 
 class LayerCosts:
@@ -106,8 +110,7 @@ class Rows:
 
     def __init__(self, keys: Sequence[tuple]):
         self.keys = sorted(set(keys))
-        at = {key: index for index, key in enumerate(self.keys)}
-        self.of = np.array([at[key] for key in keys], int)
+        self.of = positions(keys, self.keys)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -133,6 +136,69 @@ class Candidates:
 
         bypass = tuple(o for o, operator in enumerate(operators) if bypasses(operator))
         return Candidates(convolutions("std", "depth"), convolutions("1std", "1d"), bypass)
+
+    @staticmethod
+    def of_block(relaxed: RelaxedBlock) -> "tuple[Candidates, Candidates]":
+        """Of the spatial and of the temporal axis."""
+        return (
+            Candidates.of(relaxed.spatial, len(relaxed.spatial_act)),
+            Candidates.of(relaxed.temporal, len(relaxed.temporal_act)),
+        )
+
+
+class Lengths(NamedTuple):
+    """Of the axes of a unit's tables, by their letters (see ``UnitTables``); ``k`` are kept widths."""
+
+    a: int
+    b: int
+    d: int
+    s: int
+    c: int
+    n: int
+    q: int
+    k: int
+
+
+def table_shapes(lengths: Lengths, relaxed: RelaxedBlock, *, inverted: bool) -> dict[str, tuple[int, ...]]:
+    """Shape of every table of a unit, which depends on counts alone.
+
+    Args:
+        lengths: of the axes.
+        relaxed: the candidates.
+        inverted: whether some cell is.
+    """
+    a, b, d, s, c, n, q, k = lengths
+    space, time = Candidates.of_block(relaxed)
+    acts = len(relaxed.spatial_act)
+    shapes: dict[str, tuple[int, ...]] = {
+        "point": (a, acts if space.narrow else 0, c, q),
+        "spatial_narrow": (a, len(space.narrow), q),
+        "spatial_wide": (a, len(space.wide), c, q),
+        "spatial_bypass": (a, len(space.bypass), c, q),
+        "spatial_kept": (a, len(space.bypass), k),
+        "spatial_null": (a, len(relaxed.spatial)),
+        "temporal_narrow": (b, len(time.wide), q),
+        "temporal_wide": (b, len(time.wide), c, q),
+        "temporal_bypass": (b, len(time.bypass), c, q),
+        "temporal_bypass_narrow": (b, len(time.bypass), q),
+        "temporal_kept": (b, len(time.bypass), k),
+        "temporal_null": (b, len(relaxed.temporal)),
+        "expand_narrow": (d, n),
+        "expand_wide": (d, c, n),
+        "inverted": (a, c if inverted else 0, n),
+        "project": (d, n if inverted else 0),
+        "shortcut": (s, c, n),
+        "shortcut_kept": (s, k),
+    }
+    for gene in GATES:
+        shapes[gene] = (d, len(relaxed.candidates(gene)), n)
+        shapes[f"{gene}_kept"] = (d, len(relaxed.candidates(gene)), k)
+    return shapes
+
+
+def count_numbers(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How many costs tables of these shapes hold."""
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 class UnitTables:
@@ -165,53 +231,26 @@ class UnitTables:
         if widths is not None:
             named = list(zip(cells.inverted.tolist(), cells.inner.tolist()))
         groups = list(dict.fromkeys(named))
-        self.group = np.array([groups.index(name) for name in named])
+        self.group = positions(named, groups)
         """``[n]``: group of each cell."""
-        self._leaders = [named.index(group) for group in groups]
-        self.spatial, self.temporal = (
-            Candidates.of(relaxed.spatial, len(relaxed.spatial_act)),
-            Candidates.of(relaxed.temporal, len(relaxed.temporal_act)),
-        )
+        self._leaders = np.unique(self.group, return_index=True)[1].tolist()
+        self.spatial, self.temporal = Candidates.of_block(relaxed)
         self.a = Rows([(s.frames, s.side, s.spatial_stride, s.strides_space) for s in contexts])
         self.b = Rows([(s.timed, s.frames, s.middle, s.temporal_stride, s.strides_time) for s in contexts])
         self.d = Rows([tuple(s.behind) for s in contexts])
         self.s = Rows([(s.keeps_time, s.frames, s.side, s.spatial_stride) for s in contexts])
-        self.gates = {gene: relaxed.candidates(gene) for gene in ("non_local", "squeeze", "context_gate")}
+        self.gates = {gene: relaxed.candidates(gene) for gene in GATES}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every table."""
-        a, b, d, s = map(len, (self.a, self.b, self.d, self.s))
-        c, n, q, k = len(self.inputs), len(self.cells), len(self._leaders), len(self.kept)
-        acts, space, time = len(self.relaxed.spatial_act), self.spatial, self.temporal
-        inverted = c if self.cells.inverted.any() else 0
-        shapes: dict[str, tuple[int, ...]] = {
-            "point": (a, acts if space.narrow else 0, c, q),
-            "spatial_narrow": (a, len(space.narrow), q),
-            "spatial_wide": (a, len(space.wide), c, q),
-            "spatial_bypass": (a, len(space.bypass), c, q),
-            "spatial_kept": (a, len(space.bypass), k),
-            "spatial_null": (a, len(self.relaxed.spatial)),
-            "temporal_narrow": (b, len(time.wide), q),
-            "temporal_wide": (b, len(time.wide), c, q),
-            "temporal_bypass": (b, len(time.bypass), c, q),
-            "temporal_bypass_narrow": (b, len(time.bypass), q),
-            "temporal_kept": (b, len(time.bypass), k),
-            "temporal_null": (b, len(self.relaxed.temporal)),
-            "expand_narrow": (d, n),
-            "expand_wide": (d, c, n),
-            "inverted": (a, inverted, n),
-            "project": (d, n if inverted else 0),
-            "shortcut": (s, c, n),
-            "shortcut_kept": (s, k),
-        }
-        for gene, values in self.gates.items():
-            shapes[gene] = (d, len(values), n)
-            shapes[f"{gene}_kept"] = (d, len(values), k)
-        return shapes
+        lengths = Lengths(
+            *map(len, (self.a, self.b, self.d, self.s, self.inputs, self.cells, self._leaders, self.kept))
+        )
+        return table_shapes(lengths, self.relaxed, inverted=bool(self.cells.inverted.any()))
 
     @property
     def numbers(self) -> int:
-        return sum(math.prod(shape) for shape in self.shapes().values())
+        return count_numbers(self.shapes())
 
     def fill(self, costs: LayerCosts) -> "UnitTables":
         """Asks for every cost; the tables are then attributes of ``table``."""
