@@ -1,8 +1,11 @@
 """The working set covers what is alive, respects what is not allowed, and follows the policy."""
 
-import numpy as np
+import time
 
-from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet
+import numpy as np
+import pytest
+
+from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet, likeliest
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeKey, ShapeSpace
 
 SHAPES = ShapeSpace(
@@ -128,3 +131,54 @@ def test_a_program_without_members_of_its_own_is_none():
     shortened = SHAPES.prefixes(before[0])[0]
     working._take([plan for plan in working.plans if plan.blocks == shortened.blocks])
     assert working.programs == before and all(working.members_of(program) for program in before)
+
+
+PAPER = ShapeSpace(
+    ShapeChoices(
+        image_size=tuple(range(32, 321, 32)),
+        num_frames=tuple(range(1, 33)),
+        frame_stride=tuple(range(1, 26)),
+        num_blocks=tuple(range(1, 9)),
+        blocks=(BlockShapes(spatial_stride=(1, 2, 4, 8), temporal_stride=(1, 2, 4, 8), filters=tuple(range(32, 2049, 32))),)
+        * 8,
+    ),
+    clip_frames=100,
+)
+
+
+@pytest.mark.parametrize("shapes", [SHAPES, PAPER], ids=["small", "paper"])
+def test_probabilities_of_many_plans_are_those_of_each(shapes):
+    rng = np.random.default_rng(3)
+    working = WorkingSet(shapes, 16, rng)
+    for turn in range(3):
+        weights = {key: rng.dirichlet(np.full(len(shapes.values(key)), 0.3)) for key in shapes.keys}
+        # One value that is out of the question, so that some plans have no chance at all.
+        weights[ShapeKey("num_frames")][turn] = 0.0
+        new = working.renew(weights) if turn else working.fill(weights)
+        assert new
+        each = np.array([shapes.probability(plan, weights) for plan in working.plans])
+        assert (working.probabilities(weights) == each / each.sum()).all(), "to the last digit: draws hang on them"
+        by_chance = sorted(working.plans, key=lambda plan: -shapes.probability(plan, weights))
+        assert likeliest(shapes, weights, working.plans) == by_chance
+
+
+def test_no_probability_at_all_is_shared_alike():
+    working = make(3)
+    working.fill(SHAPES.uniform())
+    nothing = {**SHAPES.uniform(), ShapeKey("image_size"): np.zeros(3)}
+    np.testing.assert_allclose(working.probabilities(nothing), 1 / len(working.plans))
+
+
+def test_a_set_of_64_programs_takes_milliseconds():
+    working = WorkingSet(PAPER, 64, np.random.default_rng(0))
+    weights = PAPER.uniform()
+    working.fill(weights)
+    working.probabilities(weights)
+    start = time.process_time()
+    for _ in range(10):
+        working.probabilities(weights)
+    one_by_one = time.process_time()
+    for plan in working.plans[:50]:
+        PAPER.probability(plan, weights)
+    each = (time.process_time() - one_by_one) / 50
+    assert (one_by_one - start) / 10 < 0.2 * each * len(working.plans)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tvnjax.spaces.tvn.relaxation.plan_masks import PlanMasks
 from tvnjax.spaces.tvn.shapes import Plan, ShapeKey, ShapeSpace, ShapeTable, plan_from_json
 
 _DRAWS = 256
@@ -46,6 +47,7 @@ class WorkingSet:
         self._losses: dict[Plan, float] = {}
         self._covered: dict[Plan, np.ndarray] = {}
         self._programs: dict[Plan, list[Plan]] = {}
+        self._masks: PlanMasks | None = None
         self.seen: list[Plan] = []
         """Every plan that ever was a member."""
 
@@ -110,7 +112,8 @@ class WorkingSet:
         """Drops the programs of least probability, takes in the policy's likeliest plan and fills up; returns the new
         programs' longest plans."""
         before = self.programs
-        p = [sum(self._shapes.probability(plan, weights) for plan in plans) for plans in self._programs.values()]
+        each = iter(PlanMasks(self._shapes, self.plans).probabilities(weights).tolist())
+        p = [sum(next(each) for _ in plans) for plans in self._programs.values()]
         keep = len(before) - max(1, int(len(before) * part))
         families = [self._programs[before[index]] for index in sorted(np.argsort(p)[::-1][:keep])]
         kept = [family[-1] for family in families]
@@ -147,7 +150,10 @@ class WorkingSet:
 
     def probabilities(self, weights: ShapeTable) -> np.ndarray:
         """``[members]``: the policy restricted to the set."""
-        p = np.array([self._shapes.probability(plan, weights) for plan in self.plans])
+        plans = self.plans
+        if self._masks is None or self._masks.plans != tuple(plans):
+            self._masks = PlanMasks(self._shapes, plans)
+        p = self._masks.probabilities(weights)
         return p / p.sum() if p.sum() > 0 else np.full(len(p), 1 / len(p))
 
     def scored(self, losses: Sequence[float]) -> None:
@@ -198,4 +204,5 @@ def _plan(told: Any) -> Plan:
 
 def likeliest(shapes: ShapeSpace, weights: ShapeTable, plans: Sequence[Plan]) -> list[Plan]:
     """Plans by falling probability."""
-    return sorted(plans, key=lambda plan: -shapes.probability(plan, weights))
+    p = PlanMasks(shapes, plans).probabilities(weights)
+    return [plans[index] for index in np.argsort(-p, kind="stable")]
