@@ -19,6 +19,8 @@ SHAPES = ShapeSpace(
     clip_frames=16,
 )
 
+STRIDES = (1, 2, 4, 8)
+
 
 def make(size=8, seed=0, **options):
     return WorkingSet(SHAPES, size, np.random.default_rng(seed), **options)
@@ -139,8 +141,7 @@ PAPER = ShapeSpace(
         num_frames=tuple(range(1, 33)),
         frame_stride=tuple(range(1, 26)),
         num_blocks=tuple(range(1, 9)),
-        blocks=(BlockShapes(spatial_stride=(1, 2, 4, 8), temporal_stride=(1, 2, 4, 8), filters=tuple(range(32, 2049, 32))),)
-        * 8,
+        blocks=(BlockShapes(spatial_stride=STRIDES, temporal_stride=STRIDES, filters=tuple(range(32, 2049, 32))),) * 8,
     ),
     clip_frames=100,
 )

@@ -28,6 +28,7 @@ from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
 from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
 
+
 class BlockTables:
     """Tables of one block: its first unit, and its odd and even later ones where it can have them."""
 

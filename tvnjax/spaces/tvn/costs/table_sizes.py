@@ -98,9 +98,7 @@ def check_size(choices: ShapeChoices, operators: OperatorChoices, channels: int 
     whole = sum(numbers_by_block(choices, operators, channels))
     if whole <= MOST_NUMBERS:
         return
-    left = {
-        name: sum(numbers_by_block(*fewer, channels)) for name, fewer in _halved(choices, operators)
-    }
+    left = {name: sum(numbers_by_block(*fewer, channels)) for name, fewer in _halved(choices, operators)}
     best = sorted((name for name in left if left[name] < whole), key=lambda name: left[name])[:3]
     advice = ", ".join(f"half of {name} leaves {left[name]:,}" for name in best)
     raise InvalidInputError(
