@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tvnjax.core.monitor import Silent
 from tvnjax.running import searching
 from tvnjax.running.config import RunConfig
 from tvnjax.search.base import SearchResult
@@ -48,7 +49,7 @@ def test_baselines_get_the_gradient_searchs_seconds(options, limit, monkeypatch)
     monkeypatch.setattr(searching, "_differentiable", lambda *_: result)
     monkeypatch.setattr(searching, "_ask_for_evaluations", ask)
     config = RunConfig(strategies=("differentiable", "evolution", Own), **options)
-    stub: Any = SimpleNamespace(config=config, seconds=30.0, clips=None)
+    stub: Any = SimpleNamespace(config=config, seconds=30.0, clips=None, monitor=Silent())
     found = searching.search_all(stub, stub, stub, stub, stub)
     assert [one.name for one in found] == ["differentiable", "evolution"]
     assert seen == [({"table": 30.0}, limit, ["evolution", "Own"])]

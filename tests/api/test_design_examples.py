@@ -48,6 +48,7 @@ def write(path, clip):
         container.mux(stream.encode())
 
 
+@pytest.mark.slow  # so does that of a first search
 def test_a_run_in_a_notebook(small):
     run = tvn.run("quick", search={"steps": 100})
     assert (run.path / "events.jsonl").read_text().count("marginals") > 0
