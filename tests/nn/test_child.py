@@ -83,6 +83,77 @@ def test_batch_norm_keeps_the_unbiased_variance():
     np.testing.assert_allclose(np.asarray(y).reshape(-1, 3).std(0), 1, atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0], ids=["one deviation", "an outlier where the shift is taken"])
+@pytest.mark.parametrize("ratio", [0, 1, 1e3, -1e4])
+def test_batch_norm_against_float64_however_far_the_mean_is(ratio, scale):
+    """What it gives, its gradients and its running statistics; channels far from 0 and others."""
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((4, 2, 6, 6, 3))
+    x[0, 1, 3, 3] *= scale
+    x = (x * [1.0, 0.1, 5.0] + ratio * np.array([1.0, 0.1, 0.0])).astype(np.float32)
+    g = rng.standard_normal(x.shape).astype(np.float32)
+    norm = BatchNorm(3)
+    norm.scale[...], norm.bias[...] = jnp.array([0.5, 1.0, 2.0]), jnp.array([0.0, 1.0, -1.0])
+
+    exact = x.reshape(-1, 3).astype(np.float64)
+    mean, var = exact.mean(0), exact.var(0)
+    normal = (exact - mean) / np.sqrt(var + norm.epsilon)
+    deviation = np.sqrt(var + norm.epsilon)
+    flat = g.reshape(-1, 3).astype(np.float64)
+    dx = (flat - flat.mean(0) - normal * (flat * normal).mean(0)) * np.asarray(norm.scale[...]) / deviation
+
+    graphdef, state = nnx.split(norm)
+    y = norm(jnp.asarray(x), train=True, momentum=0.0)
+    _, pull = jax.vjp(lambda x: nnx.merge(graphdef, state, copy=True)(x, train=True), jnp.asarray(x))
+    atol = 1e-6 * max(1, abs(ratio))  # of the order of what float32 knows of x itself, in deviations
+    scaled = normal * norm.scale[...] + norm.bias[...]
+    rtol = 3e-4 if scale > 1 else 1e-5
+    np.testing.assert_allclose(np.asarray(y).reshape(-1, 3), scaled, rtol=rtol, atol=rtol + atol)
+    by_x = np.asarray(pull(jnp.asarray(g))[0]).reshape(-1, 3)
+    np.testing.assert_allclose(by_x * deviation, dx * deviation, atol=rtol + atol)
+    np.testing.assert_allclose(norm.mean[...], mean, rtol=1e-6, atol=3e-5)
+    np.testing.assert_allclose(norm.var[...], var * len(exact) / (len(exact) - 1), rtol=rtol)
+
+
+def test_batch_norm_of_one_element_and_of_equal_ones():
+    for x in (np.full((1, 1, 1, 1, 2), 3e4, np.float32), np.full((2, 1, 2, 2, 2), 3e4, np.float32), np.ones((5, 2))):
+        norm = BatchNorm(2)
+        np.testing.assert_array_equal(norm(jnp.asarray(x), train=True, momentum=0.0), np.zeros_like(x))
+        np.testing.assert_array_equal(norm.var[...], 0)
+
+
+def test_batch_norm_differentiates_twice():
+    """The shift is a constant of the arithmetic, not of the function."""
+    x = jnp.asarray(np.random.default_rng(4).standard_normal((2, 1, 3, 3, 2)), jnp.float32)
+    graphdef, state = nnx.split(BatchNorm(2))
+
+    def ours(x):
+        return jnp.sin(nnx.merge(graphdef, state, copy=True)(x, train=True)).sum()
+
+    def plain(x):
+        axes = (0, 1, 2, 3)
+        return jnp.sin((x - x.mean(axes)) / jnp.sqrt(x.var(axes) + BatchNorm(2).epsilon)).sum()
+
+    for one, other in zip(*(jax.tree.leaves((jax.grad(f)(x), jax.hessian(f)(x))) for f in (ours, plain))):
+        np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+def test_attention_in_bfloat16_weighs_large_scores_as_float32_does():
+    """Scores around 80, two of them 0.3 apart; in bfloat16 they would be one number."""
+    shape = Shape(1, 1, 2, 64)
+    layer = NonLocal(graph.NonLocal(in_shape=shape, bottleneck=64), Initializer(0), "plain")
+    for part in (layer.query, layer.key, layer.value, layer.out):
+        part.kernel[...] = jnp.eye(64)
+    tokens = np.full((2, 64), 1.125, np.float32)
+    tokens[1, 0] = 1.375
+    x = jnp.asarray(tokens.reshape(1, *shape), jnp.bfloat16)
+    added = np.asarray(layer.attention(x), np.float32).reshape(2, 64)[:, 0]
+    scores = tokens.astype(np.float64) @ tokens.T
+    share = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
+    assert 0.25 < scores[0, 1] - scores[0, 0] < 0.5 and scores[0, 0] > 64
+    np.testing.assert_allclose((added - 1.125) / 0.25, share, atol=0.02)
+
+
 def test_non_local_starts_as_the_identity_and_attends_over_all_positions():
     shape = Shape(2, 2, 2, 4)
     layer = NonLocal(graph.NonLocal(in_shape=shape, bottleneck=4), Initializer(0), "plain")

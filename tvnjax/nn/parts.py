@@ -70,11 +70,8 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
         if train:
-            axes = tuple(range(x.ndim - 1))
             count = x.size // x.shape[-1]
-            wide = x.astype(jnp.float32)
-            mean = wide.mean(axes)
-            var = jnp.maximum(jnp.square(wide).mean(axes) - jnp.square(mean), 0)
+            mean, var = moments(x)
             unbiased = var * (count / max(count - 1, 1))
             self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
             self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased
@@ -82,6 +79,25 @@ class BatchNorm(nnx.Module):
             mean, var = self.mean[...], self.var[...]
         scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
         return (x * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of every channel of ``x [..., C]``, in float32.
+
+    ``E[x^2] - E[x]^2`` loses the variance of channels whose mean is many times their deviation (7 % of it at 1000
+    times). So it is taken of ``x`` less one of its elements, which changes nothing in exact arithmetic (Chan, Golub and
+    LeVeque 1983, "Algorithms for computing the sample variance"): the relative error is then that of a sum in float32
+    times ``1 + k^2``, with k the distance of that element from the mean in standard deviations. A second pass over
+    ``x`` would do without the factor, and costs an accelerator one more kernel for each of dozens of layers.
+    """
+    wide = x.astype(jnp.float32)
+    # Of the first clip, away from the edges, where padding makes other values. What it is depends on no device count.
+    middle = jax.lax.stop_gradient(wide[(0, *(size // 2 for size in x.shape[1:-1]))])
+    axes = tuple(range(x.ndim - 1))
+    rest = wide - middle
+    mean = rest.mean(axes)
+    var = jnp.maximum(jnp.square(rest).mean(axes) - jnp.square(mean), 0)
+    return middle + mean, var
 
 
 class Dense(nnx.Module):
