@@ -36,6 +36,56 @@ def test_one_vector_of_moments_is_adamw_of_every_array(schedule):
     assert not np.allclose(mine["bias"], drawn(0)["bias"])
 
 
+@pytest.mark.parametrize("part", ["whole arrays", "corners"])
+def test_shared_weights_move_as_if_their_own_steps_were_all_there_are(part):
+    """Networks take turns, by lot; each weight against AdamW that saw the steps of its network alone.
+
+    Also its moments: between its steps nothing of it changes."""
+    settings = Optimizer(learning_rate=0.05, warmup=0.0, schedule="step", drop=1.0, weight_decay=0.1, clip_norm=1e6)
+    tx, rng = settings.build_shared(40), np.random.default_rng(0)
+
+    def of_network(number, name):
+        if part == "corners":
+            inside = np.zeros(SHAPES[name], bool)
+            inside[tuple(slice(0, size // (2 - number)) for size in SHAPES[name])] = True
+            return inside
+        return np.full(SHAPES[name], (name in ("kernel", "bias")) == bool(number))
+
+    turns = rng.integers(0, 2, 40)
+    params, start = drawn(0), drawn(0)
+    state = tx.init(params)
+    for step, turn in enumerate(turns):
+        masks = {name: of_network(turn, name) for name in SHAPES}
+        grads = {name: grad * masks[name] for name, grad in drawn(step + 1).items()}
+        moved, after = updated(tx, grads, state, params)
+        outside = np.concatenate([~masks[name].ravel() for name in sorted(SHAPES)])
+        for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after)):
+            if old.shape == outside.shape:
+                np.testing.assert_array_equal(np.asarray(old)[outside], np.asarray(new)[outside])
+                assert (np.asarray(old)[~outside] != np.asarray(new)[~outside]).all()
+        for name in SHAPES:
+            np.testing.assert_array_equal(moved[name][~masks[name]], params[name][~masks[name]])
+        params, state = moved, after
+    for name in SHAPES:
+        mask = len(SHAPES[name]) > 1
+        reference = optax.adamw(0.05, weight_decay=0.1 if mask else 0.0)
+        for inside, seen in _groups(name, of_network):
+            weight = start[name]
+            inner = reference.init(weight)
+            for step, turn in enumerate(turns):
+                if turn in seen:
+                    weight, inner = updated(reference, drawn(step + 1)[name], inner, weight)
+            np.testing.assert_allclose(params[name][inside], weight[inside], rtol=2e-4, atol=2e-5)
+            assert not seen or not np.allclose(params[name][inside], start[name][inside])
+
+
+def _groups(name, of_network):
+    """Elements by the networks that have them."""
+    first, second = of_network(0, name), of_network(1, name)
+    every = [(first & second, {0, 1}), (first & ~second, {0}), (~first & second, {1}), (~first & ~second, set())]
+    return [(inside, seen) for inside, seen in every if inside.any()]
+
+
 def test_moments_are_two_vectors_however_many_arrays_there_are():
     """What is compiled for an update does not grow with the moments of every array."""
     state = jax.eval_shape(Optimizer().build(10).init, drawn(0))

@@ -312,6 +312,66 @@ def test_plans_share_their_weights(trainer):
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads["blocks"][1]))
 
 
+@pytest.mark.parametrize("mode", ["mixture", "sampled"])
+def test_weights_that_a_step_has_no_part_in_stay_where_they_are(mode):
+    """Blocks the plan lacks, heads of other lengths and paths that were not drawn, behind steps that moved them all:
+    neither they nor their moments change, by momentum or decay."""
+    trainer, stream = make(mode=mode), batches(14)
+    state = trainer.init()
+    for _ in range(6):
+        state, _ = trainer.weight_step(state, LARGE, next(stream), 1.0, lengths={1: 0.5, 2: 0.5})
+    assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(state.params["blocks"][1]))
+    for plan, lengths, gone in (
+        (SMALL, None, [("blocks", 1), ("heads", 1)]),
+        (LARGE, {1: 1.0}, [("blocks", 1), ("heads", 1)]),
+        (LARGE, None, [("heads", 0)]),
+    ):
+        before = state
+        for _ in range(3):
+            state, _ = trainer.weight_step(state, plan, next(stream), 1.0, lengths=lengths)
+        for kind, number in gone:
+            assert not changed(before.params[kind][number], state.params[kind][number]), (plan, kind)
+        assert changed(before.params["blocks"][0], state.params["blocks"][0])
+    assert _moved_moments(trainer, before, state) == _moved(before.params, state.params)
+
+
+def _moved(before, after):
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after))
+    return np.concatenate([(np.asarray(a) != np.asarray(b)).ravel() for a, b in pairs]).tolist()
+
+
+def _moved_moments(trainer, before, after):
+    """Of each weight: whether any of what the optimizer holds of it changed."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(before.params))
+    vectors = [
+        np.asarray(a) != np.asarray(b)
+        for a, b in zip(jax.tree.leaves(before.opt), jax.tree.leaves(after.opt))
+        if a.shape == (size,)
+    ]
+    assert len(vectors) == 3
+    return np.any(vectors, axis=0).tolist()
+
+
+def test_the_look_ahead_step_has_the_weights_present_rate(monkeypatch):
+    """Behind the drop of the schedule, and behind a search that went back and lowered its rate."""
+    one = ShapeSpace(ShapeChoices.fixed(SMALL))
+    trainer, stream = make(bilevel="second", shapes=one, steps=10, drop=0.5), batches(15)
+    rates = []
+
+    def spy(gradients, params, weights, train, val, rate):
+        rates.append(float(rate))
+        return second_order(gradients, params, weights, train, val, rate)
+
+    monkeypatch.setattr("tvnjax.trainers.supernet_trainer.second_order", spy)
+    state = trainer.init()
+    for step in range(8):
+        if step == 7:
+            trainer.lower_rate(0.1)
+        state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
+        state, _, _ = trainer.arch_step(state, SMALL, next(stream), next(stream), 1.0, 0.0)
+    np.testing.assert_allclose(rates, [0.02] * 5 + [0.01] * 2 + [0.0005], rtol=1e-5)
+
+
 def test_a_plan_and_its_prefixes_are_one_program(trainer):
     """Losses and gradients of a prefix on the way through a longer plan are those of the prefix alone."""
     stream, state = batches(12), trainer.init()

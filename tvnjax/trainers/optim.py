@@ -1,9 +1,12 @@
 """The optimizer of a network's weights."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import optax
+from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
 
@@ -57,6 +60,27 @@ class Optimizer:
         moments = optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.scale_by_adam()))
         return optax.chain(moments, *self._decay_and_rate(steps))
 
+    def build_shared(self, steps: int) -> optax.GradientTransformation:
+        """``build`` for weights that networks share: a step leaves those alone that have no gradient in it.
+
+        Momentum and decay would go on to move the weights of blocks a step's plan lacks, and of paths it did not draw.
+        Every weight's moments count the steps it was part of, so that it moves as it would if there were no others.
+        """
+        moments = optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), _scale_by_sparse_adam()))
+        decay_and_rate = optax.chain(*self._decay_and_rate(steps))
+
+        def init(params: optax.Params) -> tuple[optax.OptState, optax.OptState]:
+            return moments.init(params), decay_and_rate.init(params)
+
+        def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, optax.OptState]:
+            of_moments, of_rate = state
+            moves, of_moments = moments.update(updates, of_moments)
+            moves, of_rate = decay_and_rate.update(moves, of_rate, params)
+            moves = jax.tree.map(lambda grad, move: jnp.where(grad != 0, move, 0), updates, moves)
+            return moves, (of_moments, of_rate)
+
+        return optax.GradientTransformation(init, update)
+
     def build_unclipped(self, steps: int) -> optax.GradientTransformation:
         """The same for gradients that are clipped already; arrays can then be updated apart from one another."""
         return optax.chain(optax.scale_by_adam(), *self._decay_and_rate(steps))
@@ -75,8 +99,33 @@ def updated(
     return optax.apply_updates(params, updates), opt
 
 
+class _SparseAdamState(NamedTuple):
+    steps: Array
+    """Of each weight: steps in which it had a gradient."""
+    mu: Array
+    nu: Array
+
+
+def _scale_by_sparse_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> optax.GradientTransformation:
+    """Adam (Kingma and Ba 2015, algorithm 1) of every element by itself, over the steps in which its gradient is not
+    exactly 0; in others its moments stay and it does not move. For one array."""
+
+    def init(params: Any) -> _SparseAdamState:
+        return _SparseAdamState(jnp.zeros(params.shape, jnp.int32), jnp.zeros_like(params), jnp.zeros_like(params))
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        there = updates != 0
+        steps = state.steps + there
+        mu = jnp.where(there, b1 * state.mu + (1 - b1) * updates, state.mu)
+        nu = jnp.where(there, b2 * state.nu + (1 - b2) * jnp.square(updates), state.nu)
+        count = jnp.maximum(steps, 1).astype(mu.dtype)
+        moved = (mu / (1 - b1**count)) / (jnp.sqrt(nu / (1 - b2**count)) + eps)
+        return jnp.where(there, moved, 0), _SparseAdamState(steps, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
 def _decayed(params: optax.Params) -> optax.Params:
     """Weights decay; biases and batch-norm vectors do not."""
-    import jax
-
     return jax.tree.map(lambda array: array.ndim > 1, params)

@@ -21,15 +21,17 @@ def second_order(
     weights: GeneWeights,
     train: Mapping[str, Any],
     val: Mapping[str, Any],
-    rate: float,
+    rate: float | Array,
 ) -> tuple[Array, GeneWeights]:
     """Validation loss and gene gradient at ``params - rate * (training gradient)``, differentiated through that step.
 
     Source: DARTS (Liu et al. 2019), equations 7 and 8: the Hessian-vector product is a central difference, so that a
-    step takes four gradients and no program of its own.
+    step takes four gradients and no program of its own. The look-ahead step is the paper's, plain gradient descent,
+    whatever optimizer the weights have: the derivative through Adam's or momentum's step is another one.
 
     Args:
         gradients: loss, gradient of weights and of gene weights on a batch.
+        rate: of the look-ahead step; the paper sets it to the present learning rate of the weights' optimizer.
     """
     _, step, _ = gradients(params, weights, train)
     loss, at_val, by_gene = gradients(_axpy(params, step, -rate), weights, val)

@@ -69,7 +69,7 @@ class SupernetTrainer:
         self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
         self._rate = 1.0
-        self._tx = self._optimizer()
+        self._tx = self._optimizer().build_shared(training.steps)
         # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
         self._arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
         self.largest = relaxation.largest()
@@ -105,13 +105,18 @@ class SupernetTrainer:
         """Multiplies the weights' learning rate from here on."""
         if factor != 1:
             self._rate *= factor
-            self._tx = self._optimizer()
-            self._compiled.pop("update", None)
+            self._tx = self._optimizer().build_shared(self.training.steps)
+            for name in ("update", "rate"):
+                self._compiled.pop(name, None)
 
-    def _optimizer(self) -> optax.GradientTransformation:
+    def _optimizer(self) -> Optimizer:
         training = self.training
         rate = self._rate * training.learning_rate
-        return Optimizer(learning_rate=rate, schedule=training.schedule, drop=training.drop).build(training.steps)
+        return Optimizer(learning_rate=rate, schedule=training.schedule, drop=training.drop)
+
+    def _learning_rate(self, state: SupernetState) -> Array:
+        """Of the next weight step."""
+        return self._call("rate", self._optimizer().schedule_of(self.training.steps), state.step)
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
@@ -212,7 +217,7 @@ class SupernetTrainer:
             return self._timed(programs, "gradients", params, weights, batch, self._parts(plan, lengths))
 
         if bilevel == "second":
-            rate = self.training.learning_rate
+            rate = self._learning_rate(state)
             loss, by_gene = second_order(gradients, state.params, weights, train, val, rate)
         else:
             loss, _, by_gene = gradients(state.params, weights, train if bilevel == "one-level" else val)
