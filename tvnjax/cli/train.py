@@ -50,6 +50,8 @@ class TrainOptions(ClipOptions, OutputOptions):
     """Decay of an average of the weights, which is then what is scored and kept; 0 is off."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the arithmetic; weights and loss stay float32."""
+    remat: bool = False
+    """Compute the insides of units again for the gradient instead of keeping them: less memory, a third more work."""
     frames: int | None = None
     """Frames of a clip. Default: the network's own."""
     frame_stride: int | None = None
@@ -218,7 +220,7 @@ def _config(options: TrainOptions) -> Any:
             for name in ("learning_rate", "schedule", "warmup", "weight_decay", "clip_norm")
         }
     )
-    names = ("steps", "batch_size", "accumulate", "label_smoothing", "ema", "precision")
+    names = ("steps", "batch_size", "accumulate", "label_smoothing", "ema", "precision", "remat")
     training = Training(
         **{name: getattr(options, name) for name in names}, dropout=options.dropout != 0, optimizer=optimizer
     )

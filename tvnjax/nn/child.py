@@ -12,6 +12,7 @@ from tvnjax import graph
 from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import build_layer
 from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer, activation
+from tvnjax.nn.rematerialised import rematerialised
 
 
 class UnitModule(nnx.Module):
@@ -48,7 +49,7 @@ class HeadModule(nnx.Module):
 
     def __call__(self, x: Array, *, dropout_key: Array | None = None) -> Array:
         """``[B, T, H, W, C]`` to logits ``[B, classes]``, float32; no key, no dropout."""
-        x = x.mean((1, 2, 3)) if self.pool == "mean" else x.mean((2, 3))
+        x = x.mean((1, 2, 3) if self.pool == "mean" else (2, 3), dtype=jnp.float32)
         if self.hidden is not None:
             x = activation(self.hidden_act)(self.hidden(x))
         if self.pool == "max_features":
@@ -56,7 +57,7 @@ class HeadModule(nnx.Module):
         if dropout_key is not None and self.dropout > 0:
             kept = jax.random.bernoulli(dropout_key, 1 - self.dropout, x.shape)
             x = jnp.where(kept, x / (1 - self.dropout), 0)
-        logits = self.dense(x).astype(jnp.float32)
+        logits = self.dense(x)
         if self.pool == "softmax_time":
             # The released head divides by the root of the frame count, as scaled attention does.
             logits = (nnx.softmax(logits / np.sqrt(logits.shape[1]), axis=1) * logits).sum(1)
@@ -87,6 +88,7 @@ class Child(nnx.Module):
         train: bool = False,
         momentum: float | Array = BN_MOMENTUM,
         dropout_key: Array | None = None,
+        remat: bool = False,
     ) -> Array:
         """Normalised clips ``[B, T, H, W, C]`` to logits ``[B, classes]``.
 
@@ -95,12 +97,17 @@ class Child(nnx.Module):
             train: batch statistics, and the running ones move.
             momentum: of the running statistics.
             dropout_key: no key, no dropout.
+            remat: a gradient keeps what goes in and out of the units, and computes the rest again.
 
         Raises:
             InvalidInputError: there are more or fewer streams than the network reads.
         """
 
         def run(number: int, inputs: list[Array]) -> Array:
-            return self.units[number](*inputs, train=train, momentum=momentum)
+            def call(unit: UnitModule, *inputs: Array) -> Array:
+                return unit(*inputs, train=train, momentum=momentum)
+
+            unit = self.units[number]
+            return rematerialised(unit, call, *inputs) if remat else call(unit, *inputs)
 
         return self.head(self.wiring.run(clip, run), dropout_key=dropout_key)

@@ -1,12 +1,14 @@
 """What trainable layers are made of.
 
 Arrays are ``[batch, time, height, width, channels]``. Weights are float32 and rounded to the dtype of what a layer
-receives, so a bfloat16 clip makes the arithmetic bfloat16; statistics, and sums over positions, stay float32. ``train``
-uses batch statistics and moves the running ones by ``1 - momentum``; nothing here holds random state, so a dropout key
-is an argument.
+receives, so a bfloat16 clip makes the arithmetic bfloat16; statistics, and sums over positions, those of gradients
+included, stay float32: see ``times`` and ``biased`` for factors and summands that positions share. ``train`` uses
+batch statistics and moves the running ones by ``1 - momentum``; nothing here holds random state, so a dropout key is an
+argument.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,9 @@ from flax import nnx
 from jax import Array
 
 from tvnjax import graph
+
+Precision = Literal["float32", "bfloat16"]
+"""Of activations and of the products behind them; weights, statistics, losses and moments are float32 either way."""
 
 BN_MOMENTUM = 0.9
 """Of the released code."""
@@ -38,6 +43,22 @@ def activation(name: str | None) -> Callable[[Array], Array]:
         "sigmoid": nnx.sigmoid,
         "hsigmoid": jax.nn.hard_sigmoid,
     }[name]
+
+
+def times(a: Array, b: Array) -> Array:
+    """``a * b`` of an array and a factor that its positions share, in the narrower of their dtypes; multiplied in
+    float32.
+
+    The factor's gradient is a sum over positions. A product in bfloat16 would make that sum bfloat16 as well, which
+    stands still from 256 equal summands on; this one is float32, and no array is kept in it.
+    """
+    narrow = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+    return (a.astype(jnp.promote_types(a.dtype, jnp.float32)) * b).astype(narrow)
+
+
+def biased(x: Array, bias: Array) -> Array:
+    """``x + bias`` in the dtype of ``x``, added in float32 (see ``times``)."""
+    return (x.astype(jnp.promote_types(x.dtype, jnp.float32)) + bias).astype(x.dtype)
 
 
 class Initializer:
@@ -109,4 +130,4 @@ class Dense(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         x = x @ self.kernel[...].astype(x.dtype)
-        return x if self.bias is None else x + self.bias[...].astype(x.dtype)
+        return x if self.bias is None else biased(x, self.bias[...])

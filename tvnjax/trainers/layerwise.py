@@ -38,11 +38,11 @@ def make_programs(training: Training) -> LayerPrograms:
     Raises:
         InvalidInputError: the training asks for what programs of single layers do not do.
     """
-    if training.precision != "float32" or training.ema > 0 or training.accumulate > 1:
+    if training.precision != "float32" or training.ema > 0 or training.accumulate > 1 or training.remat:
         raise InvalidInputError(
-            "training by layers is in float32, without an average of the weights and without accumulation; got "
-            f"precision {training.precision}, ema {training.ema} and accumulate {training.accumulate}: give "
-            "--evaluation whole"
+            "training by layers is in float32, without an average of the weights, accumulation or rematerialisation; "
+            f"got precision {training.precision}, ema {training.ema}, accumulate {training.accumulate} and remat "
+            f"{training.remat}: give --evaluation whole"
         )
     return LayerPrograms(
         training.optimizer.build_unclipped(training.steps),

@@ -18,7 +18,7 @@ from jax import Array
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
-from tvnjax.nn.parts import BN_MOMENTUM, normalize
+from tvnjax.nn.parts import BN_MOMENTUM, Precision, normalize
 from tvnjax.spaces.relaxing import Relaxation, RelaxedPlan
 from tvnjax.trainers.compilation import compile_program
 from tvnjax.trainers.gene_weights import GeneWeights
@@ -38,6 +38,8 @@ class PlanPrograms:
         lengths: numbers of blocks for which it has losses; the last is the plan's own.
         view: cuts the plan's clips out of stored ones.
         sampled: whether gene weights hold zeros whose paths are then left out.
+        precision: of activations; weights, gradients, statistics and losses are float32 either way.
+        remat: whether a gradient computes the insides of units again instead of keeping them.
     """
 
     def __init__(
@@ -50,8 +52,11 @@ class PlanPrograms:
         *,
         sampled: bool,
         head: HeadKind = "mean",
+        precision: Precision = "float32",
+        remat: bool = False,
     ):
         self.plan, self.lengths, self._view, self._sampled = plan, lengths, view, sampled
+        self._precision, self._remat = precision, remat
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(
             relaxation.supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
         )
@@ -106,10 +111,15 @@ class PlanPrograms:
     def _model(self, shared: nnx.State, stats: nnx.State) -> Any:
         return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
 
+    def _read(self, clip: Array, times: Array) -> Array:
+        return normalize(self._view(clip, times)).astype(self._precision)
+
     def _losses(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:
         model = self._model(shared, self.fresh_stats)
-        pixels = normalize(self._view(clip, times))
-        options = {"train": True, "momentum": BN_MOMENTUM, "sampled": self._sampled}
+        pixels = self._read(clip, times)
+        options: Any = {"train": True, "momentum": BN_MOMENTUM, "sampled": self._sampled}
+        if self._remat:
+            options["remat"] = True
         scores = model.of_lengths(pixels, weights, self.lengths, **options)
         return jnp.stack([cross_entropy(logits, label) for logits in scores])
 
@@ -133,13 +143,13 @@ class PlanPrograms:
         weight: Array,
     ) -> dict[str, Array]:
         model = self._model(shared, stats)
-        return count_correct(model(normalize(self._view(clip, times)), weights), label, weight)
+        return count_correct(model(self._read(clip, times), weights), label, weight)
 
     def _statistics(
         self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, clip: Array, times: Array, momentum: Array
     ) -> nnx.State:
         model = self._model(shared, stats)
-        model(normalize(self._view(clip, times)), weights, train=True, momentum=momentum)
+        model(self._read(clip, times), weights, train=True, momentum=momentum)
         return nnx.state(model, nnx.BatchStat)
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:

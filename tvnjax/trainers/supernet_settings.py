@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from tvnjax.nn.parts import Precision
+
 Bilevel = Literal["first", "second", "one-level"]
 Mode = Literal["concrete", "mixture", "sampled"]
 ArchSchedule = Literal["temperature", "constant", "cosine"]
@@ -29,3 +31,5 @@ class SupernetTraining:
     latency_weight: float
     penalty: float
     multiplier_rate: float
+    precision: Precision = "float32"
+    remat: bool = False

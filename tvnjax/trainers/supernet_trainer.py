@@ -139,6 +139,8 @@ class SupernetTrainer:
                 self._view_of(plan),
                 sampled=self.training.mode == "sampled",
                 head=self._head,
+                precision=self.training.precision,
+                remat=self.training.remat,
             )
             for prefix in prefixes:
                 self._plans.setdefault(prefix, programs)

@@ -7,7 +7,7 @@ time, so that compile seconds are known apart and a later step cannot compile an
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jax import Array
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Network, require_one_stream
 from tvnjax.nn.child import Child
-from tvnjax.nn.parts import normalize
+from tvnjax.nn.parts import Precision, normalize
 from tvnjax.trainers.compilation import compile_program
 from tvnjax.trainers.objective import count_correct, cross_entropy
 from tvnjax.trainers.optim import Optimizer
@@ -37,8 +37,10 @@ class Training:
     label_smoothing: float = 0.1
     dropout: bool = True
     """The head's dropout (of a TVN 0.5, as in the released code)."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of the arithmetic; weights, statistics and the loss are float32 either way."""
+    remat: bool = False
+    """Compute the insides of units again for the gradient instead of keeping them: less memory, a third more work."""
     ema: float = 0.0
     """Decay of an exponential moving average of weights and statistics, which is then what is scored and kept; 0 is
     off. It rises to this over the first steps: ``min(ema, (1 + step) / (10 + step))``."""
@@ -193,7 +195,7 @@ class ChildTrainer:
 
         def loss_fn(params: nnx.State) -> tuple[Array, nnx.State]:
             model = nnx.merge(self._graph, params, state.stats, copy=True)
-            logits = model(self._read(clip), train=True, dropout_key=key)
+            logits = model(self._read(clip), train=True, dropout_key=key, remat=self.training.remat)
             loss = cross_entropy(logits, label, smoothing=self.training.label_smoothing)
             return loss, nnx.state(model, nnx.BatchStat)
 

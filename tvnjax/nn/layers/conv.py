@@ -8,7 +8,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers.registry import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, activation
+from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, activation, biased
 
 
 class ConvNorm(nnx.Module):
@@ -26,7 +26,7 @@ class ConvNorm(nnx.Module):
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
         x = conv(x, self.kernel[...].astype(x.dtype), self.stride, form=self.form, centered=self.centered)
         if self.bias is not None:
-            x = x + self.bias[...].astype(x.dtype)
+            x = biased(x, self.bias[...])
         if self.norm is not None:
             x = self.norm(x, train=train, momentum=momentum)
         return activation(self.act)(x)

@@ -8,7 +8,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers.registry import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, Initializer
+from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
 from tvnjax.nn.pooling import max_pool
 
 GATE_DEVIATION = 0.01
@@ -33,7 +33,7 @@ class Fuse(nnx.Module):
             if window != (1, 1, 1):
                 x = max_pool(x, window, window, form=self.form)
             if self.gates is not None:
-                x = x * nnx.sigmoid(self.gates[...][number]).astype(x.dtype)
+                x = times(x, nnx.sigmoid(self.gates[...][number]))
             channels = x.shape[-1]
             groups[channels] = groups[channels] + x if channels in groups else x
         for channels, kernel in zip(self.projected, self.kernels, strict=True):

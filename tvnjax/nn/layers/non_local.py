@@ -7,7 +7,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers.registry import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer
+from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer, times
 
 
 class NonLocal(nnx.Module):
@@ -26,7 +26,7 @@ class NonLocal(nnx.Module):
         tokens = x.reshape(x.shape[0], -1, x.shape[-1])
         query, value = self.query(tokens), self.value(tokens)
         if keep is not None:
-            query, value = query * keep, value * keep
+            query, value = times(query, keep), times(value, keep)
         # Scores grow with the bottleneck: the definition does not divide them by its root, so a bfloat16 score of 64
         # would be a quarter off and its weight 1.3 times too large. They are kept, and normalised, in float32.
         scores = jnp.einsum("bik,bjk->bij", query, self.key(tokens), preferred_element_type=jnp.float32)

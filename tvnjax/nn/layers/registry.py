@@ -63,7 +63,9 @@ class OwnModule(nnx.Module):
             for norm in norms:
                 # Not by assignment: Flax refuses an array where a number stood, though it is gone before it looks.
                 vars(norm)["momentum"] = momentum
-            return self.module(x, train=train) if self.knows_train else self.module(x)
+            y = self.module(x, train=train) if self.knows_train else self.module(x)
+            # What people write may go on in float32, as their weights are; the layers behind it do not.
+            return y.astype((x if isinstance(x, Array) else x[0]).dtype)
         finally:
             # What a module is, apart from its variables, is the same before and after each call.
             self._set(False)

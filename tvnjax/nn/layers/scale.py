@@ -7,7 +7,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers.registry import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, Initializer
+from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
 
 
 class Scale(nnx.Module):
@@ -17,7 +17,7 @@ class Scale(nnx.Module):
         self.scale = nnx.Param(jnp.zeros(()))
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        return x * self.scale[...].astype(x.dtype)
+        return times(x, self.scale[...])
 
 
 build_layer.register(graph.Scale, Scale)

@@ -6,7 +6,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers.registry import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer, activation
+from tvnjax.nn.parts import BN_MOMENTUM, Dense, Initializer, activation, times
 
 
 class SqueezeExcite(nnx.Module):
@@ -22,7 +22,7 @@ class SqueezeExcite(nnx.Module):
         mean = x.mean((2, 3)) if self.per_frame else x.mean((1, 2, 3))
         gate = activation(self.gate)(self.restore(activation(self.hidden_act)(self.reduce(mean))))
         gate = gate[:, :, None, None] if self.per_frame else gate[:, None, None, None]
-        return activation(self.act)(x * gate)
+        return activation(self.act)(times(x, gate))
 
 
 build_layer.register(graph.SqueezeExcite, SqueezeExcite)

@@ -17,6 +17,7 @@ import numpy as np
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
+from tvnjax.nn.parts import Precision
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import CostAccount
@@ -91,6 +92,12 @@ class DifferentiableConfig:
     """Plans kept compiled; a handful on a CPU, 16 to 64 on an accelerator."""
     redraws: int = 3
     """How often the weakest third of the working set is drawn anew from the policy."""
+    precision: Precision = "float32"
+    """Of the supernet's activations and convolutions; weights, logits, statistics, losses and the optimizers' moments
+    are float32 either way. ``bfloat16`` is for accelerators: a CPU is slower with it."""
+    remat: bool = False
+    """Compute the insides of the supernet's units again for the gradient instead of keeping them: less memory, about a
+    third more work."""
     score_every: int = 4
     """Steps between scorings of the whole working set."""
     score_clips: int = 64

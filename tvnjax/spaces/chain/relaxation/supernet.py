@@ -13,7 +13,8 @@ from tvnjax.graph import HeadKind, Shape
 from tvnjax.nn.child import Child, HeadModule
 from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.layers import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, Initializer
+from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
+from tvnjax.nn.rematerialised import rematerialised
 from tvnjax.spaces.chain.options import Option
 from tvnjax.spaces.chain.space import GENE, ChainGenotype, ChainSpace
 from tvnjax.trainers.gene_weights import GeneWeights
@@ -71,6 +72,7 @@ class ChainSupernet(nnx.Module):
         momentum: float | Array = BN_MOMENTUM,
         dropout_key: Array | None = None,
         sampled: bool = False,
+        remat: bool = False,
     ) -> Array:
         """Class scores ``[B, classes]`` of normalised clips ``[B, T, H, W, C]``.
 
@@ -80,10 +82,16 @@ class ChainSupernet(nnx.Module):
             momentum: of the running statistics.
             dropout_key: no key, no dropout.
             sampled: accepted for weights that are mostly 0; every option runs nevertheless.
+            remat: a gradient keeps what goes in and out of the positions, and computes the rest again.
         """
         x, p = clip, jnp.ones(1)
         for position, choice in zip(self.positions, weights):
-            x, p = position(x, p, choice[GENE], train=train, momentum=momentum)
+
+            def call(position: Any, x: Array, p: Array, weights: Array) -> tuple[Array, Array]:
+                return position(x, p, weights, train=train, momentum=momentum)
+
+            arrays = (x, p, choice[GENE])
+            x, p = rematerialised(position, call, *arrays) if remat else call(position, *arrays)
         return self.head(x, dropout_key=dropout_key)
 
     def of_lengths(self, clip: Array, weights: GeneWeights, lengths: Sequence[int], **options: Any) -> list[Array]:
@@ -109,7 +117,7 @@ class Position(nnx.Module):
         for index, path in enumerate(self.paths):
             weight = weights[index]
             y = path(x, p, self.widths[-1], train=train, momentum=momentum)
-            total = total + weight.astype(y.dtype) * y
+            total = total + times(weight, y)
             at = jnp.asarray([self.widths.index(width) for width in path.gives])
             behind = behind.at[at].add(weight * p)
         return total, behind
@@ -141,7 +149,7 @@ class Path(nnx.Module):
         total: Any = 0.0
         for index, (width, chain) in enumerate(zip(self.taken, self.chains)):
             y = _padded(_run(chain, x[..., :width], train=train, momentum=momentum), widest)
-            total = total + (y if len(self.taken) == 1 else p[index].astype(y.dtype) * y)
+            total = total + (y if len(self.taken) == 1 else times(p[index], y))
         return total
 
 

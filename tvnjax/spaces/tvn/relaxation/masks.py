@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.nn.parts import activation
+from tvnjax.nn.parts import activation, times
 
 
 def prefix_mask(sizes: Sequence[int] | np.ndarray, weights: Array, width: int) -> Array:
@@ -83,4 +83,6 @@ def mixed_activation(names: Sequence[str], x: Array, weights: Array | None) -> A
     """Weighted sum of activations; a single one needs no weights."""
     if len(names) == 1 or weights is None:
         return activation(names[0])(x)
-    return sum((weight * activation(name)(x) for name, weight in zip(names, weights)), start=jnp.zeros((), x.dtype))
+    return sum(
+        (times(weight, activation(name)(x)) for name, weight in zip(names, weights)), start=jnp.zeros((), x.dtype)
+    )

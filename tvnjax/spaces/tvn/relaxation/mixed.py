@@ -25,7 +25,7 @@ from tvnjax.graph import Shape
 from tvnjax.nn.conditional import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import ConvNorm
-from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer
+from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, times
 from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses, can_stride
 from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
@@ -114,7 +114,7 @@ class MixedOp(nnx.Module):
             kind, k = operator
             if operator == IDENTITY:
                 if self._fits(operator):
-                    total = total + weights[index] * x
+                    total = total + times(weights[index], x)
             elif index in self.own_indices:
                 assert widths is not None
                 path = self.own_path(index)
@@ -124,10 +124,10 @@ class MixedOp(nnx.Module):
 
                 arrays = (x, widths.probabilities, momentum)
                 y = module_if(weights[index], path, run, *arrays) if sampled else run(path, *arrays)
-                total = total + weights[index] * y
+                total = total + times(weights[index], y)
             elif kind in POOL_KINDS:
                 pooled = run_if(weights[index], self._pool(kind, k), x) if sampled else self._pool(kind, k)(x)
-                total = total + weights[index] * pooled
+                total = total + times(weights[index], pooled)
         return total if isinstance(total, float) else fit_channels(total, self.out_channels)
 
     def own_path(self, index: int) -> OwnPath:
@@ -251,7 +251,7 @@ class MixedSpatial(MixedOp):
         if self.pointwise is not None:
 
             def pointwise(module: Any, x: Array, keep: Array, act: Array | None, momentum: float | Array) -> Array:
-                return keep * mixed_activation(self.acts, module(x, train=train, momentum=momentum), act)
+                return times(keep, mixed_activation(self.acts, module(x, train=train, momentum=momentum), act))
 
             arrays = (x, keep, act, momentum)
             if sampled and "1std" in kernels:
@@ -262,13 +262,18 @@ class MixedSpatial(MixedOp):
         stride = (1, self.stride, self.stride)
         if sampled:
             y: Any = sum(
-                run_if(parts[kind].sum(), lambda a, k: branch_conv(a, k, stride, form=self.form), inputs[kind], kernel)
+                run_if(
+                    parts[kind].sum(),
+                    lambda a, k: branch_conv(a, k.astype(a.dtype), stride, form=self.form),
+                    inputs[kind],
+                    kernel,
+                )
                 for kind, kernel in kernels.items()
             )
         else:
             y = self._fused(inputs, kernels, stride)
         y = self.norm(y, train=train, momentum=momentum)
-        return amount * keep * mixed_activation(self.acts, y, act)
+        return times(amount * keep, mixed_activation(self.acts, y, act))
 
     def _fused(self, inputs: Mapping[str, Any], kernels: dict[str, Array], stride: tuple[int, int, int]) -> Array:
         if "std" in kernels and "depth" in kernels:
@@ -280,11 +285,11 @@ class MixedSpatial(MixedOp):
                 jnp.concatenate([inputs[kind] for kind in dense], axis=-1),
                 jnp.concatenate([kernels[kind] for kind in dense], axis=3),
             )
-            return conv(x, kernel, stride, form=self.form)
-        return sum(
-            (conv(inputs[kind], kernel, stride, form=self.form) for kind, kernel in kernels.items()),
-            start=jnp.zeros(()),
-        )
+            return conv(x, kernel.astype(x.dtype), stride, form=self.form)
+        convolved = [
+            conv(inputs[kind], k.astype(inputs[kind].dtype), stride, form=self.form) for kind, k in kernels.items()
+        ]
+        return sum(convolved[1:], start=convolved[0])
 
 
 class MixedTemporal(MixedOp):
@@ -324,6 +329,6 @@ class MixedTemporal(MixedOp):
         windows = kernel_windows(self.kernels("1d"), self.size, self.stride, self.kernel.shape[0])
         kernel = self.kernel[...] * (within @ windows)[:, None, None, None, None]
         convolve = branch_conv if sampled else conv
-        y = convolve(x, kernel, (self.stride, 1, 1), form=self.form)
+        y = convolve(x, kernel.astype(x.dtype), (self.stride, 1, 1), form=self.form)
         y = self.norm(y, train=train, momentum=momentum)
-        return amount * keep * mixed_activation(self.acts, y, act)
+        return times(amount * keep, mixed_activation(self.acts, y, act))

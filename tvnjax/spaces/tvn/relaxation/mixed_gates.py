@@ -13,7 +13,7 @@ from tvnjax.graph import Shape
 from tvnjax.nn.conditional import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import NonLocal
-from tvnjax.nn.parts import Dense, Initializer
+from tvnjax.nn.parts import Dense, Initializer, times
 from tvnjax.spaces.tvn.lowering import squeeze_hidden
 from tvnjax.spaces.tvn.relaxation.masks import Widths, prefix_mask, share
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
@@ -66,16 +66,16 @@ class MixedGates(nnx.Module):
             added = (
                 module_if(amount, self.non_local, attention, *arrays) if sampled else attention(self.non_local, *arrays)
             )
-            x = x + amount * widths.mask(x.shape[-1]) * added
+            x = x + times(amount * widths.mask(x.shape[-1]), added)
         if not self.ratios and not any(self.block.context_gate):
             return x
 
         if not sampled:
-            return x * self.scale(x.mean((1, 2, 3)), p, widths)[:, None, None, None]
+            return times(x, self.scale(x.mean((1, 2, 3)), p, widths)[:, None, None, None])
 
         def change(gates: Any, x: Array, p: Mapping[str, Array], probabilities: Array) -> Array:
             scale = gates.scale(x.mean((1, 2, 3)), p, Widths(widths.sizes, probabilities))
-            return x * (scale - 1)[:, None, None, None]
+            return times(x, (scale - 1)[:, None, None, None])
 
         off = (
             p["squeeze"]
@@ -86,16 +86,16 @@ class MixedGates(nnx.Module):
         return x + module_if(1 - off, self, change, x, dict(p), widths.probabilities)
 
     def scale(self, mean: Array, p: Mapping[str, Array], widths: Widths) -> Array:
-        """The factors of every channel, ``[B, C]``, from the channels' means over the clip."""
-        scale = jnp.ones_like(mean)
+        """The factors of every channel, float32 ``[B, C]``, from the channels' means over the clip."""
+        scale = jnp.ones(mean.shape)
         if self.ratios:
             amount, within = share(p["squeeze"], np.flatnonzero(self.block.squeeze))
             hidden = [squeeze_hidden(width, ratio) for width in widths.sizes for ratio in self.ratios]
             keep = Widths.joined((hidden, jnp.outer(widths.probabilities, within).ravel())).mask(self.hidden)
-            gate = nnx.sigmoid(self.restore(keep * nnx.relu(self.reduce(mean))))
+            gate = nnx.sigmoid(self.restore(times(keep, nnx.relu(self.reduce(mean)))))
             scale = 1 - amount + amount * gate
         if any(self.block.context_gate):
             amount = p["context_gate"] @ np.array(self.block.context_gate, np.float32)
             # One gate scales the whole clip, so the mean behind the first gate is the scaled mean.
-            scale = scale * (1 - amount + amount * nnx.sigmoid(self.gate(mean * scale)))
+            scale = scale * (1 - amount + amount * nnx.sigmoid(self.gate(times(mean, scale))))
         return scale

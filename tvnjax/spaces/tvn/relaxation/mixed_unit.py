@@ -13,7 +13,7 @@ from tvnjax.graph import Shape
 from tvnjax.nn.conditional import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import ConvNorm
-from tvnjax.nn.parts import Initializer
+from tvnjax.nn.parts import Initializer, times
 from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
@@ -148,13 +148,13 @@ class MixedUnit(nnx.Module):
             """What the two kinds of unit have at one point, weighted, ``width`` channels wide."""
             if not either:
                 return fit_channels(plain() if self.plain else inverse(), width)
-            return (1 - inverted) * fit_channels(plain(), width) + inverted * fit_channels(inverse(), width)
+            return times(1 - inverted, fit_channels(plain(), width)) + times(inverted, fit_channels(inverse(), width))
 
         keep_filters = prefix_mask(block.filters, p["filters"], self.filters)
         keep_inner = prefix_mask(*expanded, self.inner) if self.inverts else keep_filters
         keep = blend(lambda: keep_filters, lambda: keep_inner, self.inner)
 
-        y = blend(lambda: x, lambda: keep_inner * part(inverted, self.widen, x, either), self.source_channels)
+        y = blend(lambda: x, lambda: times(keep_inner, part(inverted, self.widen, x, either)), self.source_channels)
         options: Any = {"train": train, "momentum": momentum, "sampled": sampled}
         received = between = None
         if self.has_own:
@@ -171,14 +171,14 @@ class MixedUnit(nnx.Module):
             """The plain unit in front of its gates."""
             unexpanded, total = np.flatnonzero(np.array(block.expand) == 0), jnp.zeros((), y.dtype)
             if len(unexpanded):
-                total = p["expand"][unexpanded].sum() * fit_channels(y, self.plain_width)
+                total = times(p["expand"][unexpanded].sum(), fit_channels(y, self.plain_width))
             if max(block.expand) > 0:
                 sizes, chances = self._expanded(joint)
                 optional = either or len(unexpanded) > 0
                 weight = chances.sum() * (1 - inverted if either else 1)
                 convolved = part(weight, self.expand, fit_channels(y, self.expand_input), optional)
                 keep = prefix_mask(sizes, chances, convolved.shape[-1])
-                total = total + fit_channels(convolved * keep, self.plain_width)
+                total = total + fit_channels(times(convolved, keep), self.plain_width)
             return total
 
         plain = self._plain_widths(widths, p, joint)
@@ -187,13 +187,13 @@ class MixedUnit(nnx.Module):
         y = self.gates(blend(plain_end, lambda: y, self.gate_width), p, gate_widths, sampled=sampled)
 
         def narrowed() -> Array:
-            return keep_filters * part(inverted, self.narrow, fit_channels(y, self.inner), either)
+            return times(keep_filters, part(inverted, self.narrow, fit_channels(y, self.inner), either))
 
         y = blend(lambda: y, narrowed, self.out_shape.c)
         if self.shortcut is not None:
             amount = p["skip"] @ np.array(block.skip, np.float32)
             optional = not all(block.skip)
-            y = y + amount * out_widths.mask(self.out_shape.c) * part(amount, self.shortcut, x, optional)
+            y = y + times(amount * out_widths.mask(self.out_shape.c), part(amount, self.shortcut, x, optional))
         return mixed_activation(block.act, y, p["act"]), out_widths
 
     def _between(self, received: Widths, convolved: Widths, weights: Array) -> Widths:

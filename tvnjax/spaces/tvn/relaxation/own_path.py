@@ -12,7 +12,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Shape
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import build_layer
-from tvnjax.nn.parts import Initializer
+from tvnjax.nn.parts import Initializer, times
 from tvnjax.spaces.tvn.operators import Operator
 from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels
@@ -90,7 +90,7 @@ class OwnPath(nnx.Module):
             parts = [(path, shared[path].replace(shared[path][...][_corner(shape)])) for path, shape in shapes]
             module = nnx.merge(form, nnx.from_flat_state(parts), copy=True)
             y = module(x[..., :size], train=train, momentum=momentum)
-            total = total + likely.astype(y.dtype) * fit_channels(y, width)
+            total = total + times(likely, fit_channels(y, width))
             for path, leaf in nnx.to_flat_state(nnx.state(module, nnx.BatchStat)):
                 corner = _corner(leaf[...].shape)
                 # As much as the width counts: a single network's statistics are then its own.

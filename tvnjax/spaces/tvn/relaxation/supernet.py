@@ -15,6 +15,7 @@ from tvnjax.graph import HeadKind, Shape
 from tvnjax.nn.child import HeadModule
 from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer
+from tvnjax.nn.rematerialised import rematerialised
 from tvnjax.spaces.tvn.relaxation.masks import Widths
 from tvnjax.spaces.tvn.relaxation.mixed_unit import MixedUnit
 from tvnjax.spaces.tvn.relaxed import GENES, RelaxedPlan
@@ -95,6 +96,7 @@ class Supernet(nnx.Module):
         momentum: float | Array = BN_MOMENTUM,
         dropout_key: Array | None = None,
         sampled: bool = False,
+        remat: bool = False,
     ) -> Array:
         """Class scores of every clip.
 
@@ -106,12 +108,13 @@ class Supernet(nnx.Module):
             momentum: of the running statistics.
             dropout_key: no key, no dropout.
             sampled: for weights that are mostly 0: paths of weight 0 are not computed and get zero gradients.
+            remat: a gradient keeps what goes in and out of the units, and computes the rest again.
 
         Returns:
             Logits ``[B, classes]``.
         """
-        options = {"train": train, "momentum": momentum, "dropout_key": dropout_key, "sampled": sampled}
-        return self.of_lengths(clip, weights, (len(weights),), **options)[0]
+        options: Any = {"train": train, "momentum": momentum, "dropout_key": dropout_key}
+        return self.of_lengths(clip, weights, (len(weights),), sampled=sampled, remat=remat, **options)[0]
 
     def of_lengths(
         self,
@@ -123,6 +126,7 @@ class Supernet(nnx.Module):
         momentum: float | Array = BN_MOMENTUM,
         dropout_key: Array | None = None,
         sampled: bool = False,
+        remat: bool = False,
     ) -> list[Array]:
         """Class scores of the networks of the first ``n`` blocks, for every ``n`` of ``lengths``: the longest computes
         the shorter ones on its way. Arguments and scores as for ``__call__``."""
@@ -130,7 +134,17 @@ class Supernet(nnx.Module):
         scores = {}
         for length, (units, p) in enumerate(zip(self.blocks, weights), 1):
             for unit in units:
-                x, widths = unit(x, widths, p, train=train, momentum=momentum, sampled=sampled)
+                sizes, options = widths.sizes, {"train": train, "momentum": momentum, "sampled": sampled}
+
+                def call(
+                    unit: Any, x: Array, chances: Array, p: Any, sizes: Any = sizes, options: Any = options
+                ) -> Any:
+                    y, after = unit(x, Widths(sizes, chances), p, **options)
+                    return y, after.probabilities
+
+                arrays = (x, widths.probabilities, p)
+                x, chances = rematerialised(unit, call, *arrays) if remat else call(unit, *arrays)
+                widths = Widths(unit.out_widths, chances)
             if length in lengths:
                 scores[length] = self.heads[length - 1](x, dropout_key=dropout_key)
         return [scores[length] for length in lengths]
