@@ -32,7 +32,8 @@ from tvnjax.running.config import PRESETS
 from tvnjax.spaces.tvn.costs.bounds import extreme_network
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.lowering import lower
-from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
+from tvnjax.spaces.tvn.relaxation.mixed_spatial import MixedSpatial
+from tvnjax.spaces.tvn.relaxation.mixed_temporal import MixedTemporal
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxed import GENES, relax_plan
 from tvnjax.spaces.tvn.search_space import space_at_plan

@@ -12,7 +12,8 @@ from jax import Array
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.spaces.tvn.relaxation.masks import fit_channels, subkernel_offset
-from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
+from tvnjax.spaces.tvn.relaxation.mixed_spatial import MixedSpatial
+from tvnjax.spaces.tvn.relaxation.mixed_temporal import MixedTemporal
 
 Triple = tuple[int, int, int]
 
@@ -35,8 +36,8 @@ def naive_spatial(
 
     def convolve(kind: str, k: int, stride: Triple) -> Array:
         at = subkernel_offset(x.shape[2], mixed.stride, mixed.kernel_size, k)
-        superkernel: Any = {"std": mixed.std_kernel, "1std": mixed.straight_kernel, "depth": mixed.depth_kernel}[kind]
-        return conv(x if kind == "1std" else h, superkernel[...][:, at : at + k, at : at + k], stride, form=form)
+        superkernel = mixed.superkernel(kind)
+        return conv(x if kind == "1std" else h, superkernel[:, at : at + k, at : at + k], stride, form=form)
 
     return _sum(mixed, x, weights, keep, lambda k: (1, k, k), (1, mixed.stride, mixed.stride), convolve, form, momentum)
 

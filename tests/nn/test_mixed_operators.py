@@ -17,7 +17,8 @@ from tvnjax.nn.parts import Initializer
 from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import spatial_layers, temporal_layers
 from tvnjax.spaces.tvn.relaxation.masks import kernel_windows, prefix_mask, subkernel_offset
-from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
+from tvnjax.spaces.tvn.relaxation.mixed_spatial import MixedSpatial
+from tvnjax.spaces.tvn.relaxation.mixed_temporal import MixedTemporal
 
 
 def operators(kinds, kernels):
@@ -51,7 +52,6 @@ def test_every_spatial_operator(side, stride):
     randomise(mixed)
     x = np.random.default_rng(1).standard_normal((2, *shape)).astype(np.float32)
     ours = one_hot_mixtures(mixed, x, jnp.ones(4))
-    kernels = {"std": mixed.std_kernel, "1std": mixed.straight_kernel, "depth": mixed.depth_kernel}
     for (kind, k), mixture in zip(candidates, ours):
         if kind == "identity" and mixture.shape[2] != side:
             continue  # illegal here
@@ -64,7 +64,7 @@ def test_every_spatial_operator(side, stride):
                 y = convolution(layer, y, np.asarray(mixed.pointwise.kernel[...]), statistics(mixed.pointwise))
             else:
                 at = subkernel_offset(side, stride, 8, k)
-                window = np.asarray(kernels[kind][...])[:, at : at + k, at : at + k]
+                window = np.asarray(mixed.superkernel(kind))[:, at : at + k, at : at + k]
                 y = convolution(layer, y, window, statistics(mixed))
         assert_same_channels(mixture, y, (kind, k))
 
@@ -98,23 +98,26 @@ def assert_same_channels(mixture, y, operator):
 
 
 @pytest.mark.parametrize(
-    ("kind", "stride", "size", "kinds"),
+    ("kind", "stride", "size", "kinds", "dense"),
     [
-        ("spatial", 1, 7, SPATIAL_KINDS),
-        ("spatial", 2, 8, ("std", "depth", "maxpool", "avgpool")),
-        ("spatial", 2, 5, ("1std", "depth")),
-        ("temporal", 1, 5, TEMPORAL_KINDS),
-        ("temporal", 2, 4, TEMPORAL_KINDS),
+        ("spatial", 1, 7, SPATIAL_KINDS, None),
+        ("spatial", 2, 8, ("std", "depth", "maxpool", "avgpool"), None),
+        ("spatial", 2, 5, ("1std", "depth"), None),
+        ("spatial", 1, 7, SPATIAL_KINDS, 2),
+        ("spatial", 2, 8, ("std", "avgpool"), 1),
+        ("spatial", 2, 5, ("1std", "depth"), 3),
+        ("temporal", 1, 5, TEMPORAL_KINDS, None),
+        ("temporal", 2, 4, TEMPORAL_KINDS, None),
     ],
 )
-def test_the_fused_and_the_sampled_mixture_equal_the_naive_sum(kind, stride, size, kinds):
+def test_the_fused_and_the_sampled_mixture_equal_the_naive_sum(kind, stride, size, kinds, dense):
     """Values, and gradients for the input, the weights and the candidates' weights, to 1e-5."""
     rng = np.random.default_rng(3)
     init = Initializer(0)
     candidates = operators(kinds, (2, 3, 5) if kind == "spatial" else (2, 3))[0 if stride == 1 else 1 :]
     if kind == "spatial":
         shape, naive = Shape(2, size, size, 5), naive_spatial
-        mixed = MixedSpatial(candidates, shape, 4, stride, init, "shifted")
+        mixed = MixedSpatial(candidates, shape, 4, stride, init, "shifted", dense=dense)
     else:
         shape, naive = Shape(size, 3, 3, 5), naive_temporal
         mixed = MixedTemporal(candidates, shape, 4, stride, init, "shifted")

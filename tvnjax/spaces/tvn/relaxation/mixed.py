@@ -10,30 +10,28 @@ With a one-hot weight on every choice each module equals the lowered unit's laye
 
 Called with ``sampled``, for weights that are mostly 0, every path stands behind a condition and is its own convolution:
 the values are the same, and what has no weight is not computed.
+
+Here is what the two have in common; ``mixed_spatial`` and ``mixed_temporal`` have their convolutions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
 
-from tvnjax import graph
 from tvnjax.graph import Shape
-from tvnjax.nn.conditional import branch_conv, module_if, run_if
-from tvnjax.nn.convolution import Form, conv
-from tvnjax.nn.layers import ConvNorm
-from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, times
+from tvnjax.nn.conditional import module_if, run_if
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
 from tvnjax.nn.pooling import avg_pool, max_pool
 from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses, can_stride
 from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
-from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, kernel_windows, mixed_activation, share
+from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels
 from tvnjax.spaces.tvn.relaxation.own_path import OwnPath
 
 POOL_KINDS = ("maxpool", "avgpool")
-SPATIAL_CONVOLUTIONS: tuple[str, ...] = ("std", "1std", "depth")
 
 
 class MixedOp(nnx.Module):
@@ -186,149 +184,3 @@ class MixedOp(nnx.Module):
                 y = convolved(self, *arrays)
             total = total + fit_channels(y, self.out_channels)
         return total
-
-
-class MixedSpatial(MixedOp):
-    """Mixture over spatial kinds and kernels.
-
-    ``std`` and ``depth`` share the 1x1 in front; these two and ``1std`` have one superkernel each, of as many taps, and
-    share the batch normalisation behind.
-    """
-
-    def __init__(
-        self,
-        operators: tuple[Operator, ...],
-        in_shape: Shape,
-        filters: int,
-        stride: int,
-        init: Initializer,
-        form: Form,
-        acts: tuple[str, ...] = ("relu",),
-        **own: Any,
-    ):
-        super().__init__(operators, in_shape, filters, "spatial", stride, acts, form, init, **own)
-        if not self.convolves:
-            return
-        inner = in_shape._replace(c=filters)
-        std, straight, depth = (bool(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS)
-        self.kernel_size = k = max(self.kernels(*SPATIAL_CONVOLUTIONS))
-        self.pointwise = ConvNorm(graph.Conv(in_shape=in_shape, out_shape=inner), init, form) if std or depth else None
-        self.std_kernel = nnx.Param(init.normal((1, k, k, filters, filters), k * k * filters)) if std else None
-        self.straight_kernel = (
-            nnx.Param(init.normal((1, k, k, in_shape.c, filters), k * k * in_shape.c)) if straight else None
-        )
-        self.depth_kernel = nnx.Param(init.normal((1, k, k, 1, filters), k * k)) if depth else None
-        self.norm = BatchNorm(filters)
-
-    def mixed_kernels(self, within: Mapping[str, Array]) -> dict[str, Array]:
-        """For each kind there is its superkernel, every tap times the weight of the candidates that have it."""
-        params = {"std": self.std_kernel, "1std": self.straight_kernel, "depth": self.depth_kernel}
-        mixed = {}
-        for kind, param in params.items():
-            if param is not None:
-                windows = kernel_windows(self.kernels(kind), self.size, self.stride, self.kernel_size)
-                taps = jnp.einsum("n,ni,nj->ij", within[kind], windows, windows)
-                mixed[kind] = param[...] * taps[None, :, :, None, None]
-        return mixed
-
-    def convolved(
-        self,
-        x: Array,
-        weights: Array,
-        keep: Array,
-        act: Array | None,
-        momentum: float | Array,
-        *,
-        train: bool,
-        sampled: bool,
-    ) -> Array:
-        """Weighted sum of the convolutions behind their normalisation and activation: ``[B, T, H', W', filters]``."""
-        amount, within = share(weights, self.indices(*SPATIAL_CONVOLUTIONS))
-        ends = np.cumsum([len(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS])
-        parts = dict(zip(SPATIAL_CONVOLUTIONS, jnp.split(within, ends[:-1])))
-        kernels = self.mixed_kernels(parts)
-        behind = None
-        if self.pointwise is not None:
-
-            def pointwise(module: Any, x: Array, keep: Array, act: Array | None, momentum: float | Array) -> Array:
-                return times(keep, mixed_activation(self.acts, module(x, train=train, momentum=momentum), act))
-
-            arrays = (x, keep, act, momentum)
-            if sampled and "1std" in kernels:
-                behind = module_if(parts["std"].sum() + parts["depth"].sum(), self.pointwise, pointwise, *arrays)
-            else:
-                behind = pointwise(self.pointwise, *arrays)
-        inputs = {"std": behind, "1std": x, "depth": behind}
-        stride = (1, self.stride, self.stride)
-        if sampled:
-            y: Any = sum(
-                run_if(
-                    parts[kind].sum(),
-                    lambda a, k: branch_conv(a, k.astype(a.dtype), stride, form=self.form),
-                    inputs[kind],
-                    kernel,
-                )
-                for kind, kernel in kernels.items()
-            )
-        else:
-            y = self._fused(inputs, kernels, stride)
-        y = self.norm(y, train=train, momentum=momentum)
-        return times(amount * keep, mixed_activation(self.acts, y, act))
-
-    def _fused(self, inputs: Mapping[str, Any], kernels: dict[str, Array], stride: tuple[int, int, int]) -> Array:
-        if "std" in kernels and "depth" in kernels:
-            kernels = {**kernels, "std": kernels["std"] + kernels["depth"] * jnp.eye(self.filters)}
-            del kernels["depth"]
-        dense = [kind for kind in kernels if kind != "depth"]
-        if len(dense) == 2:
-            x, kernel = (
-                jnp.concatenate([inputs[kind] for kind in dense], axis=-1),
-                jnp.concatenate([kernels[kind] for kind in dense], axis=3),
-            )
-            return conv(x, kernel.astype(x.dtype), stride, form=self.form)
-        convolved = [
-            conv(inputs[kind], k.astype(inputs[kind].dtype), stride, form=self.form) for kind, k in kernels.items()
-        ]
-        return sum(convolved[1:], start=convolved[0])
-
-
-class MixedTemporal(MixedOp):
-    """Mixture over temporal kinds and kernels; convolutions share one superkernel and one batch normalisation."""
-
-    def __init__(
-        self,
-        operators: tuple[Operator, ...],
-        in_shape: Shape,
-        filters: int,
-        stride: int,
-        init: Initializer,
-        form: Form,
-        acts: tuple[str, ...] = ("relu",),
-        **own: Any,
-    ):
-        super().__init__(operators, in_shape, filters, "temporal", stride, acts, form, init, **own)
-        if not self.convolves:
-            return
-        k = max(self.kernels("1d"))
-        self.kernel = nnx.Param(init.normal((k, 1, 1, in_shape.c, filters), k * in_shape.c))
-        self.norm = BatchNorm(filters)
-
-    def convolved(
-        self,
-        x: Array,
-        weights: Array,
-        keep: Array,
-        act: Array | None,
-        momentum: float | Array,
-        *,
-        train: bool,
-        sampled: bool,
-    ) -> Array:
-        """Weighted sum of the convolutions behind their normalisation and activation: ``[B, T', H, W, filters]``."""
-        amount, within = share(weights, self.indices("1d"))
-        windows = kernel_windows(self.kernels("1d"), self.size, self.stride, self.kernel.shape[0])
-        kernel = self.kernel[...] * (within @ windows)[:, None, None, None, None]
-        convolve = branch_conv if sampled else conv
-        y = convolve(x, kernel.astype(x.dtype), (self.stride, 1, 1), form=self.form)
-        y = self.norm(y, train=train, momentum=momentum)
-        return times(amount * keep, mixed_activation(self.acts, y, act))

@@ -16,8 +16,9 @@ from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import Initializer, times
 from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation, prefix_mask
-from tvnjax.spaces.tvn.relaxation.mixed import MixedSpatial, MixedTemporal
 from tvnjax.spaces.tvn.relaxation.mixed_gates import MixedGates
+from tvnjax.spaces.tvn.relaxation.mixed_spatial import MixedSpatial
+from tvnjax.spaces.tvn.relaxation.mixed_temporal import MixedTemporal
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 
@@ -64,7 +65,7 @@ class MixedUnit(nnx.Module):
         inverse = {max(f * e, f) for f in block.filters for e in block.expand} if self.inverts else set()
         own: dict = {"widths": sorted({*(in_widths if self.plain else ()), *inverse}), "room": room}
         acts = block.spatial_act
-        self.spatial = MixedSpatial(block.spatial, shape, self.inner, spatial_stride, init, form, acts, **own)
+        self.spatial = MixedSpatial(block.spatial, shape, self.inner, spatial_stride, init, form, acts, filters, **own)
         convolved = {*(block.filters if self.plain else ()), *inverse} if self.spatial.convolves else set()
         own["widths"] = sorted({*convolved, *(own["widths"] if self.spatial.bypasses else ())})
         shape = strided(shape, (1, spatial_stride, spatial_stride), self.spatial.out_channels)

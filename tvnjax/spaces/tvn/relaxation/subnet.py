@@ -77,11 +77,10 @@ def _copy_spatial(layers: Iterator[Any], source: Any, block: Block) -> None:
     if block.spatial_type != "1std":
         _copy_prefix(next(layers), source.pointwise)
     layer = next(layers)
-    kernels = {"std": source.std_kernel, "1std": source.straight_kernel, "depth": source.depth_kernel}
-    superkernel = kernels[block.spatial_type]
+    superkernel = source.superkernel(block.spatial_type)
     at = subkernel_offset(source.size, source.stride, source.kernel_size, block.spatial_kernel)
     taps = slice(at, at + block.spatial_kernel)
-    layer.kernel[...] = _prefix(superkernel[...][:, taps, taps], layer.kernel.shape)
+    layer.kernel[...] = _prefix(superkernel[:, taps, taps], layer.kernel.shape)
     _copy_prefix(layer.norm, source.norm)
 
 

@@ -1,0 +1,128 @@
+"""What the supernet's gradient is when compiled for an H200: kernels, precision, temporaries, arithmetic.
+
+    python -m experiments.accelerator.compiled_for_h200 --plugins DIR \\
+        --json experiments/accelerator/compiled_for_h200.json
+
+See ``h200`` for what DIR holds. A program is the loss and its gradients for weights and gene weights on one batch of
+uint8 clips. ``clips`` is the preset's largest plan; ``scale`` 5 blocks of 64 to 512 filters with two repeats on 16
+frames of 224 pixels, batch 64, with the operators a plan has by default.
+
+"With inverted bottlenecks" lists ``inverted_bottleneck`` False and True in the same space. The fair comparison of the
+two is by what a program holds and does, at the same widths: an inverted unit works at the expanded width throughout,
+so its 1x1 and temporal convolutions cost what they do in a single such network. Takes about 10 minutes on two cores.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.accelerator.h200 import PLUGINS, compiler_for_h200
+
+CLASSES = 400
+CASES = {
+    "clips": {},
+    "clips bfloat16": {"precision": "bfloat16"},
+    "scale bfloat16": {"scale": 1.0, "precision": "bfloat16"},
+    "scale bfloat16 remat": {"scale": 1.0, "precision": "bfloat16", "remat": True},
+    "scale bfloat16 remat inverted": {"scale": 1.0, "precision": "bfloat16", "remat": True, "inverted": True},
+}
+SMALL = {
+    "small": {"scale": 0.125},
+    "small bfloat16": {"scale": 0.125, "precision": "bfloat16"},
+    "small bfloat16 remat": {"scale": 0.125, "precision": "bfloat16", "remat": True},
+    "small bfloat16 remat inverted": {"scale": 0.125, "precision": "bfloat16", "remat": True, "inverted": True},
+}
+"""The same at an eighth of the pixels, widths and batch."""
+
+
+def gradients(
+    scale: float | None = None, precision: Any = "float32", remat: bool = False, inverted: bool = False
+) -> tuple[Any, tuple[Any, ...]]:
+    """A function and the shapes of its arguments; without a scale those of the preset ``clips``."""
+    import jax
+    import jax.numpy as jnp
+    from flax import nnx
+
+    from tvnjax.core.variables import ArchParam
+    from tvnjax.nn.parts import normalize
+    from tvnjax.running.config import PRESETS
+    from tvnjax.spaces.tvn.relaxation.supernet import Supernet
+    from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
+    from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
+    from tvnjax.trainers.objective import cross_entropy
+
+    if scale is None:
+        operators, batch, widths = PRESETS["clips"][1].operators, 32, (16, 32, 48, 64)
+        strides = ((2, 1), (2, 1), (1, 2), (2, 1))
+        blocks = tuple(BlockPlan(filters=f, spatial_stride=s, temporal_stride=t) for f, (s, t) in zip(widths, strides))
+        plan = Plan(image_size=32, num_frames=8, blocks=blocks)
+    else:
+        operators = OperatorChoices(inverted_bottleneck=(False, True) if inverted else (False,))
+        widths = [int(f * scale) for f in (64, 128, 256, 512, 512)]
+        blocks = tuple(BlockPlan(filters=f, repeats=2) for f in widths)
+        plan, batch = Plan(image_size=int(224 * scale), num_frames=16, blocks=blocks), int(64 * scale)
+
+    def build() -> Any:
+        return Supernet(relax_plan(plan, operators), CLASSES, form="plain")
+
+    graph, alphas, params, stats = nnx.split(nnx.eval_shape(build), ArchParam, nnx.Param, ...)
+    weights = jax.eval_shape(lambda: build().probabilities())
+
+    def loss(params: Any, weights: Any, alphas: Any, stats: Any, clip: Any, label: Any) -> Any:
+        model = nnx.merge(graph, alphas, params, stats, copy=True)
+        return cross_entropy(model(normalize(clip).astype(precision), weights, train=True, remat=remat), label)
+
+    clip = jax.ShapeDtypeStruct((batch, plan.num_frames, plan.image_size, plan.image_size, 3), jnp.uint8)
+    label = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    return jax.value_and_grad(loss, argnums=(0, 1)), (params, weights, alphas, stats, clip, label)
+
+
+def counts(compile_: Any, **case: Any) -> dict[str, Any]:
+    """What one program is made of."""
+    import jax
+    import numpy as np
+
+    from experiments.accelerator.hlo import convolutions, kernels, share_of
+
+    function, args = gradients(**case)
+    start = time.monotonic()
+    program = compile_(function, *args)
+    text, memory = program.as_text(), program.memory_analysis()
+    convolved = convolutions(text)
+    return {
+        "kernels": sum(kernels(text).values()),
+        "convolutions": len(convolved),
+        "convolution_tflop": round(2e-12 * sum(one.multiply_adds for one in convolved), 4),
+        "bfloat16_share": round(share_of("bf16", convolved), 5),
+        "temporaries_gib": round(memory.temp_size_in_bytes / 2**30, 3),
+        "weights_m": round(sum(float(np.prod(leaf.shape)) for leaf in jax.tree.leaves(args[0])) / 1e6, 3),
+        "compile_s": round(time.monotonic() - start, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--plugins", type=Path, default=os.environ.get(PLUGINS), help=f"default: ${PLUGINS}")
+    parser.add_argument("--small", action="store_true", help="programs of an eighth of the size alone")
+    parser.add_argument("--json", type=Path, help="write the counts here")
+    args = parser.parse_args()
+    if args.plugins is None:
+        parser.error(f"name the folder of XLA's CUDA plugins by --plugins or {PLUGINS}")
+    compile_ = compiler_for_h200(args.plugins)
+
+    from tvnjax.core.environment import environment
+    from tvnjax.core.run_dir import write_json
+
+    rows = {}
+    for name, case in (SMALL if args.small else CASES).items():
+        rows[name] = counts(compile_, **case)
+        print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
+    if args.json:
+        command = "python -m experiments.accelerator.compiled_for_h200" + " --small" * args.small
+        write_json(args.json, {"command": command, "programs": rows, "environment": environment()})
+
+
+if __name__ == "__main__":
+    main()
