@@ -16,9 +16,10 @@ _CONVOLUTION = re.compile(
     r"(?P<rest>.*)$",
     re.M,
 )
-_NO_KERNEL = frozenset(
-    ["parameter", "constant", "get-tuple-element", "tuple", "bitcast", "after-all", "async-done", "copy-done", "opt-barrier"]
-)
+_NO_KERNEL = {
+    *("parameter", "constant", "get-tuple-element", "tuple", "bitcast"),
+    *("after-all", "async-done", "copy-done", "opt-barrier"),
+}
 
 
 class Convolution(NamedTuple):

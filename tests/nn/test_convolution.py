@@ -7,10 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.latency.runtimes.xla import Xla
+from tvnjax.nn.child import Child
 from tvnjax.nn.convolution import conv, default_form
+from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.sliding_window import same_axis
+from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.lowering import lower
 
 # name: (input, kernel, stride)
 CASES = {
@@ -190,6 +196,27 @@ def test_shifted_form_holds_no_grouped_convolution(name):
 def test_default_form_is_shifted_on_a_cpu_alone():
     assert [default_form(backend) for backend in ("cpu", "gpu", "cuda", "tpu")] == ["shifted", *["plain"] * 3]
     assert default_form() == default_form(jax.default_backend())
+
+
+def test_the_form_follows_the_device_that_is_compiled_for(monkeypatch):
+    """Where another backend is the default: the device that is chosen, for networks and for what times them."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    cpu = jax.devices("cpu")[0]
+    lowered = lower(Genotype(image_size=4, num_frames=1, blocks=(Block(spatial_kernel=3, filters=4),)), 2)
+
+    def forms(module):
+        return {part.form for _, part in nnx.iter_modules(module) if isinstance(part, ConvNorm)}
+
+    assert default_form() == "plain" and forms(Child(lowered)) == {"plain"}
+    for device in (cpu, "cpu"):
+        with jax.default_device(device):
+            assert default_form() == "shifted" and forms(Child(lowered)) == {"shifted"}
+    asked = []
+    monkeypatch.setattr("tvnjax.latency.runtimes.xla.default_form", lambda *on: asked.append(on) or "plain")
+    runtime = Xla(device="cpu")
+    runtime.network(lowered)
+    runtime.unit(lowered.units[0])
+    assert asked == [("cpu",)] * 2
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ class Child(nnx.Module):
     Args:
         lowered: the network, every shape known.
         seed: of the initial weights.
-        form: which form its convolutions and pools take; ``None`` picks the fast one of the default backend.
+        form: which form its convolutions and pools take; ``None`` picks the fast one of the default device.
     """
 
     def __init__(self, lowered: graph.Network, seed: int = 0, *, form: Form | None = None):

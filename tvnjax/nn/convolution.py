@@ -29,9 +29,17 @@ _NARROW = 64
 """Channels below which phases share a convolution."""
 
 
-def default_form(backend: str | None = None) -> Form:
-    """Returns the form that trains fastest on a JAX backend (None: the one in use)."""
-    return "shifted" if (backend or jax.default_backend()) == "cpu" else "plain"
+def default_form(platform: str | None = None) -> Form:
+    """Returns the form that trains fastest on a platform of JAX's (None: that of the device arrays go to where none is
+    named, ``jax.default_device``'s or the default backend's). What is compiled for another device says its platform."""
+    return "shifted" if (platform or _default_platform()) == "cpu" else "plain"
+
+
+def _default_platform() -> str:
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    if device is None:
+        return jax.default_backend()
+    return device if isinstance(device, str) else device.platform
 
 
 def conv(

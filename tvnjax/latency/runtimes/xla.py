@@ -53,7 +53,7 @@ class Xla:
         }
 
     def network(self, network: Network) -> Prepared:
-        graph, state = self._constant(Child(network))
+        graph, state = self._constant(Child(network, form=default_form(self.device.platform)))
 
         def forward(state: nnx.State, *streams: Array) -> Array:
             return nnx.merge(graph, state, copy=True)(streams)
@@ -72,7 +72,7 @@ class Xla:
         The chain is a loop of known body and free length: the inputs of each turn hang on the mean of the turn before,
         so that no turn, and nothing of one, can be skipped or run early.
         """
-        graph, state = self._constant(UnitModule(unit, Initializer(0), default_form()))
+        graph, state = self._constant(UnitModule(unit, Initializer(0), default_form(self.device.platform)))
 
         def chain(state: nnx.State, x: tuple[Array, ...], turns: Array) -> Array:
             module = nnx.merge(graph, state, copy=True)

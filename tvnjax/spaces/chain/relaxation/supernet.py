@@ -33,7 +33,7 @@ class ChainSupernet(nnx.Module):
         seed: of the initial weights.
         channels: of the clip.
         head: see ``graph.Head``.
-        form: which form layers take; ``None`` picks the fast one of the default backend.
+        form: which form layers take; ``None`` picks the fast one of the default device.
     """
 
     def __init__(

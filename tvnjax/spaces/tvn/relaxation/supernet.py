@@ -37,7 +37,7 @@ class Supernet(nnx.Module):
         seed: of the initial weights.
         channels: of the clip.
         head: see ``graph.Head``.
-        form: which form convolutions and pools take; ``None`` picks the fast one of the default backend.
+        form: which form convolutions and pools take; ``None`` picks the fast one of the default device.
         room: widths that arrays have in other plans, whose weights are slices of this one's.
     """
 
