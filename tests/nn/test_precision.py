@@ -35,7 +35,7 @@ PLAN = relax_plan(
 CHAIN = ChainSpace(
     frames=2,
     size=6,
-    positions=[[conv(8), conv(4)], [depthwise(8), maxpool(3)], [squeeze_excite(0.5), conv(8, stride=2)]],
+    positions=[[conv(8), conv(4)], [depthwise(8), maxpool(3)], [squeeze_excite(0.5), conv(8)]],
 )
 BF16 = jnp.bfloat16
 CLIP = jnp.asarray(np.random.default_rng(2).standard_normal((4, 2, 6, 6, 3)), jnp.float32)

@@ -15,6 +15,16 @@ from tvnjax.nn.convolution import Form, check_window
 from tvnjax.nn.sliding_window import Axis, correlate, overlap_add, same_axis, shifted, unmoved
 
 
+def trained_form(form: Form, train: bool) -> Form:
+    """The form a max pool takes: in training the shifted one on every device.
+
+    XLA has no program for the gradient of the other on a GPU. It makes one that keeps, of every window, the number and
+    its place along each axis: ten bytes more for each byte of a bfloat16 array, 31 GiB for one unit at the scale of the
+    paper, and scatters with them. The shifted form keeps a byte.
+    """
+    return "shifted" if train else form
+
+
 def max_pool(x: Array, window: tuple[int, int, int], stride: tuple[int, int, int], *, form: Form) -> Array:
     """Takes the largest element under each window, with SAME padding that never wins.
 

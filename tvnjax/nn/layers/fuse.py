@@ -9,7 +9,7 @@ from tvnjax import graph
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers.registry import build_layer
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
-from tvnjax.nn.pooling import max_pool
+from tvnjax.nn.pooling import max_pool, trained_form
 
 GATE_DEVIATION = 0.01
 """Of the gates' start around 0, where an input counts half (the released code's)."""
@@ -31,7 +31,7 @@ class Fuse(nnx.Module):
         groups: dict[int, Array] = {}
         for number, (x, window) in enumerate(zip(arrays, self.windows, strict=True)):
             if window != (1, 1, 1):
-                x = max_pool(x, window, window, form=self.form)
+                x = max_pool(x, window, window, form=trained_form(self.form, train))
             if self.gates is not None:
                 x = times(x, nnx.sigmoid(self.gates[...][number]))
             channels = x.shape[-1]

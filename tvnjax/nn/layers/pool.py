@@ -7,7 +7,7 @@ from tvnjax import graph
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers.registry import build_layer
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer
-from tvnjax.nn.pooling import avg_pool, max_pool
+from tvnjax.nn.pooling import avg_pool, max_pool, trained_form
 
 
 class Pool(nnx.Module):
@@ -16,8 +16,9 @@ class Pool(nnx.Module):
         self.form: Form = form
 
     def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        pool = max_pool if self.kind == "max" else avg_pool
-        return pool(x, self.window, self.stride, form=self.form)
+        if self.kind == "max":
+            return max_pool(x, self.window, self.stride, form=trained_form(self.form, train))
+        return avg_pool(x, self.window, self.stride, form=self.form)
 
 
 build_layer.register(graph.Pool, Pool)

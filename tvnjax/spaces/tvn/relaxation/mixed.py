@@ -25,7 +25,7 @@ from tvnjax.graph import Shape
 from tvnjax.nn.conditional import module_if, run_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
-from tvnjax.nn.pooling import avg_pool, max_pool
+from tvnjax.nn.pooling import avg_pool, max_pool, trained_form
 from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses, can_stride
 from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels
@@ -124,7 +124,8 @@ class MixedOp(nnx.Module):
                 y = module_if(weights[index], path, run, *arrays) if sampled else run(path, *arrays)
                 total = total + times(weights[index], y)
             elif kind in POOL_KINDS:
-                pooled = run_if(weights[index], self._pool(kind, k), x) if sampled else self._pool(kind, k)(x)
+                pool = self._pool(kind, k, train)
+                pooled = run_if(weights[index], pool, x) if sampled else pool(x)
                 total = total + times(weights[index], pooled)
         return total if isinstance(total, float) else fit_channels(total, self.out_channels)
 
@@ -136,11 +137,12 @@ class MixedOp(nnx.Module):
         """Whether the operator stands here: one that cannot stride does not where sizes change."""
         return can_stride(operator) or -(-self.size // self.stride) == self.size
 
-    def _pool(self, kind: str, k: int) -> Callable[[Array], Array]:
+    def _pool(self, kind: str, k: int, train: bool) -> Callable[[Array], Array]:
         spatial, s = self.axis == "spatial", self.stride
         window, stride = ((1, k, k), (1, s, s)) if spatial else ((k, 1, 1), (s, 1, 1))
-        pool = max_pool if kind == "maxpool" else avg_pool
-        return lambda x: pool(x, window, stride, form=self.form)
+        if kind == "maxpool":
+            return lambda x: max_pool(x, window, stride, form=trained_form(self.form, train))
+        return lambda x: avg_pool(x, window, stride, form=self.form)
 
     def __call__(
         self,
