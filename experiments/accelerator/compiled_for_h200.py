@@ -7,9 +7,10 @@ See ``h200`` for what DIR holds. A program is the loss and its gradients for wei
 uint8 clips. ``clips`` is the preset's largest plan; ``scale`` 5 blocks of 64 to 512 filters with two repeats on 16
 frames of 224 pixels, batch 64, with the operators a plan has by default.
 
-"With inverted bottlenecks" lists ``inverted_bottleneck`` False and True in the same space. The fair comparison of the
-two is by what a program holds and does, at the same widths: an inverted unit works at the expanded width throughout,
-so its 1x1 and temporal convolutions cost what they do in a single such network. Takes about 10 minutes on two cores.
+``inverted`` lists ``inverted_bottleneck`` False and True in the same space otherwise. Beside the supernets stand single
+networks of the same plan, the widest with ``std`` or ``depth`` convolutions of 5 x 5: an inverted unit works at the
+expanded width throughout, at the resolution in front of its stride too, so that a single such network already holds
+arrays that are ``expand`` times as wide. Takes about 10 minutes on two cores.
 """
 
 import argparse
@@ -27,6 +28,15 @@ CASES = {
     "scale bfloat16": {"scale": 1.0, "precision": "bfloat16"},
     "scale bfloat16 remat": {"scale": 1.0, "precision": "bfloat16", "remat": True},
     "scale bfloat16 remat inverted": {"scale": 1.0, "precision": "bfloat16", "remat": True, "inverted": True},
+    "one network": {"scale": 1.0, "precision": "bfloat16", "remat": True, "network": "std"},
+    "one inverted network": {"scale": 1.0, "precision": "bfloat16", "remat": True, "inverted": True, "network": "std"},
+    "one inverted depthwise network": {
+        "scale": 1.0,
+        "precision": "bfloat16",
+        "remat": True,
+        "inverted": True,
+        "network": "depth",
+    },
 }
 SMALL = {
     "small": {"scale": 0.125},
@@ -38,16 +48,23 @@ SMALL = {
 
 
 def gradients(
-    scale: float | None = None, precision: Any = "float32", remat: bool = False, inverted: bool = False
+    scale: float | None = None,
+    precision: Any = "float32",
+    remat: bool = False,
+    inverted: bool = False,
+    network: str | None = None,
 ) -> tuple[Any, tuple[Any, ...]]:
-    """A function and the shapes of its arguments; without a scale those of the preset ``clips``."""
+    """A function and the shapes of its arguments; without a scale those of the preset ``clips``, with a network those
+    of a single network of such spatial convolutions."""
     import jax
     import jax.numpy as jnp
     from flax import nnx
 
     from tvnjax.core.variables import ArchParam
+    from tvnjax.nn.child import Child
     from tvnjax.nn.parts import normalize
     from tvnjax.running.config import PRESETS
+    from tvnjax.spaces.tvn.lowering import lower
     from tvnjax.spaces.tvn.relaxation.supernet import Supernet
     from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
     from tvnjax.spaces.tvn.shapes import BlockPlan, Plan
@@ -64,15 +81,25 @@ def gradients(
         blocks = tuple(BlockPlan(filters=f, repeats=2) for f in widths)
         plan, batch = Plan(image_size=int(224 * scale), num_frames=16, blocks=blocks), int(64 * scale)
 
+    relaxed = relax_plan(plan, operators)
+
     def build() -> Any:
-        return Supernet(relax_plan(plan, operators), CLASSES, form="plain")
+        if network is None:
+            return Supernet(relaxed, CLASSES, form="plain")
+        wanted = {"spatial": (network, 5), "temporal": ("1d", 3), "inverted_bottleneck": inverted, "skip": True}
+        chosen = tuple(
+            {gene: block.candidates(gene).index(wanted.get(gene, block.candidates(gene)[-1])) for gene in block.genes}
+            for block in relaxed.blocks
+        )
+        return Child(lower(relaxed.decode(chosen), CLASSES), form="plain")
 
     graph, alphas, params, stats = nnx.split(nnx.eval_shape(build), ArchParam, nnx.Param, ...)
-    weights = jax.eval_shape(lambda: build().probabilities())
+    weights = jax.eval_shape(lambda: () if network else build().probabilities())
 
     def loss(params: Any, weights: Any, alphas: Any, stats: Any, clip: Any, label: Any) -> Any:
         model = nnx.merge(graph, alphas, params, stats, copy=True)
-        return cross_entropy(model(normalize(clip).astype(precision), weights, train=True, remat=remat), label)
+        given = (normalize(clip).astype(precision), *(() if network else (weights,)))
+        return cross_entropy(model(*given, train=True, remat=remat), label)
 
     clip = jax.ShapeDtypeStruct((batch, plan.num_frames, plan.image_size, plan.image_size, 3), jnp.uint8)
     label = jax.ShapeDtypeStruct((batch,), jnp.int32)
@@ -103,7 +130,7 @@ def counts(compile_: Any, **case: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--plugins", type=Path, default=os.environ.get(PLUGINS), help=f"default: ${PLUGINS}")
     parser.add_argument("--small", action="store_true", help="programs of an eighth of the size alone")
     parser.add_argument("--json", type=Path, help="write the counts here")

@@ -54,7 +54,8 @@ def naive_temporal(
 ) -> Array:
     def convolve(kind: str, k: int, stride: Triple) -> Array:
         at = subkernel_offset(x.shape[1], mixed.stride, mixed.kernel.shape[0], k)
-        return conv(x, mixed.kernel[...][at : at + k], stride, form=form)
+        superkernel = mixed.superkernel()
+        return conv(x[..., : superkernel.shape[3]], superkernel[at : at + k], stride, form=form)
 
     return _sum(mixed, x, weights, keep, lambda k: (k, 1, 1), (mixed.stride, 1, 1), convolve, form, momentum)
 

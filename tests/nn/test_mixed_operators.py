@@ -18,7 +18,7 @@ from tvnjax.spaces.tvn.genotype import Block
 from tvnjax.spaces.tvn.lowering import spatial_layers, temporal_layers
 from tvnjax.spaces.tvn.relaxation.masks import kernel_windows, prefix_mask, subkernel_offset
 from tvnjax.spaces.tvn.relaxation.mixed_spatial import MixedSpatial
-from tvnjax.spaces.tvn.relaxation.mixed_temporal import MixedTemporal
+from tvnjax.spaces.tvn.relaxation.mixed_temporal import Dense, MixedTemporal
 
 
 def operators(kinds, kernels):
@@ -108,6 +108,8 @@ def assert_same_channels(mixture, y, operator):
         ("spatial", 2, 5, ("1std", "depth"), 3),
         ("temporal", 1, 5, TEMPORAL_KINDS, None),
         ("temporal", 2, 4, TEMPORAL_KINDS, None),
+        ("temporal", 1, 5, TEMPORAL_KINDS, (3, 2)),
+        ("temporal", 2, 4, ("1d",), (5, 1)),
     ],
 )
 def test_the_fused_and_the_sampled_mixture_equal_the_naive_sum(kind, stride, size, kinds, dense):
@@ -120,7 +122,8 @@ def test_the_fused_and_the_sampled_mixture_equal_the_naive_sum(kind, stride, siz
         mixed = MixedSpatial(candidates, shape, 4, stride, init, "shifted", dense=dense)
     else:
         shape, naive = Shape(size, 3, 3, 5), naive_temporal
-        mixed = MixedTemporal(candidates, shape, 4, stride, init, "shifted")
+        dense = None if dense is None else Dense(*dense)
+        mixed = MixedTemporal(candidates, shape, 4, stride, init, "shifted", dense=dense)
     graph, params, stats = nnx.split(mixed, nnx.Param, ...)
     x = jnp.asarray(rng.standard_normal((2, *shape)), jnp.float32)
     weights = jax.nn.softmax(jnp.asarray(rng.standard_normal(len(candidates)), jnp.float32))

@@ -439,6 +439,29 @@ def test_sharp_draws_are_nearly_one_hot_and_as_likely():
     assert np.abs(hard - 0.5).mean() > 0.45 > 1.2 * np.abs(soft - 0.5).mean()
 
 
+def test_a_search_in_bfloat16_with_units_computed_again():
+    """The state stays float32, the loss is float32's to a few per cent, and weights learn."""
+    stream, plain = batches(16), make()
+    trainer = make(precision="bfloat16", remat=True)
+    state, batch = trainer.init(), next(stream)
+    weights = trainer.weights(trainer.relaxed(LARGE), state, 1.0)
+    arguments = (state.params, weights, batch["clip"], batch["times"], batch["label"])
+    jaxpr = jax.make_jaxpr(trainer.programs(LARGE)._losses)(*arguments)
+    units = [equation for equation in jaxpr.eqns if equation.primitive.name == "remat2"]
+    assert len(units) == 2 and all(unit.outvars[0].aval.dtype == jnp.bfloat16 for unit in units)
+    losses = [one.programs(LARGE).gradients(state.params, weights, batch)[0] for one in (trainer, plain)]
+    assert losses[0] != losses[1] and float(losses[0]) == pytest.approx(float(losses[1]), rel=0.03)
+    for _ in range(30):
+        state, loss = trainer.weight_step(state, LARGE, next(stream), 1.0)
+    after, _, _ = trainer.arch_step(state, LARGE, next(stream), next(stream), 1.0, 0.0)
+    floating = [leaf.dtype for leaf in jax.tree.leaves(after) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    assert set(floating) == {jnp.dtype(jnp.float32)}
+    assert float(loss) < 0.7 * float(losses[1])
+    stats = trainer.recalibrate(after, LARGE, weights, [next(stream) for _ in range(3)])
+    assert {leaf.dtype for leaf in jax.tree.leaves(stats)} == {jnp.dtype(jnp.float32)}
+    assert trainer.score(after, LARGE, stats, weights, [next(stream)]).top1 > 0.5
+
+
 def test_nearly_one_hot_weights_have_finite_gradients(trainer):
     programs = trainer.programs(LARGE)
     state, batch = trainer.init(), next(batches(11))

@@ -13,6 +13,7 @@ from tvnjax.core.checkpoint import load_state, save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.lowering import lower
+from tvnjax.trainers.layerwise import make_programs
 from tvnjax.trainers.objective import count_correct, cross_entropy
 from tvnjax.trainers.optim import Optimizer
 from tvnjax.trainers.trainer import ChildTrainer, Training
@@ -113,6 +114,15 @@ def test_bfloat16_learns_with_float32_weights():
     trained = trainer.train(batches(0))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((trained.state.params, trained.state.stats)))
     assert trainer.score(trained.state, [next(iter(batches(9)))]).top1 > 0.9
+
+
+def test_units_computed_again_train_the_same():
+    plain, again = (ChildTrainer(lower(GENOTYPE, 3), Training(steps=6, remat=remat), 0) for remat in (False, True))
+    ours, theirs = (trainer.train(batches(0)) for trainer in (again, plain))
+    for one, other in zip(jax.tree.leaves(ours.state), jax.tree.leaves(theirs.state)):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    with pytest.raises(InvalidInputError, match=r"remat True: give --evaluation whole"):
+        make_programs(Training(remat=True))
 
 
 @pytest.mark.parametrize("field", ["steps", "batch_size", "accumulate", "ema", "label_smoothing"])

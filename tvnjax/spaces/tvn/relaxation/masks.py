@@ -60,6 +60,14 @@ def kernel_windows(sizes: Sequence[int], axis_size: int, stride: int, kernel: in
     return windows
 
 
+def whole_kernel(dense: Array, diagonal: Array) -> Array:
+    """The sum of a kernel into the first channels and a depthwise one, ``[*taps, 1, filters]``, as one dense kernel."""
+    filters = diagonal.shape[-1]
+    channels = max(dense.shape[-2], filters)
+    missing = [(0, 0)] * 3 + [(0, channels - dense.shape[-2]), (0, filters - dense.shape[-1])]
+    return jnp.pad(dense, missing) + diagonal * jnp.eye(channels, filters)
+
+
 def fit_channels(x: Array, width: int) -> Array:
     """The first ``width`` channels of ``x``, with zeros behind where it has fewer."""
     missing = width - x.shape[-1]

@@ -15,7 +15,7 @@ from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import BatchNorm, Initializer, times
 from tvnjax.spaces.tvn.operators import Operator
-from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share
+from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share, whole_kernel
 from tvnjax.spaces.tvn.relaxation.mixed import MixedOp
 
 SPATIAL_CONVOLUTIONS: tuple[str, ...] = ("std", "1std", "depth")
@@ -77,10 +77,7 @@ class MixedSpatial(MixedOp):
         if self.dense == self.filters or kind == "depth":
             return kernel
         diagonals: Any = {"std": self.std_diagonal, "1std": self.straight_diagonal}
-        diagonal = diagonals[kind][...]
-        channels = max(kernel.shape[3], self.filters)
-        missing = [(0, channels - kernel.shape[3]), (0, self.filters - self.dense)]
-        return jnp.pad(kernel, [(0, 0)] * 3 + missing) + diagonal * jnp.eye(channels, self.filters)
+        return whole_kernel(kernel, diagonals[kind][...])
 
     def _mixed(self, within: Mapping[str, Array], params: Mapping[str, Any]) -> dict[str, Array]:
         mixed = {}

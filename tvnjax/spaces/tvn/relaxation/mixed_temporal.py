@@ -1,6 +1,6 @@
 """The mixture of temporal operators: its convolutions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax import nnx
 from jax import Array
@@ -10,12 +10,23 @@ from tvnjax.nn.conditional import branch_conv
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.parts import BatchNorm, Initializer, times
 from tvnjax.spaces.tvn.operators import Operator
-from tvnjax.spaces.tvn.relaxation.masks import kernel_windows, mixed_activation, share
+from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share, whole_kernel
 from tvnjax.spaces.tvn.relaxation.mixed import MixedOp
 
 
+class Dense(NamedTuple):
+    """Where a kernel is dense: the first so many channels and filters."""
+
+    channels: int
+    filters: int
+
+
 class MixedTemporal(MixedOp):
-    """Mixture over temporal kinds and kernels; convolutions share one superkernel and one batch normalisation."""
+    """Mixture over temporal kinds and kernels; convolutions share one superkernel and one batch normalisation.
+
+    In a unit that can be inverted the kernel is dense into the plain unit's channels alone, and depthwise beside that
+    (see ``MixedSpatial``).
+    """
 
     def __init__(
         self,
@@ -26,14 +37,24 @@ class MixedTemporal(MixedOp):
         init: Initializer,
         form: Form,
         acts: tuple[str, ...] = ("relu",),
+        dense: Dense | None = None,
         **own: Any,
     ):
         super().__init__(operators, in_shape, filters, "temporal", stride, acts, form, init, **own)
         if not self.convolves:
             return
         k = max(self.kernels("1d"))
-        self.kernel = nnx.Param(init.normal((k, 1, 1, in_shape.c, filters), k * in_shape.c))
+        self.dense = Dense(in_shape.c, filters) if dense is None else dense
+        self.kernel = nnx.Param(init.normal((k, 1, 1, *self.dense), k * self.dense.channels))
+        wide = self.dense.filters < filters
+        self.diagonal = nnx.Param(init.normal((k, 1, 1, 1, filters), k)) if wide else None
         self.norm = BatchNorm(filters)
+
+    def superkernel(self) -> Array:
+        """The whole kernel ``[k, 1, 1, channels, filters]``."""
+        if self.diagonal is None:
+            return self.kernel[...]
+        return whole_kernel(self.kernel[...], self.diagonal[...])
 
     def convolved(
         self,
@@ -49,8 +70,14 @@ class MixedTemporal(MixedOp):
         """Weighted sum of the convolutions behind their normalisation and activation: ``[B, T', H, W, filters]``."""
         amount, within = share(weights, self.indices("1d"))
         windows = kernel_windows(self.kernels("1d"), self.size, self.stride, self.kernel.shape[0])
-        kernel = self.kernel[...] * (within @ windows)[:, None, None, None, None]
-        convolve = branch_conv if sampled else conv
-        y = convolve(x, kernel.astype(x.dtype), (self.stride, 1, 1), form=self.form)
+        taps = (within @ windows)[:, None, None, None, None]
+
+        def convolve(x: Array, superkernel: Array) -> Array:
+            how = branch_conv if sampled else conv
+            return how(x, (superkernel * taps).astype(x.dtype), (self.stride, 1, 1), form=self.form)
+
+        y = convolve(x[..., : self.dense.channels], self.kernel[...])
+        if self.diagonal is not None:
+            y = fit_channels(y, self.filters) + convolve(fit_channels(x, self.filters), self.diagonal[...])
         y = self.norm(y, train=train, momentum=momentum)
         return times(amount * keep, mixed_activation(self.acts, y, act))

@@ -18,7 +18,7 @@ from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.spaces.tvn.relaxation.mixed_gates import MixedGates
 from tvnjax.spaces.tvn.relaxation.mixed_spatial import MixedSpatial
-from tvnjax.spaces.tvn.relaxation.mixed_temporal import MixedTemporal
+from tvnjax.spaces.tvn.relaxation.mixed_temporal import Dense, MixedTemporal
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 
 
@@ -69,9 +69,11 @@ class MixedUnit(nnx.Module):
         convolved = {*(block.filters if self.plain else ()), *inverse} if self.spatial.convolves else set()
         own["widths"] = sorted({*convolved, *(own["widths"] if self.spatial.bypasses else ())})
         shape = strided(shape, (1, spatial_stride, spatial_stride), self.spatial.out_channels)
+        # A plain unit's convolutions give ``filters`` channels, and what stands for them as many as come in.
+        dense = Dense(min(shape.c, max(filters, in_shape.c if self.spatial.bypasses else 0)), filters)
         timed, acts = repeat % 2 == 0 and in_shape.t > 1, block.temporal_act
         self.temporal = (
-            MixedTemporal(block.temporal, shape, self.inner, temporal_stride, init, form, acts, **own)
+            MixedTemporal(block.temporal, shape, self.inner, temporal_stride, init, form, acts, dense, **own)
             if timed
             else None
         )

@@ -87,7 +87,7 @@ def _copy_spatial(layers: Iterator[Any], source: Any, block: Block) -> None:
 def _copy_temporal(layers: Iterator[Any], source: Any, block: Block) -> None:
     layer = next(layers)
     at = subkernel_offset(source.size, source.stride, source.kernel.shape[0], block.temporal_kernel)
-    layer.kernel[...] = _prefix(source.kernel[...][at : at + block.temporal_kernel], layer.kernel.shape)
+    layer.kernel[...] = _prefix(source.superkernel()[at : at + block.temporal_kernel], layer.kernel.shape)
     _copy_prefix(layer.norm, source.norm)
 
 
