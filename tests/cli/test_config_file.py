@@ -15,6 +15,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.to_json import jsonable
 from tvnjax.running.config import PRESETS
 from tvnjax.running.continuing import begin, differences
+from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.trainers.trainer import Training
 
 
 def written(tmp_path, text, name="my.toml"):
@@ -269,6 +271,38 @@ def test_a_run_goes_on_with_a_file_that_says_the_same_alone(interrupted, begun, 
     assert "starts from the preset clips" in refused(
         capsys, "run", "--resume", interrupted, "--config", written(tmp_path, 'preset = "clips"', "clips.toml")
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("search.precision", "bfloat16"),
+        ("search.remat", True),
+        ("proxy.precision", "bfloat16"),
+        ("retrain.remat", True),
+    ],
+)
+def test_a_run_does_not_go_on_in_another_precision(interrupted, begun, capsys, option, value):
+    """What it began with would be read as if it had been computed so; a copy begins those stages anew and says so."""
+    typed = [f"--{option}", str(value)]
+    assert f"{option} is " in (line := refused(capsys, "run", "--resume", interrupted, *typed))
+    assert f", now {value!r}" in line
+    new = interrupted.parent / "new"
+    with pytest.raises(Begun):
+        main(["run", "--resume", str(interrupted), "--fork", str(new), *typed])
+    assert f"with other {option}" in capsys.readouterr().err
+    stage, name = option.split(".")
+    assert json.loads((new / "config.json").read_text())["config"][stage][name] == value
+
+
+def test_a_precision_is_one_of_two(capsys):
+    for option in ("search.precision", "proxy.precision", "retrain.precision"):
+        assert "float16" in refused(capsys, "run", "quick", f"--{option}", "float16", "--print-config")
+    for make in (DifferentiableConfig, Training):
+        with pytest.raises(InvalidInputError, match=r"precision is one of float32, bfloat16; got 'float16'"):
+            make(precision="float16")
+    with pytest.raises(InvalidInputError, match=r"search.bilevel is one of first, second, one-level; got 'third'"):
+        DifferentiableConfig(bilevel="third")  # type: ignore[arg-type]
 
 
 def test_a_fork_differs_by_its_config_file(interrupted, begun, tmp_path, capsys):

@@ -156,6 +156,17 @@ def test_sampled_paths_are_computed_again_too():
         np.testing.assert_allclose(one, other, atol=1e-5 * max(1.0, float(np.abs(one).max())))
 
 
+@pytest.mark.slow
+def test_sampled_in_bfloat16_is_the_mixture_in_float32_rounded():
+    loss, params, _ = built("supernet")
+    weights = (one_hot(PLAN, networks_with_every_value(PLAN)[0]),)
+    (exact, _), (grads, _) = gradients(loss, params, weights, CLIP)
+    (value, _), (rounded, _) = gradients(loss, params, weights, CLIP.astype(BF16), sampled=True)
+    assert float(value) == pytest.approx(float(exact), rel=0.05)
+    ours, theirs = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(t)]) for t in (rounded, grads))
+    assert ours.dtype == np.float32 and np.linalg.norm(ours - theirs) <= 0.25 * np.linalg.norm(theirs)
+
+
 def test_what_positions_share_gets_the_whole_sum_of_their_gradients():
     """4,096 equal terms, where a sum in bfloat16 would stand still at 256."""
     x = jnp.ones((4096, 2), BF16)

@@ -76,9 +76,10 @@ def test_a_training_that_was_stopped_ends_where_one_in_one_go_does(runs, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         Fit(CONFIG, out, monitor).run()
     assert [path.name for path in (out / "resume").glob("*.json")] == ["step-000000010.json"]
-    changed = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, ema=0.9))
-    with pytest.raises(InvalidInputError, match="training differ"):
-        Fit(changed, out, Silent()).run(resume=True)
+    for other in ({"ema": 0.9}, {"precision": "bfloat16"}, {"remat": True}):
+        changed = dataclasses.replace(CONFIG, training=dataclasses.replace(CONFIG.training, **other))
+        with pytest.raises(InvalidInputError, match="training differ"):
+            Fit(changed, out, Silent()).run(resume=True)
     results = Fit(CONFIG, out, monitor).run(resume=True)
     whole = next(iter(runs))
     for ours, theirs in zip(weights(out), weights(whole), strict=True):

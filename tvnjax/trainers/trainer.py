@@ -17,6 +17,7 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.literals import check_literals
 from tvnjax.graph import Network, require_one_stream
 from tvnjax.nn.child import Child
 from tvnjax.nn.parts import Precision, normalize
@@ -49,6 +50,7 @@ class Training:
     optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
 
     def __post_init__(self) -> None:
+        check_literals(self)
         for name in ("steps", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"{name} is at least 1; got {getattr(self, name)}")
