@@ -4,7 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
-from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.errors import InvalidInputError, did_you_mean
 
 
 def check_literals(settings: Any, prefix: str = "") -> None:
@@ -22,4 +22,6 @@ def check_literals(settings: Any, prefix: str = "") -> None:
         words = typing.get_args(hints[field.name])
         value = getattr(settings, field.name)
         if typing.get_origin(hints[field.name]) is typing.Literal and value not in words:
-            raise InvalidInputError(f"{prefix}{field.name} is one of {', '.join(map(str, words))}; got {value!r:.60}")
+            raise InvalidInputError(
+                f"{prefix}{field.name} is one of {', '.join(words)}; got {value!r:.60}{did_you_mean(str(value), words)}"
+            )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.literals import check_literals
 from tvnjax.data.arrays import ArrayData
 from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
@@ -135,6 +136,7 @@ class RunConfig:
         return space
 
     def __post_init__(self) -> None:
+        check_literals(self)
         object.__setattr__(self, "shapes", _chosen_blocks(self.shapes))
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, Protocol
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.literals import check_literals
 from tvnjax.core.monitor import Monitor
 from tvnjax.search.base import Evaluation
 from tvnjax.search.devices import WorkerDevices
@@ -40,6 +41,7 @@ class Workers:
     """GPUs that a Ray worker asks for; parts of one are shared. Processes of this machine take theirs by number."""
 
     def __post_init__(self) -> None:
+        check_literals(self, "workers.")
         if self.count < 1:
             raise InvalidInputError(f"workers.count is at least 1; got {self.count}")
         if self.engine == "none" and self.count > 1:

@@ -9,6 +9,7 @@ import optax
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.literals import check_literals
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Optimizer:
     clip_norm: float = 5.0
 
     def __post_init__(self) -> None:
+        check_literals(self)
         if not self.learning_rate > 0:
             raise InvalidInputError(f"learning_rate is above 0; got {self.learning_rate}")
         if not 0 < self.drop <= 1:

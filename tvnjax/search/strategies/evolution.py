@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.literals import check_literals
 from tvnjax.search.base import WAIT, Candidate, Wait
 from tvnjax.spaces.base import Draw, Genotype, Space
 
@@ -43,6 +44,7 @@ class EvolutionConfig:
     """Whether a network that was proposed before may be proposed again."""
 
     def __post_init__(self) -> None:
+        check_literals(self, "evolution.")
         if self.population < 1 or self.tournament < 1 or self.children < 1 or self.rounds < 0:
             raise InvalidInputError(
                 f"evolution needs population, tournament and children of at least 1 and rounds of at least 0; got "
