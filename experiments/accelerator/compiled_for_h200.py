@@ -10,7 +10,7 @@ frames of 224 pixels, batch 64, with the operators a plan has by default.
 ``inverted`` lists ``inverted_bottleneck`` False and True in the same space otherwise. Beside the supernets stand single
 networks of the same plan, the widest with ``std`` or ``depth`` convolutions of 5 x 5: an inverted unit works at the
 expanded width throughout, at the resolution in front of its stride too, so that a single such network already holds
-arrays that are ``expand`` times as wide. Takes about 10 minutes on two cores.
+arrays that are ``expand`` times as wide. Takes about 10 minutes on two free cores.
 """
 
 import argparse
