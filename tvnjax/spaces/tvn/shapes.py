@@ -281,6 +281,19 @@ class ShapeSpace:
         """Equal probabilities for the values of every gene."""
         return {key: np.full(len(self.values(key)), 1 / len(self.values(key))) for key in self.keys}
 
+    def given(self, weights: ShapeTable | None) -> ShapeTable:
+        """Weights, which may be left out where every gene has one value.
+
+        Raises:
+            InvalidInputError: they are, and some gene has several.
+        """
+        if weights is None and self.searched:
+            raise InvalidInputError(
+                f"expected costs take probabilities for every shape gene with several values; none were given for "
+                f"{', '.join(map(str, self.searched))}: give them too"
+            )
+        return self.uniform() if weights is None else weights
+
     def largest(self) -> Plan:
         """The plan whose supernet holds the weights of every other: widest, longest, and striding least."""
         choices = self.choices

@@ -150,7 +150,7 @@ class ExpectedCost:
                 f"expected costs take probabilities for every block of the space, {len(self.blocks)}; got "
                 f"{len(operators_p)}: also give those of blocks that may be absent"
             )
-        shapes_p = self._shape_probabilities(shapes_p)
+        shapes_p = self.shapes.given(shapes_p)
         dtype = jnp.result_type(float, *jax.tree.leaves([dict(p) for p in operators_p]))
         sizes = {key: jnp.asarray(p, dtype) for key, p in shapes_p.items()}
         by_gene = {gene: jnp.stack([jnp.asarray(p[gene], dtype) for p in operators_p]) for gene in GENES}
@@ -250,16 +250,6 @@ class ExpectedCost:
         which = range(repeat, contexts.repeats, 2) if repeat else (0,)
         counts = [sum(n > r for r in (list(which)[:1] if first else which)) for n in contexts.shapes.repeats]
         return sizes[ShapeKey("repeats", index)] @ np.array(counts, float)
-
-    def _shape_probabilities(self, shapes_p: Mapping[ShapeKey, Any] | None) -> Mapping[ShapeKey, Any]:
-        if shapes_p is not None:
-            return shapes_p
-        if self.shapes.searched:
-            raise InvalidInputError(
-                f"expected costs take probabilities for every shape gene with several values; none were given for "
-                f"{', '.join(map(str, self.shapes.searched))}: give them too"
-            )
-        return self.shapes.uniform()
 
     def _check_candidates(self) -> None:
         for index, block in enumerate(self.blocks):

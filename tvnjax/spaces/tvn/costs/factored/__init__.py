@@ -1,0 +1,1 @@
+"""Expected costs of spaces too large to tabulate, by the structure of what layers cost."""
