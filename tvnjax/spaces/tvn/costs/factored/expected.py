@@ -17,13 +17,13 @@ from jax import Array
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.tvn.costs.contexts import candidates
-from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.expected_unit_cost import SLOTS
 from tvnjax.spaces.tvn.costs.factored.axes import RATIO, axis, strided, width_axis
 from tvnjax.spaces.tvn.costs.factored.families import LayerFamilies
 from tvnjax.spaces.tvn.costs.factored.flow import Flow, Steps, flow
 from tvnjax.spaces.tvn.costs.factored.genes import BlockGenes, WidthPairs
-from tvnjax.spaces.tvn.costs.factored.sizes import Dimensions, FirstSizes, LaterSizes
-from tvnjax.spaces.tvn.costs.factored.units import UnitCosts
+from tvnjax.spaces.tvn.costs.factored.sizes import Dimensions, Sizes
+from tvnjax.spaces.tvn.costs.factored.units import FirstUnits, LaterUnits, stacked
 from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities
 from tvnjax.spaces.tvn.costs.table_sizes import cells_of, reaches
 from tvnjax.spaces.tvn.costs.unit_cost_tables import LayerCost, LayerCosts
@@ -135,21 +135,22 @@ class FactoredCost:
         strides = {gene: jnp.stack([self._on_strides(gene, b, by_key) for b in blocks]) for gene in self._strides}
         space, time = strides["spatial_stride"], strides["temporal_stride"]
         masses = self._flow(by_key, space, time, genes)
-        first = FirstSizes(self._dimensions, masses, genes.t, space, time)
-        later = LaterSizes(self._dimensions, masses, genes.t)
+        sizes = Sizes(self._dimensions, masses, space, time, genes.s, genes.t)
         lengths = by_key[ShapeKey("num_blocks")]
         alive = jnp.stack([lengths @ np.array([length > b for length in choices.lengths], float) for b in blocks])
-        slots = [alive[:, None] * UnitCosts(self.families, genes, first).slots()]
+        units, there = [FirstUnits(self.families, genes, sizes).slots()], [alive]
+        most = max(max(block.repeats) for block in choices.blocks)
+        later = LaterUnits(self.families, genes, sizes).prepared() if most > 1 else None
         for timed in (False, True):
-            if max(max(block.repeats) for block in choices.blocks) > 1 + timed:
-                there = alive * jnp.stack([self._repeats(b, 1 + timed, by_key) for b in blocks])
-                slots.append(there[:, None] * UnitCosts(self.families, genes, later, timed).slots())
+            if later is not None and most > 1 + timed:
+                there.append(alive * jnp.stack([self._repeats(b, 1 + timed, by_key) for b in blocks]))
+                units.append(later.slots(timed))
+        slots = jnp.stack(there)[..., None] * stacked(units, SLOTS)
         heads = [
-            share * later.head(self.families.head, masses.ends[length - 1])
+            share * sizes.head(self.families.head, masses.ends[length - 1])
             for length, share in zip(choices.lengths, lengths)
         ]
-        units = jnp.zeros((), dtype)
-        return jnp.concatenate([*(part.ravel() for part in slots), jnp.stack(heads)]), units
+        return jnp.concatenate([slots.ravel(), jnp.stack(heads)]), jnp.zeros((), dtype)
 
     def of_network(self, network: Network) -> float:
         """The cost of one lowered network, exactly."""

@@ -50,7 +50,7 @@ def _onto(dimension: Strided) -> np.ndarray:
 
 
 class Widths(NamedTuple):
-    """What blocks give where nothing keeps the width they receive, ``[blocks, ...]``."""
+    """What blocks give, ``[blocks, ...]``."""
 
     closed: Array
     """``[blocks, W]``: chances of each width of cells that are not open; they sum to the chance of those cells."""
@@ -58,20 +58,25 @@ class Widths(NamedTuple):
     """``[blocks, W]``: of open cells behind a convolution; they sum to 1."""
     open: Array
     """``[blocks]``: chance of an open cell."""
-    keeps: Array
-    """``[blocks, 2, 4]``: chance of an open cell whose operators are both bypasses, by what the block does in space
-    and along time."""
+    s: Array
+    """``[blocks, 2]``: that the spatial operator is a bypass, by whether the block strides in space."""
+    t: Array
+    """``[blocks, 4]``: that the temporal operator is, or means nothing, by what the block does along time."""
 
 
 class Flow(NamedTuple):
     """By block."""
 
+    space: Array
+    """``[blocks, 2, S, S']``: the block's steps in space."""
+    time: Array
+    """``[blocks, 4, T, T']``: the block's steps along time."""
     before: Array
     """``[blocks, W, T, S]``: what the block receives."""
-    between: Array
-    """``[blocks, W, 2, T, S']``: received width and frames, whether it strides in space, side behind."""
     behind: Array
-    """``[blocks, W, 2, 4, T', S']``: received width; what the block does in space and along time; size behind."""
+    """``[blocks, 2, 4, T', S']``: what the block does in space and along time, and the size behind it."""
+    kept: Array
+    """``[blocks, W, T', S']``: received width and size behind it of an open block of bypasses."""
     ends: Array
     """``[blocks, W, T', S']``: what it gives."""
 
@@ -86,14 +91,15 @@ def flow(start: Array, space: Array, time: Array, widths: Widths) -> Flow:
         widths: what blocks give.
     """
 
-    def step(state: Array, block: tuple[Array, Array, Widths]) -> tuple[Array, Flow]:
+    def step(state: Array, block: tuple[Array, Array, Widths]) -> tuple[Array, tuple[Array, Array, Array, Array]]:
         space, time, widths = block
-        between = jnp.einsum("wts,gsu->wgtu", state, space)
-        behind = jnp.einsum("wgtu,ctv->wgcvu", between, time)
-        kept = jnp.einsum("wgcvu,gc->wvu", behind, widths.keeps)
-        sizes = behind.sum(0)
-        opened = jnp.einsum("gcvu,gc->vu", sizes, widths.open - widths.keeps)
-        ends = kept + widths.closed[:, None, None] * sizes.sum((0, 1)) + widths.narrow[:, None, None] * opened
-        return ends, Flow(state, between, behind, ends)
+        behind = jnp.einsum("ts,gsu,ctv->gcvu", state.sum(0), space, time)
+        # Whether both operators are bypasses factors as sizes do.
+        kept = state @ jnp.einsum("g,gsu->su", widths.s, space)
+        kept = widths.open * jnp.einsum("wtu,c,ctv->wvu", kept, widths.t, time)
+        opened = widths.open * jnp.einsum("gcvu,gc->vu", behind, 1 - jnp.outer(widths.s, widths.t))
+        closed = behind.sum((0, 1))
+        ends = kept + widths.closed[:, None, None] * closed + widths.narrow[:, None, None] * opened
+        return ends, (state, behind, kept, ends)
 
-    return jax.lax.scan(step, start, (space, time, widths))[1]
+    return Flow(space, time, *jax.lax.scan(step, start, (space, time, widths))[1])

@@ -79,8 +79,20 @@ class BlockGenes:
     def gene(self, name: str) -> Array:
         return self._by_gene[name]
 
-    def non_local(self, crowded: bool) -> Array:
-        return self._draws.non_local[:, int(crowded)]
+    @property
+    def non_local(self) -> Array:
+        """``[b, candidates]``, where a layer is legal."""
+        return self._draws.non_local[:, 0]
+
+    @property
+    def inverts(self) -> bool:
+        """Whether some cell is inverted."""
+        return True in self.relaxed.inverted_bottleneck
+
+    @property
+    def opens(self) -> bool:
+        """Whether some cell is open."""
+        return 0 in self.relaxed.expand and False in self.relaxed.inverted_bottleneck
 
     @cached_property
     def narrow(self) -> Array:
@@ -100,7 +112,7 @@ class BlockGenes:
     @property
     def widths(self) -> Widths:
         closed = self.expanded + self.inverted[:, None] * self.narrow
-        return Widths(closed, self.narrow, self.open, self.open[:, None, None] * self.keeps)
+        return Widths(closed, self.narrow, self.open, self.s, self.t)
 
     # Joint widths before and behind a layer, ``[b, w, w']``, each with the chance of its cells.
 

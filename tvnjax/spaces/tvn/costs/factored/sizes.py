@@ -1,5 +1,10 @@
-"""Chances of the sizes that a unit's layers meet, summed under what each size does to a family's costs."""
+"""Chances of the sizes that a unit's layers meet, summed under what each size does to a family's costs.
 
+Sizes are taken to the nodes of their axes once, for all families. (Letters as in ``units``.) What a block received
+matters to its first unit, and later to what is kept; the rest goes by sizes alone.
+"""
+
+from functools import cached_property
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -8,7 +13,7 @@ from jax import Array
 
 from tvnjax.spaces.tvn.costs.factored.axes import Axis, Strided
 from tvnjax.spaces.tvn.costs.factored.families import Family
-from tvnjax.spaces.tvn.costs.factored.flow import TIME_STRIDES, TIMED_BEHIND, Flow, Steps
+from tvnjax.spaces.tvn.costs.factored.flow import STILL, TIME_STRIDES, TIMED_BEHIND, Flow, Steps
 
 
 class Dimensions(NamedTuple):
@@ -25,134 +30,185 @@ class Dimensions(NamedTuple):
     """``[T, S]``: where it is not."""
     steps: Steps
 
+    @property
+    def several(self) -> np.ndarray:
+        """``[T]``: several frames."""
+        return np.array([t > 1 for t in self.time.sizes])
 
-class _Sizes:
-    def __init__(self, dimensions: Dimensions, flow: Flow, genes_t: Array):
-        self._d, self._flow, self._t = dimensions, flow, genes_t
-        self._several = np.array([t > 1 for t in dimensions.time.sizes])
 
-    def _contract(self, mass: Array, family: Family, frames: np.ndarray | Array, sides: np.ndarray | Array) -> Array:
-        """``[..., r]``: a mass over fine sizes ``[..., T, S]`` under a family's costs.
+class Sizes:
+    """Chances of sizes, under families.
 
-        Args:
-            frames: ``[T, n]``, weights of the family's nodes.
-            sides: ``[S, m]``.
-        """
-        left = jnp.asarray(family.left[: frames.shape[-1], : sides.shape[-1]], mass.dtype)
-        onto = jnp.einsum("tn,nmr->tmr", jnp.asarray(frames, mass.dtype), left)
-        nodes = jnp.einsum("...ts,sm->...tm", mass, jnp.asarray(sides, mass.dtype))
-        return jnp.einsum("...tm,tmr->...r", nodes, onto)
+    Args:
+        dimensions: the space's.
+        flow: what blocks receive, and what is behind them.
+        space: ``[b, strides]``, chances of strides.
+        time: the same along time.
+        s: ``[b, g]``, that the spatial operator is a bypass.
+        t: ``[b, c]``, that the temporal one is, or means nothing.
+    """
 
-    def _behind(self, family: Family, mass: Array) -> Array:
-        return self._contract(mass, family, self._d.time.plain.onto, self._d.space.plain.onto)
+    def __init__(self, dimensions: Dimensions, flow: Flow, space: Array, time: Array, s: Array, t: Array):
+        self._d, self._flow, self._space, self._time, self._s, self._t = dimensions, flow, space, time, s, t
+        self._dtype = flow.before.dtype
+        frames, sides = dimensions.time.plain.onto, dimensions.space.plain.onto
+        self._frames, self._sides = jnp.asarray(frames, self._dtype), jnp.asarray(sides, self._dtype)
+        self._several_frames = jnp.asarray(dimensions.timed.plain.onto, self._dtype)
+
+    # What a layer meets in a first unit; conditions are whether the block strides in space.
+
+    def unstrided(self, family: Family) -> Array:
+        """``[b, w, g, r]``: of layers in front of what strides."""
+        return _under(self._unstrided, family.left)
+
+    def strided(self, family: Family) -> Array:
+        """``[b, w, g, r]``: of layers that stride in space."""
+        flat = len(self._d.space.plain.nodes)
+        parts = (slice(None, flat), slice(flat, None))
+        return jnp.stack([_under(self._strided[..., part], family.left[:, part]) for part in parts], axis=2)
+
+    def keeping_time(self, family: Family) -> tuple[Array, Array]:
+        """``[b, w, g, r]`` each: of shortcuts, and of those whose block has a bypass along time."""
+        d, every = self._d, self.strided(family)
+        # Several frames are kept by a stride of 1; a single frame is whatever the stride.
+        still = (self._time @ np.equal(d.time.strides, 1).astype(float))[:, None, None, None]
+        if d.time.sizes[0] > 1:
+            return still * every, still * self._t[:, STILL, None, None, None] * every
+        flat = len(d.space.plain.nodes)
+        single = jnp.einsum("bws,bsm->bwm", self._flow.before[:, :, 0], self._onto_strided)
+        left = jnp.asarray(family.left[d.time.plain.nodes.index(1)], self._dtype)
+        one = jnp.stack([single[..., :flat] @ left[:flat], single[..., flat:] @ left[flat:]], axis=2)
+        several, bypass = every - one, self._t[:, STILL, None, None, None]
+        return one + still * several, one + still * bypass * several
+
+    def timed(self, family: Family) -> Array:
+        """``[b, w, g h, r]``: of temporal layers; conditions also are whether the block strides along time."""
+        still = len(self._d.timed.plain.nodes)
+        parts = (slice(None, still), slice(still, None))
+        found = jnp.stack([_under(self._timed[..., part, :], family.left[part]) for part in parts], axis=3)
+        return found.reshape(*found.shape[:2], -1, found.shape[-1])
+
+    # Behind both operators, by what the block does in space and along time; and in all of a later unit.
 
     def behind(self, family: Family) -> Array:
-        """``[b, w, g, c, r]``: of layers behind both operators."""
-        return self._behind(family, self._flow.behind)
+        """``[b, g c, r]``."""
+        return _flat(_under(self._behind, family.left))
+
+    def uncrowded(self, family: Family) -> Array:
+        """``[b, g c, r]``: where a non-local layer is legal."""
+        return _flat(_under(self._few(self._flow.behind), family.left))
+
+    def timed_behind(self, family: Family) -> Array:
+        """``[b, g h, r]``: of temporal layers in later units."""
+        return _flat(_under(self._timed_behind, family.left))
+
+    # The same by received width, where bypasses pass it on.
+
+    def bypassed(self, family: Family) -> Array:
+        """``[b, w, g, r]``: behind a bypass along time."""
+        return _under(self._bypassed, family.left)
+
+    def timed_bypassed(self, family: Family) -> Array:
+        """``[b, w, h, r]``: of temporal layers in later units, behind a bypass in space."""
+        return _under(self._timed_bypassed, family.left)
+
+    def kept(self, family: Family) -> Array:
+        """``[b, w, 1, r]``: of open blocks of bypasses."""
+        return _under(self._kept, family.left)[:, :, None]
+
+    def kept_uncrowded(self, family: Family) -> Array:
+        """``[b, w, 1, r]``: of these, where a non-local layer is legal."""
+        return _under(self._few(self._flow.kept), family.left)[:, :, None]
 
     def head(self, family: Family, ends: Array) -> Array:
         """A scalar: of the head behind a block that gives ``ends``, ``[W, T', S']``."""
-        return jnp.einsum("wr,rw->", self._behind(family, ends), jnp.asarray(family.right[:, 0], ends.dtype))
+        nodes = _onto(ends, self._frames, self._sides)
+        return jnp.einsum("wr,rw->", _under(nodes, family.left), jnp.asarray(family.right[:, 0], self._dtype))
 
-    def uncrowded(self, family: Family) -> Array:
-        """``[b, w, g, c, r]``: the same where a non-local layer is legal."""
+    # Chances at nodes.
+
+    @cached_property
+    def _onto_strided(self) -> Array:
+        """``[b, S, nodes]``: sides with the block's strides."""
+        return jnp.einsum("bx,sxm->bsm", self._space, jnp.asarray(self._d.space.onto, self._dtype))
+
+    @cached_property
+    def _framed(self) -> Array:
+        """``[b, w, n, S]``."""
+        return jnp.einsum("bwts,tn->bwns", self._flow.before, self._frames)
+
+    @cached_property
+    def _unstrided(self) -> Array:
+        strides = self._space @ jnp.asarray(self._d.space.changes.T, self._dtype)
+        split = jnp.einsum("bgs,sm->bgsm", jnp.stack([1 - strides, strides], axis=1), self._sides)
+        return jnp.einsum("bwns,bgsm->bwgnm", self._framed, split)
+
+    @cached_property
+    def _strided(self) -> Array:
+        return jnp.einsum("bwns,bsm->bwnm", self._framed, self._onto_strided)
+
+    @cached_property
+    def _between(self) -> Array:
+        """``[b, w, g, T, m]``: frames received, side behind."""
+        steps = jnp.einsum("bgsu,um->bgsm", self._flow.space, self._sides)
+        return jnp.einsum("bwts,bgsm->bwgtm", self._flow.before, steps)
+
+    @cached_property
+    def _timed(self) -> Array:
+        onto = jnp.einsum("by,tyn->btn", self._time, jnp.asarray(self._d.timed.onto, self._dtype))
+        return jnp.einsum("bwgtm,btn->bwgnm", self._between[..., self._d.several, :], onto)
+
+    @cached_property
+    def _behind(self) -> Array:
+        return _onto(self._flow.behind, self._frames, self._sides)
+
+    @cached_property
+    def _timed_behind(self) -> Array:
+        kinds = [
+            sum(self._flow.behind[:, :, c] for c in range(4) if TIMED_BEHIND[c] and TIME_STRIDES[c] == h)
+            for h in (0, 1)
+        ]
+        return _onto(jnp.stack(kinds, axis=2)[..., self._d.several, :], self._several_frames, self._sides)
+
+    @cached_property
+    def _bypassed(self) -> Array:
+        steps = jnp.einsum("bc,bctv,vn->btn", self._t, self._flow.time, self._frames)
+        return jnp.einsum("bwgtm,btn->bwgnm", self._between, steps)
+
+    @cached_property
+    def _timed_bypassed(self) -> Array:
+        time = self._flow.time[..., self._d.several]
+        kinds = [sum(time[:, c] for c in range(4) if TIMED_BEHIND[c] and TIME_STRIDES[c] == h) for h in (0, 1)]
+        steps = jnp.einsum("bhtv,vn->bhtn", jnp.stack(kinds, axis=1), self._several_frames)
+        passed = jnp.einsum("bwgtm,bg->bwtm", self._between, self._s)
+        return jnp.einsum("bwtm,bhtn->bwhnm", passed, steps)
+
+    @cached_property
+    def _kept(self) -> Array:
+        return _onto(self._flow.kept, self._frames, self._sides)
+
+    def _few(self, mass: Array) -> Array:
         d = self._d
         frames, sides = (
             np.array([size in axis.values for size in whole.sizes])
             for axis, whole in ((d.few_frames, d.time), (d.few_sides, d.space))
         )
-        mass = (self._flow.behind * ~d.crowded)[..., frames, :][..., sides]
-        return self._contract(mass, family, d.few_frames.onto, d.few_sides.onto)
+        legal = (mass * ~d.crowded)[..., frames, :][..., sides]
+        return _onto(legal, jnp.asarray(d.few_frames.onto, mass.dtype), jnp.asarray(d.few_sides.onto, mass.dtype))
 
 
-class FirstSizes(_Sizes):
-    """Of first units.
-
-    Args:
-        dimensions: the space's.
-        flow: chances of sizes.
-        genes_t: ``[b, c]``, that the temporal operator is a bypass.
-        space: ``[b, strides]``, chances of strides.
-        time: the same along time.
-    """
-
-    def __init__(self, dimensions: Dimensions, flow: Flow, genes_t: Array, space: Array, time: Array):
-        super().__init__(dimensions, flow, genes_t)
-        d, dtype = dimensions, space.dtype
-        self._space = jnp.einsum("bx,sxm->bsm", space, jnp.asarray(d.space.onto, dtype))
-        # Of a stride that does nothing the part is 0 in the first row of these.
-        strides = jnp.einsum("bx,sx->bs", space, jnp.asarray(d.space.changes, dtype))
-        self._by_stride = jnp.stack([1 - strides, strides], axis=1)
-        self._time = jnp.einsum("by,tyn->btn", time, jnp.asarray(d.timed.onto, dtype))
-        still = 1 - jnp.einsum("by,ty->bt", time, jnp.asarray(d.time.changes, dtype))
-        self._still = jnp.stack([~self._several * still, self._several * still], axis=1)
-
-    def of(self, family: Family) -> Array:
-        """``[b, w, g, r]``: of layers that may stride in space, before anything does along time."""
-        d, mass = self._d, self._flow.before
-        frames = jnp.asarray(d.time.plain.onto, mass.dtype)
-        if family.left.shape[1] == len(d.space.plain.nodes) < len(d.space.nodes):
-            split = mass[:, :, None] * self._by_stride[:, None, :, None]
-            return self._contract(split, family, frames, d.space.plain.onto)
-        nodes = jnp.einsum("bwts,tn,bsm->bwnm", mass, frames, self._space)
-        changes = d.space.node_changes
-        left = family.left[:, :, None] * np.stack([~changes, changes])[None].swapaxes(1, 2)[..., None]
-        return jnp.einsum("bwnm,nmgr->bwgr", nodes, jnp.asarray(left, mass.dtype))
-
-    def by_stride(self, chance: Array) -> Array:
-        """``[b, g, ...]`` as conditions of ``of`` want it."""
-        return chance
-
-    @property
-    def temporal_bypass(self) -> Array:
-        """Unused: a first unit receives what a keeping block keeps."""
-        return self._t[:, :2]
-
-    def timed(self, family: Family) -> Array:
-        """``[b, w, g, h, r]``: of temporal layers."""
-        mass = self._flow.between[..., self._several, :]
-        nodes = jnp.einsum("bwgts,sm->bwgtm", mass, jnp.asarray(self._d.space.plain.onto, mass.dtype))
-        nodes = jnp.einsum("bwgtm,btn->bwgnm", nodes, self._time)
-        changes = self._d.timed.node_changes
-        left = family.left[:, :, None] * np.stack([~changes, changes], axis=1)[:, None, :, None]
-        return jnp.einsum("bwgnm,nmhr->bwghr", nodes, jnp.asarray(left, mass.dtype))
-
-    def keeping_time(self, family: Family) -> Array:
-        """``[b, w, g, c, r]``: of shortcuts, ``c`` over ``UNTIMED`` and ``STILL``."""
-        d, mass = self._d, self._flow.before
-        nodes = jnp.einsum(
-            "bwts,bct,tn,bsm->bwcnm", mass, self._still, jnp.asarray(d.time.plain.onto, mass.dtype), self._space
-        )
-        changes = d.space.node_changes
-        left = family.left[:, :, None] * np.stack([~changes, changes])[None].swapaxes(1, 2)[..., None]
-        return jnp.einsum("bwcnm,nmgr->bwgcr", nodes, jnp.asarray(left, mass.dtype))
+def _onto(mass: Array, frames: Array, sides: Array) -> Array:
+    """Sizes ``[..., T, S]`` at nodes, ``[..., n, m]``."""
+    return jnp.einsum("...tm,tn->...nm", mass @ sides, frames)
 
 
-class LaterSizes(_Sizes):
-    """Of later units, which do not stride; conditions are both what the block does in space and along time."""
+def _under(nodes: Array, left: np.ndarray) -> Array:
+    """Nodes ``[..., n, m]`` under a family's costs at them, ``[..., r]``."""
+    left = left[: nodes.shape[-2], : nodes.shape[-1]]
+    flat = nodes.reshape(*nodes.shape[:-2], -1)
+    return flat @ jnp.asarray(left.reshape(flat.shape[-1], left.shape[-1]), nodes.dtype)
 
-    def of(self, family: Family) -> Array:
-        """``[b, w, g c, r]``."""
-        found = self.behind(family)
-        return found.reshape(*found.shape[:2], -1, found.shape[-1])
 
-    def by_stride(self, chance: Array) -> Array:
-        """``[b, g, ...]`` repeated along time."""
-        return jnp.repeat(chance, len(TIME_STRIDES), axis=1)
-
-    @property
-    def temporal_bypass(self) -> Array:
-        """``[b, g c]``."""
-        return jnp.tile(self._t, (1, 2))
-
-    def timed(self, family: Family) -> Array:
-        """``[b, w, g, h, r]``: of temporal layers."""
-        d, kinds = self._d, np.array(TIMED_BEHIND, bool)
-        strides = np.array(TIME_STRIDES)[kinds]
-        mass = self._flow.behind[:, :, :, kinds][..., self._several, :]
-        found = self._contract(mass, family, d.timed.plain.onto, d.space.plain.onto)
-        return jnp.stack([found[:, :, :, strides == h].sum(3) for h in (0, 1)], axis=3)
-
-    def keeping_time(self, family: Family) -> Array:
-        """``[b, w, g, c, r]``: of shortcuts."""
-        return self.behind(family)
+def _flat(found: Array) -> Array:
+    """Two conditions as one."""
+    return found.reshape(len(found), -1, found.shape[-1])
