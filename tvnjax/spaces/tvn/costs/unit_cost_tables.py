@@ -100,7 +100,7 @@ def _gate_block(gene: str, value: float) -> Block:
     return Block(**genes)
 
 
-def _is_layer(operator: Operator) -> bool:
+def is_layer(operator: Operator) -> bool:
     """Whether an operator is a layer whatever it meets: an own one is, and may refuse the one channel asked with."""
     return isinstance(operator[0], OwnOperator)
 
@@ -312,7 +312,7 @@ class UnitTables:
             ),
             "spatial_null": np.array(
                 [
-                    [not (_is_layer(o) or spatial(row, o, "relu", (1, (1, 1, False)))[2]) for o in space]
+                    [not (is_layer(o) or spatial(row, o, "relu", (1, (1, 1, False)))[2]) for o in space]
                     for row in self.a.keys
                 ],
                 float,
@@ -320,7 +320,7 @@ class UnitTables:
             "temporal_null": np.array(
                 [
                     [
-                        not (row[0] and (_is_layer(o) or costs.temporal(*row[1:4], o, "relu", 1, (1, 1, False))[1]))
+                        not (row[0] and (is_layer(o) or costs.temporal(*row[1:4], o, "relu", 1, (1, 1, False))[1]))
                         for o in time
                     ]
                     for row in self.b.keys

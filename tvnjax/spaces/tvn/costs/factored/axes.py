@@ -8,6 +8,7 @@ the least and the most that gives it.
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,11 @@ class Axis:
     nodes: tuple[int, ...]
     onto: np.ndarray
     """``[values, nodes]``: weights of the nodes."""
+
+    @property
+    def grid(self) -> "Grid":
+        """Every value, without a stride."""
+        return Grid(tuple((v, 1) for v in self.values), tuple((n, 1) for n in self.nodes), self.onto)
 
     def rows(self, values: Iterable[int]) -> np.ndarray:
         """Weights of some of the values."""
@@ -75,6 +81,16 @@ def _weights(value: int, nodes: Sequence[int]) -> np.ndarray:
     return weights
 
 
+class Grid(NamedTuple):
+    """Sizes with strides, and the nodes that stand for them."""
+
+    values: tuple[tuple[int, int], ...]
+    """Size and effective stride."""
+    nodes: tuple[tuple[int, int], ...]
+    onto: np.ndarray
+    """``[values, nodes]``."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Strided:
     """One dimension with the strides it may be met with."""
@@ -90,6 +106,13 @@ class Strided:
     """The same sizes without a stride."""
 
     @property
+    def grid(self) -> Grid:
+        """Every size with every stride."""
+        met = [(size, min(size, stride)) for size in self.sizes for stride in self.strides]
+        kept = [met.index(pair) for pair in sorted(set(met))]
+        return Grid(tuple(met[i] for i in kept), self.nodes, self.onto.reshape(len(met), len(self.nodes))[kept])
+
+    @property
     def behind(self) -> np.ndarray:
         """``[sizes, strides]``: index of the size behind the stride."""
         sizes, strides = np.array(self.sizes)[:, None], np.array(self.strides)
@@ -99,11 +122,6 @@ class Strided:
     def changes(self) -> np.ndarray:
         """``[sizes, strides]``: whether it strides at all."""
         return np.minimum(np.array(self.sizes)[:, None], np.array(self.strides)) > 1
-
-    @property
-    def node_changes(self) -> np.ndarray:
-        """``[nodes]``: the same."""
-        return np.array([stride > 1 for _, stride in self.nodes])
 
 
 _EXACT = 3

@@ -22,6 +22,7 @@ from tvnjax.spaces.tvn.costs.factored.axes import RATIO, axis, strided, width_ax
 from tvnjax.spaces.tvn.costs.factored.families import LayerFamilies
 from tvnjax.spaces.tvn.costs.factored.flow import Flow, Steps, flow
 from tvnjax.spaces.tvn.costs.factored.genes import BlockGenes, WidthPairs
+from tvnjax.spaces.tvn.costs.factored.idle import IdleUnits, NullChances, Nulls
 from tvnjax.spaces.tvn.costs.factored.sizes import Dimensions, Sizes
 from tvnjax.spaces.tvn.costs.factored.units import FirstUnits, LaterUnits, stacked
 from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities
@@ -94,14 +95,15 @@ class FactoredCost:
         self._widths = width_axis({channels, *inside, *(int(width) for cell in cells for width in cell.out)}, ratio)
         self._pairs = WidthPairs(filters, operators, self._widths)
         ends = np.flatnonzero(self._widths.rows(sorted(inside)).any(0))
+        self._nulls = Nulls(self._relaxed, self._dimensions)
         self.families = LayerFamilies(
             cost,
             self._relaxed,
             time,
             self._dimensions.timed,
             space,
-            (self._dimensions.few_frames.nodes, self._dimensions.few_sides.nodes),
-            self._widths.nodes,
+            (self._dimensions.few_frames, self._dimensions.few_sides),
+            self._widths,
             ends,
             num_classes,
             head,
@@ -150,7 +152,7 @@ class FactoredCost:
             share * sizes.head(self.families.head, masses.ends[length - 1])
             for length, share in zip(choices.lengths, lengths)
         ]
-        return jnp.concatenate([slots.ravel(), jnp.stack(heads)]), jnp.zeros((), dtype)
+        return jnp.concatenate([slots.ravel(), jnp.stack(heads)]), self._units(masses, genes, space, time, there)
 
     def of_network(self, network: Network) -> float:
         """The cost of one lowered network, exactly."""
@@ -183,6 +185,17 @@ class FactoredCost:
             jnp.einsum("by,ctyv->bctv", time, jnp.asarray(d.steps.time, frames.dtype)),
         )
         return flow(start, *steps, genes.widths)
+
+    def _units(self, flow: Flow, genes: BlockGenes, space: Array, time: Array, there: Sequence[Array]) -> Array:
+        """What units cost besides their layers; ``there`` is how many first, odd and even ones there are, ``[b]``."""
+        if not self.unit_cost:
+            return jnp.zeros((), space.dtype)
+        if not genes.opens:
+            return self.unit_cost * jnp.stack(list(there)).sum()
+        nulls = NullChances(self._nulls, self._dimensions, genes)
+        units = IdleUnits(self._dimensions, flow, genes, nulls, space, time)
+        idle = [units.first(), *(units.later(timed) for timed, _ in zip((False, True), there[1:]))]
+        return self.unit_cost * sum((count * (1 - chance)).sum() for count, chance in zip(there, idle))
 
     def _repeats(self, block: int, repeat: int, by_key: Mapping[ShapeKey, Array]) -> Array:
         """How many odd units (1) or even ones behind the first (2) there are on average."""

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from tvnjax.graph import Head, HeadKind, Layer, Shape
-from tvnjax.spaces.tvn.costs.factored.axes import Strided
+from tvnjax.spaces.tvn.costs.factored.axes import Axis, Grid, Strided
 from tvnjax.spaces.tvn.costs.factored.cross import LowRank, cross
 from tvnjax.spaces.tvn.costs.unit_cost_tables import GATES, Candidates, LayerCost
 from tvnjax.spaces.tvn.genotype import Block
@@ -37,16 +37,42 @@ Ask = Callable[[Size, Size, int, int, int], float]
 class Family:
     """Costs of one kind of layers: ``left`` by sizes times ``right`` by candidates and widths."""
 
+    frames: Grid
+    sides: Grid
     before: np.ndarray
     """Which nodes of the widths come before."""
     behind: np.ndarray
     """The same behind; none where that width is the one before."""
+    ask: Ask
     left: np.ndarray
-    """``[frames, sides, rank]``."""
+    """``[frames, sides, rank]``, at nodes."""
     right: np.ndarray
     """``[rank, candidates, before, behind]``; without the last axis where widths are those before."""
-    error: float
-    """Largest one of a drawn cost, as a part of it."""
+
+    def errors(self, widths: Axis, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """``[count]`` each: costs of layers drawn from all sizes, candidates and widths, and how far off they are.
+
+        Args:
+            widths: of the family's space.
+            count: how many to draw.
+            rng: source of chance.
+        """
+        shape = (len(self.frames.values), len(self.sides.values), self.right.shape[1])
+        # Widths before and behind, none of whose nodes are left out here.
+        lists = [np.flatnonzero(~np.delete(widths.onto, kept, axis=1).any(1)) for kept in (self.before, self.behind)]
+        told, exact = np.zeros(count), np.zeros(count)
+        for number in range(count if self.right.size and self.left.size else 0):
+            t, side, candidate = (int(rng.integers(size)) for size in shape)
+            sizes = np.einsum("n,m,nmr->r", self.frames.onto[t], self.sides.onto[side], self.left)
+            value, ends = self.right[:, candidate], [0, 0]
+            for place, kept in enumerate((self.before, self.behind)):
+                if len(kept):
+                    at = int(rng.choice(lists[place]))
+                    ends[place] = widths.values[at]
+                    value = np.einsum("rw...,w->r...", value, widths.onto[at, kept])
+            told[number] = sizes @ value
+            exact[number] = self.ask(self.frames.values[t], self.sides.values[side], candidate, *ends)
+        return exact, told - exact
 
 
 class LayerFamilies:
@@ -59,8 +85,8 @@ class LayerFamilies:
         timed: the same of several frames.
         space: sides, with their strides.
         few: frames and sides at which a non-local layer is legal.
-        widths: nodes of every width.
-        ends: which of them a convolution of an operator can give.
+        widths: of all arrays.
+        ends: which of their nodes a convolution of an operator can give.
         classes: of the head.
         tolerance: to what part of itself a cost is to be right.
     """
@@ -72,15 +98,15 @@ class LayerFamilies:
         time: Strided,
         timed: Strided,
         space: Strided,
-        few: tuple[Sequence[int], Sequence[int]],
-        widths: Sequence[int],
+        few: tuple[Axis, Axis],
+        widths: Axis,
         ends: np.ndarray,
         classes: int,
         head: HeadKind,
         tolerance: float,
     ):
         self._cost, self._relaxed = cost, relaxed
-        self._classes, self._tolerance, self._widths = classes, tolerance, tuple(widths)
+        self._classes, self._tolerance, self._widths = classes, tolerance, widths
         self._head_kind: HeadKind = head
         self._rng = np.random.default_rng(0)
         space_kinds, time_kinds = Candidates.of_block(relaxed)
@@ -99,22 +125,20 @@ class LayerFamilies:
         self.point_acts = sorted(point_acts | ({"relu"} if True in relaxed.inverted_bottleneck else set()))
         """Activations of the 1x1 in front of a convolution, and of the widening one."""
         acts = relaxed.spatial_act
-        every = np.arange(len(self._widths))
-        still = [(t, 1) for t in time.plain.nodes]
-        flat = [(side, 1) for side in space.plain.nodes]
+        every = np.arange(len(widths.nodes))
+        still, flat, moving, shrinking = time.plain.grid, space.plain.grid, timed.grid, space.grid
         at = self._family
         self.point = at(still, flat, len(self.point_acts), every, ends, self._point)
         self.linear = at(still, flat, 1, every, every, self._linear)
-        self.shortcut = at(still, space.nodes, int(any(relaxed.skip)), every, every, self._shortcut)
-        self.dense_spatial = at(still, space.nodes, len(self.dense) * len(acts), every, ends, self._dense)
-        self.depthwise = at(still, space.nodes, len(self.kernels["depth"]), ends, None, self._depthwise)
-        self.spatial_bypass = at(still, space.nodes, len(space_kinds.bypass), every, None, self._spatial_bypass)
-        self.temporal = at(timed.nodes, flat, len(time_kinds.wide), every, ends, self._temporal)
-        self.temporal_bypass = at(timed.nodes, flat, len(time_kinds.bypass), every, None, self._temporal_bypass)
+        self.shortcut = at(still, shrinking, int(any(relaxed.skip)), every, every, self._shortcut)
+        self.dense_spatial = at(still, shrinking, len(self.dense) * len(acts), every, ends, self._dense)
+        self.depthwise = at(still, shrinking, len(self.kernels["depth"]), ends, None, self._depthwise)
+        self.spatial_bypass = at(still, shrinking, len(space_kinds.bypass), every, None, self._spatial_bypass)
+        self.temporal = at(moving, flat, len(time_kinds.wide), every, ends, self._temporal)
+        self.temporal_bypass = at(moving, flat, len(time_kinds.bypass), every, None, self._temporal_bypass)
         self.squeeze = at(still, flat, len(relaxed.squeeze), every, None, self._gate("squeeze"))
         self.context_gate = at(still, flat, len(relaxed.context_gate), every, None, self._gate("context_gate"))
-        small = [[(size, 1) for size in sizes] for sizes in few]
-        self.non_local = at(*small, len(relaxed.non_local), every, None, self._gate("non_local"))
+        self.non_local = at(*(sizes.grid for sizes in few), len(relaxed.non_local), every, None, self._gate("non_local"))
         self.head = at(still, flat, 1, every, None, self._head)
 
     def gate(self, gene: str) -> Family:
@@ -124,23 +148,26 @@ class LayerFamilies:
     def all(self) -> dict[str, Family]:
         return {name: found for name, found in vars(self).items() if isinstance(found, Family)}
 
-    @property
-    def error(self) -> float:
-        """The largest of what the families are known to be off, as a part of a cost."""
-        return max(found.error for found in self.all.values())
+    def errors(self, count: int, rng: np.random.Generator) -> dict[str, float]:
+        """By family: how far drawn layers are off on average, as a part of their cost."""
+        errors = {}
+        for name, found in self.all.items():
+            exact, off = found.errors(self._widths, count, rng)
+            errors[name] = float(np.abs(off).sum() / max(exact.sum(), 1e-300))
+        return errors
 
     def _family(
         self,
-        frames: Sequence[Size],
-        sides: Sequence[Size],
+        frames: Grid,
+        sides: Grid,
         candidates: int,
         before: np.ndarray,
         behind: np.ndarray | None,
         ask: Ask,
     ) -> Family:
         """Asks for what ``cross`` needs of a family's costs."""
-        widths = self._widths
-        rows = [(t, side) for t in frames for side in sides]
+        widths = self._widths.nodes
+        rows = [(t, side) for t in frames.nodes for side in sides.nodes]
         ends = [0] if behind is None else [widths[at] for at in behind]
         columns = [(c, widths[at], end) for c in range(candidates) for at in before for end in ends]
 
@@ -153,11 +180,13 @@ class LayerFamilies:
         rank = len(found.right)
         shape = (rank, candidates, len(before)) if behind is None else (rank, candidates, len(before), len(ends))
         return Family(
+            frames=frames,
+            sides=sides,
             before=before,
+            ask=ask,
             behind=np.arange(0) if behind is None else behind,
-            left=found.left.reshape(len(frames), len(sides), rank),
+            left=found.left.reshape(len(frames.nodes), len(sides.nodes), rank),
             right=found.right.reshape(shape),
-            error=found.error,
         )
 
     def _sum(self, layers: Sequence[Layer | Head]) -> float:

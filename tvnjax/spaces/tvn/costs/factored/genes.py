@@ -84,6 +84,11 @@ class BlockGenes:
         """``[b, candidates]``, where a layer is legal."""
         return self._draws.non_local[:, 0]
 
+    def off(self, gate: str, crowded: bool = False) -> Array:
+        """``[b]``: that a gate is off, as it always is where there are too many positions for it."""
+        p = self._draws.non_local[:, int(crowded)] if gate == "non_local" else self._by_gene[gate]
+        return p @ np.array([not value for value in self.relaxed.candidates(gate)], float)
+
     @property
     def inverts(self) -> bool:
         """Whether some cell is inverted."""
