@@ -27,7 +27,7 @@ from tvnjax.spaces.tvn.genotype import (
 )
 from tvnjax.spaces.tvn.operators import can_stride
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeSpace
+from tvnjax.spaces.tvn.shapes import BlockShapes, Plan, ShapeChoices, ShapeSpace
 
 INPUT_GENES = ("image_size", "num_frames", "frame_stride")
 _RANGES = ("spatial_kernel", "spatial_stride", "temporal_kernel", "temporal_stride", "expand", "repeats")
@@ -293,35 +293,53 @@ def paper_space(*, clip_frames: int = 10**6, mobile: bool = False) -> SearchSpac
     Source: the paper, section 3.1, with the ranges of the released definitions where the paper is silent. Widths are
     multiples of 32 here, though the released networks hold one that is not (348).
     """
+    shapes, operators = paper_ranges(clip_frames=clip_frames, mobile=mobile)
+    space = search_space(shapes, operators)
+    # What a short clip rules out, or makes the same as another value, plans leave out; the ranges stay the paper's.
+    blocks = tuple(dataclasses.replace(block, temporal_stride=_TO_EIGHT) for block in space.blocks)
+    return dataclasses.replace(space, num_frames=_PAPER_FRAMES, frame_stride=_PAPER_STRIDES, blocks=blocks)
+
+
+_TO_EIGHT, _PAPER_FRAMES, _PAPER_STRIDES = tuple(range(1, 9)), tuple(range(1, 33)), tuple(range(1, 26))
+
+
+def paper_ranges(*, clip_frames: int = 10**6, mobile: bool = False) -> tuple[ShapeSpace, OperatorChoices]:
+    """The paper's whole space as plans, and what is relaxed inside each.
+
+    Every width is a plan of its own: a supernet is then no wider than its networks, where one that mixed all widths
+    would be 2048 wide throughout. A non-local layer sees at most 1024 positions.
+    """
     acts: tuple[Activation, ...] = ("relu", "hswish") if mobile else ("relu",)
-    to_eight = tuple(range(1, 9))
-    choices = BlockChoices(
-        spatial_type=("std", "1std", "depth", "maxpool", "avgpool"),
-        spatial_kernel=to_eight,
-        spatial_stride=to_eight,
-        spatial_act=acts,
-        temporal_type=("1d", "maxpool", "avgpool"),
-        temporal_kernel=to_eight,
-        temporal_stride=to_eight,
-        temporal_act=acts,
+    block = BlockShapes(
+        spatial_stride=_TO_EIGHT,
+        temporal_stride=tuple(stride for stride in _TO_EIGHT if stride <= clip_frames),
+        repeats=_TO_EIGHT,
         filters=tuple(range(32, 2049, 32)),
+    )
+    shapes = ShapeChoices(
+        image_size=tuple(range(32, 321, 32)),
+        num_frames=tuple(t for t in _PAPER_FRAMES if t <= clip_frames),
+        frame_stride=tuple(stride for stride in _PAPER_STRIDES if stride < clip_frames) or (1,),
+        num_blocks=_TO_EIGHT,
+        blocks=(block,) * 8,
+    )
+    operators = OperatorChoices(
+        spatial_type=("std", "1std", "depth", "maxpool", "avgpool"),
+        spatial_kernel=_TO_EIGHT,
+        temporal_type=("1d", "maxpool", "avgpool"),
+        temporal_kernel=_TO_EIGHT,
+        width=(1.0,),
         expand=tuple(range(9)),
-        repeats=to_eight,
         squeeze=(0.0, *(tick / 8 for tick in range(1, 8))),
         context_gate=(False, True),
         skip=(False, True),
         non_local=(0, *(2**power for power in range(2, 11))),
+        spatial_act=acts,
+        temporal_act=acts,
         act=acts,
         inverted_bottleneck=(False, True) if mobile else (False,),
     )
-    return SearchSpace(
-        image_size=tuple(range(32, 321, 32)),
-        num_frames=tuple(range(1, 33)),
-        frame_stride=tuple(range(1, 26)),
-        num_blocks=to_eight,
-        blocks=(choices,) * 8,
-        clip_frames=clip_frames,
-    )
+    return ShapeSpace(shapes, clip_frames=clip_frames), operators
 
 
 def _striding(gene: str, kernels: tuple[int, ...], strides: tuple[int, ...], index: int) -> tuple[int, ...]:

@@ -2,19 +2,21 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.spaces.tvn.costs.contexts import InputContext, UnitContext, first_context
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.factored.expected import FactoredCost
 from tvnjax.spaces.tvn.costs.options import BlockOptions, Variant
+from tvnjax.spaces.tvn.costs.steps import Extreme, extreme_by_steps
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeKey
 
-Extreme = Literal["cheapest", "most_expensive"]
+AnyCost = ExpectedCost | FactoredCost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,22 +35,38 @@ Paths = dict[InputContext, tuple[np.ndarray, dict[tuple[int, int], _Choice | Non
 """By size behind the last block: best cost ``[widths, relu]``, and how each was reached."""
 
 
-def extreme_network(expected: ExpectedCost, plan: Plan, which: Extreme) -> Genotype:
+def extreme_network(expected: AnyCost, plan: Plan, which: Extreme) -> Genotype:
     """The cheapest or most expensive network of one plan, exactly.
 
     Raises:
         InvalidInputError: the plan is not of the cost's space.
     """
+    expected = tables_of(expected, plan)
     return _extreme(expected, which, plan_values(expected, plan))
 
 
-def extreme_genotype(expected: ExpectedCost, which: Extreme) -> Genotype:
-    """The cheapest or most expensive network of all plans of the space, exactly, by dynamic programming over what each
-    block receives (frames, side, channels, and whether behind a relu)."""
+def extreme_genotype(expected: AnyCost, which: Extreme) -> Genotype:
+    """The cheapest or most expensive network of all plans of the space, by dynamic programming over what each block
+    receives (frames, side, channels, and whether behind a relu).
+
+    Exact, but in a space without tables: see ``extreme_by_steps`` for what it is there.
+    """
+    if isinstance(expected, FactoredCost):
+        return extreme_by_steps(expected, which, extreme_network)
     return _extreme(expected, which, {key: expected.shapes.values(key) for key in expected.shapes.keys})
 
 
-def plan_values(expected: ExpectedCost, plan: Plan) -> dict[ShapeKey, tuple[int, ...]]:
+def tables_of(expected: AnyCost, plan: Plan) -> ExpectedCost:
+    """Tables that hold the costs of a plan's networks.
+
+    Raises:
+        InvalidInputError: the plan is not of the cost's space.
+    """
+    plan_values(expected, plan)
+    return expected.tables(plan) if isinstance(expected, FactoredCost) else expected
+
+
+def plan_values(expected: AnyCost, plan: Plan) -> dict[ShapeKey, tuple[int, ...]]:
     """For every shape gene the value that makes a plan (several where they are equivalent).
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tvnjax.graph import Network
 from tvnjax.spaces.relaxing import Choice
-from tvnjax.spaces.tvn.costs.bounds import cell_indices, plan_values
+from tvnjax.spaces.tvn.costs.bounds import AnyCost, cell_indices, plan_values, tables_of
 from tvnjax.spaces.tvn.costs.contexts import InputContext, first_context
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.costs.options import BlockOptions, Group, Variant
@@ -41,7 +41,7 @@ _MOST_DRAWN = 50
 
 def discretize(
     probabilities: Probabilities,
-    expected: ExpectedCost,
+    expected: AnyCost,
     plan: Plan,
     limit: float,
     *,
@@ -64,6 +64,7 @@ def discretize(
     Raises:
         InvalidInputError: the plan is not of the cost's space.
     """
+    expected = tables_of(expected, plan)
     found: dict[str, Choice] = {}
     drawn = _networks(probabilities, expected, plan, limit, floor)
     for genotype, score in itertools.islice(drawn, _MOST_DRAWN * count):

@@ -9,10 +9,10 @@ import numpy as np
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.relaxing import Choice, Extreme, KeyWeights, LayerCost, Weights
-from tvnjax.spaces.tvn.costs.bounds import extreme_genotype, extreme_network
+from tvnjax.spaces.tvn.costs.bounds import AnyCost, extreme_genotype, extreme_network
 from tvnjax.spaces.tvn.costs.discretize import discretize
-from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.costs.memory import ExpectedMemory
+from tvnjax.spaces.tvn.costs.of_space import expected_cost
 from tvnjax.spaces.tvn.costs.sampling_design import covering_genotypes
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxation.covered import CoveredSpace
@@ -99,20 +99,20 @@ class TvnRelaxation:
         unit_cost: float = 0.0,
         constant: float = 0.0,
         head: HeadKind = "mean",
-    ) -> ExpectedCost:
+    ) -> AnyCost:
         options: dict[str, Any] = {"unit_cost": unit_cost, "constant": constant, "head": head}
-        return ExpectedCost(self.shapes, self.operators, num_classes, layer_cost, **options)
+        return expected_cost(self.shapes, self.operators, num_classes, layer_cost, **options)
 
     def expected_memory(self, num_classes: int, *, head: HeadKind = "mean") -> ExpectedMemory:
         return ExpectedMemory(self.shapes, self.operators, num_classes, head=head)
 
-    def extreme(self, expected: ExpectedCost, which: Extreme, plan: Plan | None = None) -> Genotype:
+    def extreme(self, expected: AnyCost, which: Extreme, plan: Plan | None = None) -> Genotype:
         return extreme_genotype(expected, which) if plan is None else extreme_network(expected, plan, which)
 
     def discretize(
         self,
         weights: Weights,
-        expected: ExpectedCost,
+        expected: AnyCost,
         plan: Plan,
         limit: float,
         *,

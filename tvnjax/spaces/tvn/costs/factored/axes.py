@@ -54,7 +54,7 @@ def axis(values: Iterable[int], ratio: float = RATIO) -> Axis:
         nodes.append(fine[-1])
     if len(nodes) > 0.8 * len(fine) or len(nodes) < len(_POWERS):
         nodes = list(fine)
-    return Axis(fine, tuple(nodes), np.array([_weights(value, nodes) for value in fine]).reshape(len(fine), -1))
+    return Axis(fine, tuple(nodes), np.array([_weights(value, nodes) for value in fine]).reshape(len(fine), len(nodes)))
 
 
 def width_axis(values: Iterable[int], ratio: float = RATIO) -> Axis:

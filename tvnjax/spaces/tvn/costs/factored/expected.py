@@ -6,6 +6,7 @@ pair of widths, but as products of a part that knows sizes and a part that knows
 widths (``axes``). Sizes factor too: time and space are strided apart (``flow``).
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from jax import Array
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import HeadKind, Network
 from tvnjax.spaces.tvn.costs.contexts import candidates
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.costs.expected_unit_cost import SLOTS
 from tvnjax.spaces.tvn.costs.factored.axes import RATIO, axis, strided, width_axis
 from tvnjax.spaces.tvn.costs.factored.families import LayerFamilies
@@ -31,10 +33,16 @@ from tvnjax.spaces.tvn.costs.unit_cost_tables import LayerCost, LayerCosts
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
-from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.shapes import Plan, ShapeKey, ShapeSpace
 
-TOLERANCE = 1e-4
+TOLERANCE = 5e-4
 """To what part of itself a layer's cost at a node is kept."""
+
+_DRAWN, _WARNED = 100, 0.01
+"""Layers of a family that are drawn to tell how far off it is; from where on that is told."""
+
+_KEPT = 64
+"""Plans whose tables are kept."""
 
 
 class FactoredCost:
@@ -68,8 +76,10 @@ class FactoredCost:
         self.unit_cost, self.constant, self.channels = unit_cost, constant, channels
         self.head_kind: HeadKind = head
         self.costs = LayerCosts(cost)
+        self._tables: dict[Plan, ExpectedCost] = {}
         choices = shapes.choices
-        self._relaxed = candidates(operators, choices.blocks[0].filters[0])
+        self.relaxed = candidates(operators, choices.blocks[0].filters[0])
+        """Candidates of every gene where nothing is illegal."""
         found = reaches(choices, operators, channels)
         frames, sides = (sorted(set().union(*(getattr(r, name) for r in found))) for name in ("frames", "sides"))
         self._strides = {
@@ -95,10 +105,10 @@ class FactoredCost:
         self._widths = width_axis({channels, *inside, *(int(width) for cell in cells for width in cell.out)}, ratio)
         self._pairs = WidthPairs(filters, operators, self._widths)
         ends = np.flatnonzero(self._widths.rows(sorted(inside)).any(0))
-        self._nulls = Nulls(self._relaxed, self._dimensions)
+        self._nulls = Nulls(self.relaxed, self._dimensions)
         self.families = LayerFamilies(
             cost,
-            self._relaxed,
+            self.relaxed,
             time,
             self._dimensions.timed,
             space,
@@ -109,6 +119,16 @@ class FactoredCost:
             head,
             tolerance,
         )
+        self.errors = self.families.errors(_DRAWN, np.random.default_rng(1))
+        """By family of layers: how far drawn ones are off on average, as a part of their cost."""
+        worst = max(self.errors, key=lambda name: self.errors[name])
+        if self.errors[worst] > _WARNED:
+            warnings.warn(
+                f"expected costs of a space of this size are taken at few sizes and widths; costs of {worst} layers, as "
+                f"drawn, are off by {self.errors[worst]:.1%} on average: shorten the genes' ranges, or search with a "
+                "cost that is smooth over sizes",
+                stacklevel=2,
+            )
 
     def __call__(
         self, operators_p: Sequence[Mapping[str, Any]], shapes_p: Mapping[ShapeKey, Any] | None = None
@@ -131,7 +151,7 @@ class FactoredCost:
         dtype = jnp.result_type(float, *jax.tree.leaves([dict(p) for p in operators_p]))
         by_key = {key: jnp.asarray(p, dtype) for key, p in shapes_p.items()}
         by_gene = {gene: jnp.stack([jnp.asarray(p[gene], dtype) for p in operators_p]) for gene in GENES}
-        draws = GeneProbabilities.of(by_gene, self._relaxed, self.operators.non_local_tokens)
+        draws = GeneProbabilities.of(by_gene, self.relaxed, self.operators.non_local_tokens)
         filters = jnp.stack([self._filters(b, by_key, by_gene) for b in blocks])
         genes = BlockGenes(by_gene, filters, draws, self._pairs)
         strides = {gene: jnp.stack([self._on_strides(gene, b, by_key) for b in blocks]) for gene in self._strides}
@@ -162,6 +182,24 @@ class FactoredCost:
     def of_genotype(self, genotype: Genotype) -> float:
         """The cost of one network, exactly."""
         return self.of_network(lower(genotype, self.num_classes, channels=self.channels, head=self.head_kind))
+
+    def tables(self, plan: Plan) -> ExpectedCost:
+        """The exact costs of the networks of one plan; the last ones are kept."""
+        plan = self.shapes.canonical(plan)
+        if plan not in self._tables:
+            while len(self._tables) >= _KEPT:
+                self._tables.pop(next(iter(self._tables)))
+            self._tables[plan] = ExpectedCost.of_plan(
+                plan,
+                self.operators,
+                self.num_classes,
+                self.costs.one,
+                unit_cost=self.unit_cost,
+                constant=self.constant,
+                channels=self.channels,
+                head=self.head_kind,
+            )
+        return self._tables[plan]
 
     def _filters(self, block: int, by_key: Mapping[ShapeKey, Array], by_gene: Mapping[str, Array]) -> Array:
         """``[F]``: chances of every number of filters of one block."""
