@@ -6,7 +6,7 @@ from typing import Any
 from jax import Array
 
 from tvnjax.latency.memory import BYTES, MIB, working_set
-from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.of_space import expected_cost
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import ShapeKey, ShapeSpace
 
@@ -22,8 +22,8 @@ class ExpectedMemory:
         self, shapes: ShapeSpace, operators: OperatorChoices, num_classes: int, *, channels: int = 3, **options: Any
     ):
         options |= {"channels": channels}
-        self._sets = ExpectedCost(shapes, operators, num_classes, lambda layer: float(working_set(layer)), **options)
-        self._params = ExpectedCost(shapes, operators, num_classes, lambda layer: float(layer.params), **options)
+        self._sets = expected_cost(shapes, operators, num_classes, lambda layer: float(working_set(layer)), **options)
+        self._params = expected_cost(shapes, operators, num_classes, lambda layer: float(layer.params), **options)
 
     def __call__(
         self, operators_p: Sequence[Mapping[str, Any]], shapes_p: Mapping[ShapeKey, Any] | None = None

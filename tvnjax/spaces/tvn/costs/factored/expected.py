@@ -24,6 +24,7 @@ from tvnjax.spaces.tvn.costs.factored.axes import RATIO, axis, strided, width_ax
 from tvnjax.spaces.tvn.costs.factored.families import LayerFamilies
 from tvnjax.spaces.tvn.costs.factored.flow import Flow, Steps, flow
 from tvnjax.spaces.tvn.costs.factored.genes import BlockGenes, WidthPairs
+from tvnjax.spaces.tvn.costs.factored.held import HeldValues
 from tvnjax.spaces.tvn.costs.factored.idle import IdleUnits, NullChances, Nulls
 from tvnjax.spaces.tvn.costs.factored.sizes import Dimensions, Sizes
 from tvnjax.spaces.tvn.costs.factored.units import FirstUnits, LaterUnits, stacked
@@ -138,9 +139,17 @@ class FactoredCost:
         return self.constant + slots.sum() + units
 
     def slots(
-        self, operators_p: Sequence[Mapping[str, Any]], shapes_p: Mapping[ShapeKey, Any] | None = None
+        self,
+        operators_p: Sequence[Mapping[str, Any]],
+        shapes_p: Mapping[ShapeKey, Any] | None = None,
+        *,
+        largest: bool = False,
     ) -> tuple[Array, Array]:
-        """Expected cost of every kind of layer by block and repeat, ``[slots]``, and the cost of units, a scalar."""
+        """Expected cost of every kind of layer by repeat and block, ``[slots]``, and the cost of units, a scalar.
+
+        Args:
+            largest: see ``ExpectedCost.slots``.
+        """
         choices, blocks = self.shapes.choices, range(len(self.shapes.choices.blocks))
         if len(operators_p) != len(blocks):
             raise InvalidInputError(
@@ -165,9 +174,12 @@ class FactoredCost:
         later = LaterUnits(self.families, genes, sizes).prepared() if most > 1 else None
         for timed in (False, True):
             if later is not None and most > 1 + timed:
-                there.append(alive * jnp.stack([self._repeats(b, 1 + timed, by_key) for b in blocks]))
+                there.append(alive * jnp.stack([self._repeats(b, 1 + timed, by_key, first=largest) for b in blocks]))
                 units.append(later.slots(timed))
-        slots = jnp.stack(there)[..., None] * stacked(units, SLOTS)
+        costs = stacked(units, SLOTS)
+        if largest and genes.skips:
+            costs += self._held(masses, genes, space, time, len(units))
+        slots = jnp.stack(there)[..., None] * costs
         heads = [
             share * sizes.head(self.families.head, masses.ends[length - 1])
             for length, share in zip(choices.lengths, lengths)
@@ -235,10 +247,18 @@ class FactoredCost:
         idle = [units.first(), *(units.later(timed) for timed, _ in zip((False, True), there[1:]))]
         return self.unit_cost * sum((count * (1 - chance)).sum() for count, chance in zip(there, idle))
 
-    def _repeats(self, block: int, repeat: int, by_key: Mapping[ShapeKey, Array]) -> Array:
-        """How many odd units (1) or even ones behind the first (2) there are on average."""
+    def _held(self, flow: Flow, genes: BlockGenes, space: Array, time: Array, kinds: int) -> Array:
+        """``[kinds, b, slots]``: values that shortcuts hold."""
+        narrow = sorted({o for o, _ in self.families.kernels["std"] + self.families.kernels["depth"]})
+        nulls = NullChances(self._nulls, self._dimensions, genes)
+        widths = np.array(self._widths.nodes, float)
+        held = HeldValues(self._dimensions, flow, genes, nulls, space, time, widths, narrow)
+        return jnp.stack([held.first(), *(held.later(timed) for timed in (False, True)[: kinds - 1])])
+
+    def _repeats(self, block: int, repeat: int, by_key: Mapping[ShapeKey, Array], *, first: bool) -> Array:
+        """How many odd units (1) or even ones behind the first (2) there are on average, or the chance of one."""
         values = self.shapes.values(ShapeKey("repeats", block))
-        counts = [len(range(repeat, count, 2)) for count in values]
+        counts = [len(range(repeat, count, 2)[:1] if first else range(repeat, count, 2)) for count in values]
         return by_key[ShapeKey("repeats", block)] @ np.array(counts, float)
 
 

@@ -95,6 +95,11 @@ class BlockGenes:
         return True in self.relaxed.inverted_bottleneck
 
     @property
+    def skips(self) -> bool:
+        """Whether some unit has a shortcut."""
+        return True in self.relaxed.skip
+
+    @property
     def opens(self) -> bool:
         """Whether some cell is open."""
         return 0 in self.relaxed.expand and False in self.relaxed.inverted_bottleneck
