@@ -7,7 +7,9 @@ import numpy as np
 
 from tests.own_layers import Blur, Every, Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.spaces.tvn.costs.contexts import candidates
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
+from tvnjax.spaces.tvn.costs.factored.expected import FactoredCost
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
 
@@ -75,18 +77,18 @@ def softmax(logits):
     return p / p.sum()
 
 
-def random_probabilities(expected: ExpectedCost, rng, sharpness=1.0):
+def random_probabilities(expected: ExpectedCost | FactoredCost, rng, sharpness=1.0):
     """Of every operator gene of every block, and of every shape gene."""
 
     def draw(count):
         return softmax(sharpness * rng.standard_normal(count))
 
-    sizes = {gene: len(expected.blocks[0].contexts.relaxed.candidates(gene)) for gene in GENES}
-    operators = tuple({gene: draw(count) for gene, count in sizes.items()} for _ in expected.blocks)
+    sizes = {gene: len(candidates(expected.operators).candidates(gene)) for gene in GENES}
+    operators = tuple({gene: draw(count) for gene, count in sizes.items()} for _ in expected.shapes.choices.blocks)
     return operators, {key: draw(len(expected.shapes.values(key))) for key in expected.shapes.keys}
 
 
-def draw_network(expected: ExpectedCost, probabilities, rng):
+def draw_network(expected: ExpectedCost | FactoredCost, probabilities, rng):
     """A plan, the indices of every block's candidates, and the network, drawn as the expectation is defined."""
     operators, shapes = probabilities
     plan = expected.shapes.sample(shapes, rng)
@@ -108,10 +110,10 @@ def every_network(relaxed):
         yield relaxed.decode(tuple(dict(zip(GENES, map(int, chosen))) for chosen in path))
 
 
-def one_hot(expected: ExpectedCost, plan, chosen):
+def one_hot(expected: ExpectedCost | FactoredCost, plan, chosen):
     """Probabilities that allow this network alone."""
-    padded = (*chosen, *[chosen[-1]] * (len(expected.blocks) - len(chosen)))
-    sizes = {gene: len(expected.blocks[0].contexts.relaxed.candidates(gene)) for gene in GENES}
+    padded = (*chosen, *[chosen[-1]] * (len(expected.shapes.choices.blocks) - len(chosen)))
+    sizes = {gene: len(candidates(expected.operators).candidates(gene)) for gene in GENES}
     operators = tuple({gene: np.eye(sizes[gene])[index] for gene, index in block.items()} for block in padded)
     masks = expected.shapes.equivalent(plan)
     return operators, {key: np.eye(len(mask))[int(mask.argmax())] for key, mask in masks.items()}

@@ -42,7 +42,9 @@ def extreme_by_steps(
 
 
 class _Steps:
-    def __init__(self, expected: FactoredCost, which: Extreme, of_plan: Callable[[FactoredCost, Plan, Extreme], Genotype]):
+    def __init__(
+        self, expected: FactoredCost, which: Extreme, of_plan: Callable[[FactoredCost, Plan, Extreme], Genotype]
+    ):
         self._expected, self._shapes, self._which, self._of_plan = expected, expected.shapes, which, of_plan
         self._sign = 1.0 if which == "cheapest" else -1.0
         self._relaxed: RelaxedBlock = expected.relaxed
@@ -99,7 +101,9 @@ class _Steps:
     def _moves(self, point: _Point) -> Iterator:
         for key in self._shapes.keys:
             if key.block is None or key.block < self._length(point):
-                yield from (self._shape_step(key, to) for to in _tried(len(self._shapes.values(key)), point.shapes[key]))
+                yield from (
+                    self._shape_step(key, to) for to in _tried(len(self._shapes.values(key)), point.shapes[key])
+                )
         for block in range(self._length(point)):
             yield from self._operator_and_stride(block)
             for gene in GENES:

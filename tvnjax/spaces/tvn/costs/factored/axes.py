@@ -114,7 +114,8 @@ class Strided:
 
     @property
     def behind(self) -> np.ndarray:
-        """``[sizes, strides]``: index of the size behind the stride."""
+        """``[sizes, strides]``: index of the size behind the stride; of one that is not listed, which no block then
+        gives, that of the next."""
         sizes, strides = np.array(self.sizes)[:, None], np.array(self.strides)
         return np.searchsorted(self.sizes, -(-sizes // np.minimum(strides, sizes)))
 
@@ -132,7 +133,7 @@ def strided(sizes: Iterable[int], strides: Iterable[int], power: int, ratio: flo
     """A dimension with its strides.
 
     Args:
-        sizes: every size; with each also what is behind it, whatever the stride.
+        sizes: every size, before or behind strides.
         strides: every stride.
         power: costs are linear in this power of the size before a stride, given that behind it.
     """
@@ -157,9 +158,7 @@ def strided(sizes: Iterable[int], strides: Iterable[int], power: int, ratio: flo
     return Strided(fine, steps, tuple(nodes), onto, plain)
 
 
-def _one_stride(
-    sizes: Sequence[int], stride: int, power: int, ratio: float
-) -> dict[int, dict[tuple[int, int], float]]:
+def _one_stride(sizes: Sequence[int], stride: int, power: int, ratio: float) -> dict[int, dict[tuple[int, int], float]]:
     """For every size that can have the stride, the weights of nodes."""
     met = [size for size in sizes if size >= stride]
     exact = {size: {(size, stride): 1.0} for size in met}

@@ -125,9 +125,9 @@ class FactoredCost:
         worst = max(self.errors, key=lambda name: self.errors[name])
         if self.errors[worst] > _WARNED:
             warnings.warn(
-                f"expected costs of a space of this size are taken at few sizes and widths; costs of {worst} layers, as "
-                f"drawn, are off by {self.errors[worst]:.1%} on average: shorten the genes' ranges, or search with a "
-                "cost that is smooth over sizes",
+                f"expected costs of a space of this size are taken at few sizes and widths; costs of {worst} layers "
+                f"drawn at random are off by {self.errors[worst]:.1%} on average: shorten the genes' ranges, or search "
+                "with a cost that is smooth over sizes",
                 stacklevel=2,
             )
 
@@ -245,7 +245,7 @@ class FactoredCost:
         nulls = NullChances(self._nulls, self._dimensions, genes)
         units = IdleUnits(self._dimensions, flow, genes, nulls, space, time)
         idle = [units.first(), *(units.later(timed) for timed, _ in zip((False, True), there[1:]))]
-        return self.unit_cost * sum((count * (1 - chance)).sum() for count, chance in zip(there, idle))
+        return self.unit_cost * (jnp.stack(list(there)) * (1 - jnp.stack(idle))).sum()
 
     def _held(self, flow: Flow, genes: BlockGenes, space: Array, time: Array, kinds: int) -> Array:
         """``[kinds, b, slots]``: values that shortcuts hold."""

@@ -138,7 +138,7 @@ class LayerFamilies:
         self.temporal_bypass = at(moving, flat, len(time_kinds.bypass), every, None, self._temporal_bypass)
         self.squeeze = at(still, flat, len(relaxed.squeeze), every, None, self._gate("squeeze"))
         self.context_gate = at(still, flat, len(relaxed.context_gate), every, None, self._gate("context_gate"))
-        self.non_local = at(*(sizes.grid for sizes in few), len(relaxed.non_local), every, None, self._gate("non_local"))
+        self.non_local = at(few[0].grid, few[1].grid, len(relaxed.non_local), every, None, self._gate("non_local"))
         self.head = at(still, flat, 1, every, None, self._head)
 
     def gate(self, gene: str) -> Family:

@@ -47,9 +47,7 @@ class BlockGenes:
         pairs: widths.
     """
 
-    def __init__(
-        self, by_gene: Mapping[str, Array], filters: Array, draws: GeneProbabilities, pairs: WidthPairs
-    ):
+    def __init__(self, by_gene: Mapping[str, Array], filters: Array, draws: GeneProbabilities, pairs: WidthPairs):
         self._by_gene, self._draws, self._pairs, self.relaxed = by_gene, draws, pairs, draws.relaxed
         self.spatial, self.temporal = draws.spatial, draws.temporal
         """``[b, g, operators]`` and ``[b, h, operators]``."""

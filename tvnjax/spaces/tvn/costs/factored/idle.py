@@ -35,13 +35,17 @@ class Nulls:
             float,
         )
         """``[T, strides, operators]``; of a single frame all."""
-        self.plain_space = np.array([[_nothing("spatial", o, s, 1) for o in relaxed.spatial] for s in space.sizes], float)
+        self.plain_space = np.array(
+            [[_nothing("spatial", o, s, 1) for o in relaxed.spatial] for s in space.sizes], float
+        )
         """``[S, operators]``: without a stride."""
-        self.plain_time = np.array([[_nothing("temporal", o, t, 1) for o in relaxed.temporal] for t in time.sizes], float)
+        self.plain_time = np.array(
+            [[_nothing("temporal", o, t, 1) for o in relaxed.temporal] for t in time.sizes], float
+        )
 
 
 def _nothing(axis: str, operator: Operator, size: int, stride: int) -> bool:
-    if axis == "temporal" and size == 1 or operator == IDENTITY:
+    if (axis == "temporal" and size == 1) or operator == IDENTITY:
         return True
     if is_layer(operator):
         return False
