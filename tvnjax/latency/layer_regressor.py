@@ -7,6 +7,7 @@ physical cost, so that costs stay sums over layers; its standard deviation says 
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,7 +48,15 @@ def layer_point(layer: Layer) -> tuple[str, np.ndarray]:
     cost = layer.cost
     window, stride, kind = cost.window, cost.stride, type(layer).__name__ + cost.variant
     taken, given = sum(shape.c for shape in layer.in_shapes), layer.out_shape
-    sizes = (given.t * given.h * given.w, given.t, taken, given.c, np.prod(window), np.prod(stride) ** 2, cost.hidden)
+    sizes = (
+        given.t * given.h * given.w,
+        given.t,
+        taken,
+        given.c,
+        math.prod(window),
+        math.prod(stride) ** 2,
+        cost.hidden,
+    )
     every = [[shape.c for shape in layer.in_shapes], [given.c]]
     whole = [all(c % lanes == 0 for c in channels) for channels in every for lanes in _LANES]
     return kind, np.concatenate([np.log2(np.asarray(sizes, float)), whole])

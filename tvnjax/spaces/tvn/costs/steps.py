@@ -45,7 +45,8 @@ class _Steps:
     def __init__(
         self, expected: FactoredCost, which: Extreme, of_plan: Callable[[FactoredCost, Plan, Extreme], Genotype]
     ):
-        self._expected, self._shapes, self._which, self._of_plan = expected, expected.shapes, which, of_plan
+        self._expected, self._shapes, self._of_plan = expected, expected.shapes, of_plan
+        self._which: Extreme = which
         self._sign = 1.0 if which == "cheapest" else -1.0
         self._relaxed: RelaxedBlock = expected.relaxed
 
