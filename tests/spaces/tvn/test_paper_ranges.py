@@ -9,7 +9,7 @@ from flax import nnx
 from tvnjax.core.variables import ArchParam
 from tvnjax.spaces.tvn.relaxed import GENES
 from tvnjax.spaces.tvn.search_space import paper_ranges, paper_space, search_space
-from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeKey
+from tvnjax.spaces.tvn.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey
 from tvnjax.trainers.objective import cross_entropy
 
 
@@ -49,12 +49,7 @@ def test_networks_drawn_from_the_space_are_of_its_plans():
     held = 0
     for _ in range(200):
         genotype = space.sample(rng)
-        blocks = tuple(
-            BlockPlan(
-                **{gene: getattr(b, gene) for gene in ("spatial_stride", "temporal_stride", "repeats", "filters")}
-            )
-            for b in genotype.blocks
-        )
+        blocks = tuple(BlockPlan(**{g: getattr(b, g) for g in BLOCK_SHAPE_GENES}) for b in genotype.blocks)
         plan = Plan(
             image_size=genotype.image_size,
             num_frames=genotype.num_frames,
@@ -94,4 +89,4 @@ def test_a_plan_of_the_paper_s_ranges_trains():
     for _ in range(6):
         params, value = step(params)
         losses.append(float(value))
-    assert losses[0] == pytest.approx(np.log(4), rel=0.05) and losses[-1] < losses[0] - 0.02
+    assert losses[0] == pytest.approx(np.log(4), rel=0.05) and (np.diff(losses) < 0).all()

@@ -94,8 +94,9 @@ class FactoredCost:
             time=time,
             timed=strided([t for t in frames if t > 1], self._strides["temporal_stride"], 1, ratio),
             space=space,
-            few_frames=axis(np.array(frames)[~crowded.all(1)].tolist(), ratio),
-            few_sides=axis(np.array(sides)[~crowded.all(0)].tolist(), ratio),
+            # Attention takes the square of the positions, and there are few sizes at which it is legal: all are nodes.
+            few_frames=axis(np.array(frames)[~crowded.all(1)].tolist(), 1.0),
+            few_sides=axis(np.array(sides)[~crowded.all(0)].tolist(), 1.0),
             crowded=crowded,
             steps=Steps(time, space),
         )
