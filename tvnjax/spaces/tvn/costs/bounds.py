@@ -41,8 +41,10 @@ def extreme_network(expected: AnyCost, plan: Plan, which: Extreme) -> Genotype:
     Raises:
         InvalidInputError: the plan is not of the cost's space.
     """
-    expected = tables_of(expected, plan)
-    return _extreme(expected, which, plan_values(expected, plan))
+    values = plan_values(expected, plan)
+    if isinstance(expected, FactoredCost):
+        return _of_family(expected, plan, which)
+    return _extreme(expected, which, values)
 
 
 def extreme_genotype(expected: AnyCost, which: Extreme) -> Genotype:
@@ -84,8 +86,37 @@ def plan_values(expected: AnyCost, plan: Plan) -> dict[ShapeKey, tuple[int, ...]
     }
 
 
+def _of_family(expected: FactoredCost, plan: Plan, which: Extreme) -> Genotype:
+    """One plan's extreme: what is worked out for a plan holds for its prefixes, and at all distances between frames."""
+    plan = expected.shapes.canonical(plan)
+
+    def name(plan: Plan) -> tuple[Plan, Extreme]:
+        return dataclasses.replace(plan, frame_stride=1), which
+
+    if name(plan) not in expected.extremes:
+        tables, sign = expected.tables(plan), _sign(which)
+        values = {key: tables.shapes.values(key) for key in tables.shapes.keys}
+        found = _by_length(tables, sign, values)
+        for prefix in expected.shapes.prefixes(plan):
+            expected.extremes[name(prefix)] = _genotype(tables, values, found[len(prefix.blocks)][1], sign)
+    return dataclasses.replace(expected.extremes[name(plan)], frame_stride=plan.frame_stride)
+
+
 def _extreme(expected: ExpectedCost, which: Extreme, values: Mapping[ShapeKey, tuple[int, ...]]) -> Genotype:
-    sign = 1.0 if which == "cheapest" else -1.0
+    found = _by_length(expected, _sign(which), values)
+    # Of equal ones the shortest.
+    last = min(found.values(), key=lambda ended: ended[0])[1]
+    return _genotype(expected, values, last, _sign(which))
+
+
+def _sign(which: Extreme) -> float:
+    return 1.0 if which == "cheapest" else -1.0
+
+
+def _by_length(
+    expected: ExpectedCost, sign: float, values: Mapping[ShapeKey, tuple[int, ...]]
+) -> dict[int, tuple[float, _Choice | None]]:
+    """By number of blocks, the fewest first: the least cost (times ``sign``), and how it is reached."""
     start = np.full((1, 2), np.inf)
     start[0, 0] = 0.0
     paths: Paths = {
@@ -93,19 +124,20 @@ def _extreme(expected: ExpectedCost, which: Extreme, values: Mapping[ShapeKey, t
         for t in values[ShapeKey("num_frames")]
         for side in values[ShapeKey("image_size")]
     }
-    best: tuple[float, _Choice | None] = (np.inf, None)
+    found: dict[int, tuple[float, _Choice | None]] = {}
     for index in range(max(values[ShapeKey("num_blocks")])):
         paths = _step(expected, index, paths, values, sign)
         if index + 1 not in values[ShapeKey("num_blocks")]:
             continue
-        contexts = expected.blocks[index].contexts
+        contexts, best = expected.blocks[index].contexts, (np.inf, None)
         for front, (costs, reached) in paths.items():
             heads = expected.heads[index + 1][contexts.next_fronts.index(front)]
             ended = costs + sign * heads[:, None]
             at = np.unravel_index(int(ended.argmin()), ended.shape)
             if ended[at] < best[0]:
                 best = (float(ended[at]), reached[int(at[0]), int(at[1])])
-    return _genotype(expected, values, best[1], sign)
+        found[index + 1] = best
+    return found
 
 
 def _step(

@@ -138,7 +138,10 @@ class WorkingSet:
             for prefix in self._shapes.prefixes(longest)
             for stride in strides
         ]
-        return [plan for plan in dict.fromkeys(plans) if self._allowed(plan)]
+        plans = list(dict.fromkeys(plans))
+        # The longest first: what is worked out about a plan serves its prefixes.
+        allowed = {plan: self._allowed(plan) for plan in reversed(plans)}
+        return [plan for plan in plans if allowed[plan]]
 
     def _take(self, family: list[Plan]) -> None:
         """Makes a family members; those that are already stay where they are."""

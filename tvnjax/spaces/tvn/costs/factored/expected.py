@@ -6,6 +6,7 @@ pair of widths, but as products of a part that knows sizes and a part that knows
 widths (``axes``). Sizes factor too: time and space are strided apart (``flow``).
 """
 
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +35,7 @@ from tvnjax.spaces.tvn.costs.unit_cost_tables import LayerCost, LayerCosts
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
-from tvnjax.spaces.tvn.shapes import Plan, ShapeKey, ShapeSpace
+from tvnjax.spaces.tvn.shapes import Plan, ShapeChoices, ShapeKey, ShapeSpace
 
 TOLERANCE = 5e-4
 """To what part of itself a layer's cost at a node is kept."""
@@ -42,7 +43,7 @@ TOLERANCE = 5e-4
 _DRAWN, _WARNED = 100, 0.01
 """Layers of a family that are drawn to tell how far off it is; from where on that is told."""
 
-_KEPT = 64
+_KEPT = 8
 """Plans whose tables are kept."""
 
 
@@ -78,6 +79,8 @@ class FactoredCost:
         self.head_kind: HeadKind = head
         self.costs = LayerCosts(cost)
         self._tables: dict[Plan, ExpectedCost] = {}
+        self.extremes: dict[Any, Genotype] = {}
+        """Extreme networks of plans that were worked out (``bounds``)."""
         choices = shapes.choices
         self.relaxed = candidates(operators, choices.blocks[0].filters[0])
         """Candidates of every gene where nothing is illegal."""
@@ -197,13 +200,15 @@ class FactoredCost:
         return self.of_network(lower(genotype, self.num_classes, channels=self.channels, head=self.head_kind))
 
     def tables(self, plan: Plan) -> ExpectedCost:
-        """The exact costs of the networks of one plan; the last ones are kept."""
+        """The exact costs of the networks of one plan and its prefixes; the last ones are kept."""
         plan = self.shapes.canonical(plan)
         if plan not in self._tables:
             while len(self._tables) >= _KEPT:
                 self._tables.pop(next(iter(self._tables)))
-            self._tables[plan] = ExpectedCost.of_plan(
-                plan,
+            lengths = tuple(len(prefix.blocks) for prefix in self.shapes.prefixes(plan))
+            choices = dataclasses.replace(ShapeChoices.fixed(plan), num_blocks=lengths)
+            self._tables[plan] = ExpectedCost(
+                ShapeSpace(choices),
                 self.operators,
                 self.num_classes,
                 self.costs.one,
