@@ -8,9 +8,12 @@ largest resident memory. No device was timed: the latency model is fitted to tim
 2 % of noise, so that its cost has every part that a measured one has.
 
 Networks are drawn one by one from random probabilities (softmax of normal logits), lowered, and priced exactly. Their
-costs span many decades, so that the plain mean of 100,000 is uncertain by about a percent. ``controlled`` is the mean
-with control variates: the physical parts of the latency (one for each kind of layer), which are polynomials in all
-sizes, so that their expectation is known to rounding; what is left varies much less. ``z`` is in standard errors.
+costs span many decades: the plain mean of 100,000 is uncertain by several percent, and rests on a few of them. So half
+are drawn from probabilities tilted towards large networks, and all are weighted accordingly (importance sampling from
+a mixture, whose mean is the same; Hesterberg, "Weighted average importance sampling and defensive mixture
+distributions", Technometrics 37, 1995). ``controlled`` is the mean with control variates: the physical parts of the
+latency (one for each kind of layer), which are polynomials in all sizes, so that their expectation is known to
+rounding; what is left varies much less. ``z`` is in standard errors.
 """
 
 import argparse
@@ -94,29 +97,54 @@ def random_probabilities(expected, rng):
     return operators, {key: draw(len(expected.shapes.values(key))) for key in expected.shapes.keys}
 
 
-class Sampler:
-    """Networks as the expectation is defined: shape genes first, then operators that are legal at these sizes."""
+def tilted(expected, p):
+    """Probabilities as they are among networks weighted by their cost, gene by gene: each times the slope of the
+    expected cost; a tenth is left as it is, so that nothing is out of reach."""
+    slopes = jax.jit(jax.grad(lambda p: expected(*p)))(jax.tree.map(jnp.float32, p))
 
-    def __init__(self, expected, p, rng):
+    def tilt(q, slope):
+        towards = q * np.maximum(np.asarray(slope, float), 0)
+        return 0.1 * q + 0.9 * (towards / towards.sum() if towards.sum() > 0 else q)
+
+    return jax.tree.map(tilt, p, slopes)
+
+
+class Sampler:
+    """Networks as the expectation is defined: shape genes first, then operators that are legal at these sizes. Half of
+    them are drawn from ``tilted`` probabilities, and each has a weight that makes up for it."""
+
+    def __init__(self, expected, p, tilted, rng):
         self._expected, self._rng, self._relaxed = expected, rng, expected.relaxed
-        operators, shapes = p
-        self._shapes = {key: (expected.shapes.values(key), np.cumsum(q)) for key, q in shapes.items()}
         legal = {
             axis: np.array([operator != IDENTITY for operator in self._relaxed.candidates(axis)])
             for axis in ("spatial", "temporal")
         }
         legal["non_local"] = np.array([value == 0 for value in self._relaxed.non_local])
-        self._genes = [{gene: np.cumsum(q) for gene, q in block.items()} for block in operators]
-        self._masked = [{gene: np.cumsum(block[gene] * mask) for gene, mask in legal.items()} for block in operators]
+        self._laws = []
+        for operators, shapes in (p, tilted):
+            masked = [{(gene, True): block[gene] * mask for gene, mask in legal.items()} for block in operators]
+            genes = [{(gene, False): q for gene, q in block.items()} | more for block, more in zip(operators, masked)]
+            by_place = {(key, index): q for index, block in enumerate(genes) for key, q in block.items()}
+            self._laws.append({place: q / q.sum() for place, q in (by_place | shapes).items()})
 
-    def _pick(self, cumulative):
-        return min(int(np.searchsorted(cumulative, self._rng.random() * cumulative[-1], "right")), len(cumulative) - 1)
+    def _pick(self, place):
+        each = [law[place] for law in self._laws]
+        law = each[self._by]
+        picked = min(int(np.searchsorted(np.cumsum(law), self._rng.random(), "right")), len(law) - 1)
+        self._ratio *= each[1][picked] / each[0][picked]
+        return picked
 
     def _shape(self, gene, block=None):
-        values, cumulative = self._shapes[ShapeKey(gene, block)]
-        return values[self._pick(cumulative)]
+        key = ShapeKey(gene, block)
+        return self._expected.shapes.values(key)[self._pick(key)]
 
-    def draw(self) -> Genotype:
+    def draw(self) -> tuple[Genotype, float]:
+        """A network and its weight, up to 2 and 1 on average."""
+        self._by, self._ratio = int(self._rng.integers(2)), 1.0
+        genotype = self._draw()
+        return genotype, 2 / (1 + self._ratio)
+
+    def _draw(self) -> Genotype:
         t, side = frames, size = self._shape("num_frames"), self._shape("image_size")
         blocks = []
         for index in range(self._shape("num_blocks")):
@@ -127,8 +155,8 @@ class Sampler:
             illegal = {"spatial": space > 1, "temporal": time_ > 1, "non_local": crowded}
             genes = {}
             for gene in GENES:
-                table = self._masked if illegal.get(gene) else self._genes
-                genes[gene] = self._relaxed.candidates(gene)[self._pick(table[index][gene])]
+                place = ((gene, bool(illegal.get(gene, False))), index)
+                genes[gene] = self._relaxed.candidates(gene)[self._pick(place)]
             for axis in ("spatial", "temporal"):
                 kind, kernel = genes.pop(axis)
                 genes[f"{axis}_kernel"] = kernel
@@ -140,16 +168,15 @@ class Sampler:
         return Genotype(image_size=size, num_frames=frames, blocks=tuple(blocks))
 
 
-def priced(network, prices):
-    """``[prices]``: sums over layers. Repeats of a block are alike two by two, so later ones are not asked again."""
-    known, total = {}, np.zeros(len(prices))
+def priced(network, price):
+    """Sums over layers of a vector. Repeats of a block are alike two by two, so later ones are not asked again."""
+    known, total = {}, price(network.head)
     for unit in network.units:
         repeat = unit.repeat if unit.repeat < 3 else 1 + (unit.repeat - 1) % 2
         if (unit.block, repeat) not in known:
-            each = [[price(layer) for price in prices] for layer in unit.all_layers]
-            known[unit.block, repeat] = np.sum(each, axis=0) if each else np.zeros(len(prices))
-        total += known[unit.block, repeat]
-    return total + [price(network.head) for price in prices]
+            known[unit.block, repeat] = sum(map(price, unit.all_layers), np.zeros_like(total))
+        total = total + known[unit.block, repeat]
+    return total
 
 
 def cpu(function):
@@ -202,17 +229,28 @@ def first_step(space):
     return {"plan": str(PLAN), "build_cpu_s": build_s, "first_step_cpu_s": first_s, "second_step_cpu_s": again_s}
 
 
-def against_networks(made, prices, controls, count, seed):
+def against_networks(made, prices, model, count, seed):
     """The mean over drawn networks beside the expected cost, for one vector of random probabilities."""
     rng = np.random.default_rng(seed)
     p = random_probabilities(made["ms"], rng)
-    sampler, asked = Sampler(made["ms"], p, rng), [*(price for price, _ in prices.values()), *controls.values()]
+    sampler, kinds = Sampler(made["ms"], p, tilted(made["macs"], p), rng), np.eye(len(KINDS))
+
+    def price(layer):
+        """``prices``, then the physical milliseconds by kind."""
+        prior = model.prior_ms(layer)
+        factor = 1.0 if isinstance(layer, Head) else model.regressor.factor(layer)
+        group = np.zeros(len(KINDS)) if isinstance(layer, Head) else kinds[KINDS.index(layer.cost.group)]
+        return np.concatenate([[prior * factor, layer.params, layer.macs], prior * group])
+
+    assert list(prices) == ["ms", "params", "macs"]
     ms = prices["ms"][1]
-    totals = np.zeros((count, len(asked)))
+    totals, weights = np.zeros((count, len(prices) + len(KINDS))), np.zeros(count)
     for row in range(count):
-        network = lower(sampler.draw(), CLASSES)
-        totals[row] = priced(network, asked)
+        genotype, weights[row] = sampler.draw()
+        network = lower(genotype, CLASSES)
+        totals[row] = priced(network, price)
         totals[row, 0] += ms["constant"] + ms["unit_cost"] * len(network.units)
+    totals *= weights[:, None]
     known = np.array([float(jax.jit(expected)(*p)) for expected in made["controls"]])
     rows = {}
     for column, name in enumerate(prices):
@@ -226,7 +264,7 @@ def against_networks(made, prices, controls, count, seed):
             "z": (expected - drawn.mean()) / error,
         }
         if name == "ms":
-            beside = totals[:, len(prices) :] - known
+            beside = np.column_stack([totals[:, len(prices) :] - known, weights - 1])
             slopes, *_ = np.linalg.lstsq(beside - beside.mean(0), drawn - drawn.mean(), rcond=None)
             left = drawn - beside @ slopes
             error = left.std() / np.sqrt(count)
@@ -275,11 +313,10 @@ def main():
 
         return price
 
-    controls = {kind: of_kind(kind) for kind in KINDS}
-    made["controls"] = [FactoredCost(*space.origin, CLASSES, price) for price in controls.values()]
+    made["controls"] = [FactoredCost(*space.origin, CLASSES, of_kind(kind)) for kind in KINDS]
     told["against_networks"] = []
     for seed in range(given.seeds):
-        row = {"seed": seed, **against_networks(made, prices, controls, given.genotypes, seed)}
+        row = {"seed": seed, **against_networks(made, prices, model, given.genotypes, seed)}
         told["against_networks"].append(row)
         print(json.dumps(row), flush=True)
         write_json(given.json, told | {"cores": os.cpu_count(), "environment": environment()})
