@@ -7,13 +7,12 @@ gradients, and the supernet of one plan of two blocks with its first step; quote
 largest resident memory. No device was timed: the latency model is fitted to times that ``layer_seconds`` makes up, with
 2 % of noise, so that its cost has every part that a measured one has.
 
-Networks are drawn one by one from random probabilities (softmax of normal logits), lowered, and priced exactly. Their
-costs span many decades: the plain mean of 100,000 is uncertain by several percent, and rests on a few of them. So half
-are drawn from probabilities tilted towards large networks, and all are weighted accordingly (importance sampling from
-a mixture, whose mean is the same; Hesterberg, "Weighted average importance sampling and defensive mixture
-distributions", Technometrics 37, 1995). ``controlled`` is the mean with control variates: the physical parts of the
+Networks are drawn one by one from random probabilities (softmax of normal logits), lowered, and priced exactly. With
+all genes random (``all``) costs span many decades, and a few networks that hardly stride carry the mean: at counts that
+can be afforded it and its standard error come out too low. ``sizes fixed`` has 320 px, 32 frames and strides of 1, and
+all else random: its mean can be known. ``controlled`` is the mean with control variates: the physical parts of the
 latency (one for each kind of layer), which are polynomials in all sizes, so that their expectation is known to
-rounding; what is left varies much less. ``z`` is in standard errors.
+rounding; what is left varies less. ``z`` is in standard errors.
 """
 
 import argparse
@@ -97,54 +96,29 @@ def random_probabilities(expected, rng):
     return operators, {key: draw(len(expected.shapes.values(key))) for key in expected.shapes.keys}
 
 
-def tilted(expected, p):
-    """Probabilities as they are among networks weighted by their cost, gene by gene: each times the slope of the
-    expected cost; a tenth is left as it is, so that nothing is out of reach."""
-    slopes = jax.jit(jax.grad(lambda p: expected(*p)))(jax.tree.map(jnp.float32, p))
-
-    def tilt(q, slope):
-        towards = q * np.maximum(np.asarray(slope, float), 0)
-        return 0.1 * q + 0.9 * (towards / towards.sum() if towards.sum() > 0 else q)
-
-    return jax.tree.map(tilt, p, slopes)
-
-
 class Sampler:
-    """Networks as the expectation is defined: shape genes first, then operators that are legal at these sizes. Half of
-    them are drawn from ``tilted`` probabilities, and each has a weight that makes up for it."""
+    """Networks as the expectation is defined: shape genes first, then operators that are legal at these sizes."""
 
-    def __init__(self, expected, p, tilted, rng):
+    def __init__(self, expected, p, rng):
         self._expected, self._rng, self._relaxed = expected, rng, expected.relaxed
+        operators, shapes = p
+        self._shapes = {key: (expected.shapes.values(key), np.cumsum(q)) for key, q in shapes.items()}
         legal = {
             axis: np.array([operator != IDENTITY for operator in self._relaxed.candidates(axis)])
             for axis in ("spatial", "temporal")
         }
         legal["non_local"] = np.array([value == 0 for value in self._relaxed.non_local])
-        self._laws = []
-        for operators, shapes in (p, tilted):
-            masked = [{(gene, True): block[gene] * mask for gene, mask in legal.items()} for block in operators]
-            genes = [{(gene, False): q for gene, q in block.items()} | more for block, more in zip(operators, masked)]
-            by_place = {(key, index): q for index, block in enumerate(genes) for key, q in block.items()}
-            self._laws.append({place: q / q.sum() for place, q in (by_place | shapes).items()})
+        self._genes = [{gene: np.cumsum(q) for gene, q in block.items()} for block in operators]
+        self._masked = [{gene: np.cumsum(block[gene] * mask) for gene, mask in legal.items()} for block in operators]
 
-    def _pick(self, place):
-        each = [law[place] for law in self._laws]
-        law = each[self._by]
-        picked = min(int(np.searchsorted(np.cumsum(law), self._rng.random(), "right")), len(law) - 1)
-        self._ratio *= each[1][picked] / each[0][picked]
-        return picked
+    def _pick(self, cumulative):
+        return min(int(np.searchsorted(cumulative, self._rng.random() * cumulative[-1], "right")), len(cumulative) - 1)
 
     def _shape(self, gene, block=None):
-        key = ShapeKey(gene, block)
-        return self._expected.shapes.values(key)[self._pick(key)]
+        values, cumulative = self._shapes[ShapeKey(gene, block)]
+        return values[self._pick(cumulative)]
 
-    def draw(self) -> tuple[Genotype, float]:
-        """A network and its weight, up to 2 and 1 on average."""
-        self._by, self._ratio = int(self._rng.integers(2)), 1.0
-        genotype = self._draw()
-        return genotype, 2 / (1 + self._ratio)
-
-    def _draw(self) -> Genotype:
+    def draw(self) -> Genotype:
         t, side = frames, size = self._shape("num_frames"), self._shape("image_size")
         blocks = []
         for index in range(self._shape("num_blocks")):
@@ -155,8 +129,8 @@ class Sampler:
             illegal = {"spatial": space > 1, "temporal": time_ > 1, "non_local": crowded}
             genes = {}
             for gene in GENES:
-                place = ((gene, bool(illegal.get(gene, False))), index)
-                genes[gene] = self._relaxed.candidates(gene)[self._pick(place)]
+                table = self._masked if illegal.get(gene) else self._genes
+                genes[gene] = self._relaxed.candidates(gene)[self._pick(table[index][gene])]
             for axis in ("spatial", "temporal"):
                 kind, kernel = genes.pop(axis)
                 genes[f"{axis}_kernel"] = kernel
@@ -229,11 +203,17 @@ def first_step(space):
     return {"plan": str(PLAN), "build_cpu_s": build_s, "first_step_cpu_s": first_s, "second_step_cpu_s": again_s}
 
 
-def against_networks(made, prices, model, count, seed):
-    """The mean over drawn networks beside the expected cost, for one vector of random probabilities."""
-    rng = np.random.default_rng(seed)
-    p = random_probabilities(made["ms"], rng)
-    sampler, kinds = Sampler(made["ms"], p, tilted(made["macs"], p), rng), np.eye(len(KINDS))
+def at_full_size(expected, p):
+    """The same probabilities, but of networks that read the most and never stride."""
+    fixed = {"image_size": 320, "num_frames": 32, "spatial_stride": 1, "temporal_stride": 1}
+    operators, shapes = p
+    one_hot = {key: np.equal(expected.shapes.values(key), fixed[key.gene]) * 1.0 for key in shapes if key.gene in fixed}
+    return operators, shapes | one_hot
+
+
+def against_networks(made, prices, model, p, count, rng):
+    """The mean over drawn networks beside the expected cost, for one vector of probabilities."""
+    sampler, kinds = Sampler(made["ms"], p, rng), np.eye(len(KINDS))
 
     def price(layer):
         """``prices``, then the physical milliseconds by kind."""
@@ -244,13 +224,11 @@ def against_networks(made, prices, model, count, seed):
 
     assert list(prices) == ["ms", "params", "macs"]
     ms = prices["ms"][1]
-    totals, weights = np.zeros((count, len(prices) + len(KINDS))), np.zeros(count)
+    totals = np.zeros((count, len(prices) + len(KINDS)))
     for row in range(count):
-        genotype, weights[row] = sampler.draw()
-        network = lower(genotype, CLASSES)
+        network = lower(sampler.draw(), CLASSES)
         totals[row] = priced(network, price)
         totals[row, 0] += ms["constant"] + ms["unit_cost"] * len(network.units)
-    totals *= weights[:, None]
     known = np.array([float(jax.jit(expected)(*p)) for expected in made["controls"]])
     rows = {}
     for column, name in enumerate(prices):
@@ -264,7 +242,7 @@ def against_networks(made, prices, model, count, seed):
             "z": (expected - drawn.mean()) / error,
         }
         if name == "ms":
-            beside = np.column_stack([totals[:, len(prices) :] - known, weights - 1])
+            beside = totals[:, len(prices) :] - known
             slopes, *_ = np.linalg.lstsq(beside - beside.mean(0), drawn - drawn.mean(), rcond=None)
             left = drawn - beside @ slopes
             error = left.std() / np.sqrt(count)
@@ -316,10 +294,14 @@ def main():
     made["controls"] = [FactoredCost(*space.origin, CLASSES, of_kind(kind)) for kind in KINDS]
     told["against_networks"] = []
     for seed in range(given.seeds):
-        row = {"seed": seed, **against_networks(made, prices, model, given.genotypes, seed)}
-        told["against_networks"].append(row)
-        print(json.dumps(row), flush=True)
-        write_json(given.json, told | {"cores": os.cpu_count(), "environment": environment()})
+        rng = np.random.default_rng(seed)
+        p = random_probabilities(made["ms"], rng)
+        for what, of in (("sizes fixed", at_full_size(made["ms"], p)), ("all", p)):
+            row = {"seed": seed, "probabilities": what}
+            row |= against_networks(made, prices, model, of, given.genotypes, rng)
+            told["against_networks"].append(row)
+            print(json.dumps(row), flush=True)
+            write_json(given.json, told | {"cores": os.cpu_count(), "environment": environment()})
 
 
 if __name__ == "__main__":
