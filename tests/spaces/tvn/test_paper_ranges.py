@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.variables import ArchParam
+from tvnjax.spaces.tvn.relaxation.room import least_weights
 from tvnjax.spaces.tvn.relaxed import GENES
 from tvnjax.spaces.tvn.search_space import paper_ranges, paper_space, search_space
 from tvnjax.spaces.tvn.shapes import BLOCK_SHAPE_GENES, BlockPlan, Plan, ShapeKey
@@ -90,3 +92,21 @@ def test_a_plan_of_the_paper_s_ranges_trains():
         params, value = step(params)
         losses.append(float(value))
     assert losses[0] == pytest.approx(np.log(4), rel=0.05) and (np.diff(losses) < 0).all()
+
+
+def test_a_supernet_that_memory_cannot_hold_is_refused_before_it_is_made():
+    relaxation = paper_space().relax()
+    assert relaxation is not None
+    with pytest.raises(InvalidInputError, match=r"6\.7e\+10 weights take 7\d\d GiB with .* lower the largest shapes"):
+        relaxation.supernet(relaxation.largest(), 4)
+
+
+@pytest.mark.parametrize("repeats, filters", [(1, 32), (3, 64)])
+def test_what_is_refused_by_is_no_more_than_the_supernet_has(repeats, filters):
+    relaxation = paper_space().relax()
+    assert relaxation is not None
+    block = BlockPlan(filters=filters, repeats=repeats, spatial_stride=1)
+    relaxed = relaxation.relaxed(Plan(image_size=32, num_frames=4, blocks=(block,)))
+    net = nnx.eval_shape(lambda: relaxation.supernet(relaxed, 4))
+    whole = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)))
+    assert 0.1 * whole < least_weights(relaxed) <= whole

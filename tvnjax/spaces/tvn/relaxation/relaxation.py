@@ -17,6 +17,7 @@ from tvnjax.spaces.tvn.costs.sampling_design import covering_genotypes
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxation.covered import CoveredSpace
 from tvnjax.spaces.tvn.relaxation.diagnostics import describe, marginals, shape_marginals
+from tvnjax.spaces.tvn.relaxation.room import check_weights
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet, likeliest
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, RelaxedPlan, relax_plan
@@ -78,6 +79,7 @@ class TvnRelaxation:
         return relax_plan(self.program(plan), self.operators)
 
     def supernet(self, plan: RelaxedPlan, num_classes: int, seed: int = 0, *, head: HeadKind = "mean") -> Supernet:
+        check_weights(plan)
         return Supernet(plan, num_classes, seed, head=head, room=self._widths)
 
     def working_set(
