@@ -144,6 +144,7 @@ def test_it_knows_how_far_off_it_is_and_says_so():
     # Smooth, and no polynomial: near enough, and known to be off a little.
     smooth = FactoredCost(*wide_space(), CLASSES, lambda layer: float(layer.in_shape.size) ** 0.7)
     assert 1e-7 < max(smooth.errors.values()) < 3e-3
+    assert not ExpectedCost(*wide_space(), CLASSES, lambda layer: 1.0).errors, "tables are exact"
     with pytest.warns(UserWarning, match=r"costs of \w+ layers drawn at random are off by \d+\.\d% on average: "):
         FactoredCost(*wide_space(), CLASSES, layer_cost)
 

@@ -65,6 +65,7 @@ def profile_command(argv: list[str]) -> int:
         facts = {"measured": profile.measured, "reused": profile.reused, "seconds": profile.seconds}
         facts |= {"cheapest_ms": profile.cheapest_ms, "most_expensive_ms": profile.most_expensive_ms}
         facts |= {"uncertainty": profile.uncertainty, "environment": profile.environment}
+        facts |= {"expectation_off": dict(profile.expected.errors)}
         print_json({"gate": gate.as_json(), **facts})
         return 0
     where = profile.environment
@@ -75,6 +76,9 @@ def profile_command(argv: list[str]) -> int:
     table.add_row("cheapest network", f"{profile.cheapest_ms:.3g} ms measured")
     table.add_row("most expensive network", f"{profile.most_expensive_ms:.3g} ms measured (default budget: half of it)")
     table.add_row("a unit that was not measured is known to", f"±{profile.uncertainty:.1%}")
+    if off := profile.expected.errors:
+        worst = max(off, key=lambda name: off[name])
+        table.add_row("expected costs: layers drawn are off by", f"at most {off[worst]:.2%} on average ({worst})")
     random = gate.random
     seen = "further random" if options.verify else "random, cross-validated"
     table.add_row("networks the gate rests on", f"{random['count']:.0f} {seen}")

@@ -251,6 +251,7 @@ def profile_device(
         took_s=profile.seconds,
         fit=profile.gate.as_json(),
         uncertainty=profile.uncertainty,
+        expectation_off=dict(profile.expected.errors),
         points=profile.points,
     )
     return profile

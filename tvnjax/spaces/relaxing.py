@@ -113,6 +113,11 @@ class ExpectedCost(Protocol):
     num_classes: int
     head_kind: HeadKind
 
+    @property
+    def errors(self) -> Mapping[str, float]:
+        """By kind of layers: how far costs are off on average, as a part of them; empty where the mean is exact."""
+        ...
+
     def __call__(self, weights: Any, keys: Any = None) -> Any:
         """A scalar, differentiable in both."""
         ...

@@ -37,6 +37,8 @@ class ChainCost:
     ):
         self.space, self.num_classes, self.constant = space, num_classes, constant
         self.head_kind: HeadKind = head
+        self.errors: dict[str, float] = {}
+        """None: the mean is exact."""
         self._layer_cost, self._unit_cost = layer_cost, unit_cost
         self.tables: list[np.ndarray] = []
         """For every position the cost ``[options, widths]``."""

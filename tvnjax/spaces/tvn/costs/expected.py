@@ -80,6 +80,8 @@ class ExpectedCost:
         self.shapes, self.operators, self.num_classes = shapes, operators, num_classes
         self.unit_cost, self.constant, self.channels = unit_cost, constant, channels
         self.head_kind: HeadKind = head
+        self.errors: dict[str, float] = {}
+        """None: the mean is exact."""
         self.costs = LayerCosts(cost)
         choices = shapes.choices
         check_size(choices, operators, channels)
