@@ -10,6 +10,7 @@ import re
 import tempfile
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,25 @@ def environment() -> dict[str, Any]:
     }
 
 
-TIMED_BY = ("runtime", "runtime_version", "threads", "backend", "device", "processor", "jax", "jaxlib", "xla_flags")
-"""All that changes how long a program takes (Python's own version does not)."""
+TIMED_BY = (
+    *("runtime", "runtime_version", "threads", "backend", "device", "processor", "jax", "jaxlib", "xla_flags"),
+    *("batch", "kernels"),
+)
+"""All that changes how long a program takes (Python's own version does not), and what is kept beside that."""
+
+_UNSAID: dict[str, Any] = {"batch": 1, "kernels": None}
+"""What counts where a description leaves it out: one clip a call, and no kernels counted."""
+
+
+def timed_by(described: Mapping[str, Any], part: str) -> Any:
+    """A part of ``TIMED_BY`` as a description has it."""
+    return described.get(part, _UNSAID.get(part))
 
 
 def fingerprint(described: dict[str, Any]) -> str:
     """Ten hexadecimal digits of ``TIMED_BY``."""
-    text = "\n".join(f"{part}={described.get(part)}" for part in TIMED_BY)
+    parts = [part for part in TIMED_BY if part not in _UNSAID or timed_by(described, part) != _UNSAID[part]]
+    text = "\n".join(f"{part}={described.get(part)}" for part in parts)
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:10]
 
 

@@ -1,6 +1,6 @@
 """Compiled latency of networks and units on a runtime.
 
-The latency of a network here is: one clip, float32, evaluation mode, pixels already normalised and on the device; the
+The latency of a network here is: one clip (or a batch of them, where the runtime is told so), float32, evaluation mode, pixels already normalised and on the device; the
 fastest of the timer's calls of the compiled program, each waited for. With a ``ReferenceNetwork`` it is compared with a
 reference network's in the same turns: a clock that runs slower, or a machine that is busy all the while, then cancels.
 """
@@ -12,15 +12,29 @@ from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Network
+from tvnjax.latency.clocks import Watch
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.timer import Timer, Timing
 
-LATENCY_RULE = (
-    "one clip, float32, evaluation mode, normalised pixels already on the device; the fastest of repeated calls of the "
-    "compiled network, each waited for, over the fastest call of a reference network in the same turns, times what "
-    "that took when the device was profiled; medians and quartiles beside it are those of the clock"
-)
+def latency_rule(batch: int = 1) -> str:
+    """What a latency is, in words, for so many clips a call."""
+    return (
+        f"{clips_a_call(batch)}, float32, evaluation mode, normalised pixels already on the device; the fastest of "
+        "repeated calls of the compiled network, each waited for, over the fastest call of a reference network in the "
+        "same turns, times what that took when the device was profiled; medians and quartiles beside it are those of "
+        "the clock"
+    )
+
+
+def clips_a_call(batch: int) -> str:
+    """``one clip``, or how many clips a call takes and whose latency it is."""
+    return "one clip" if batch == 1 else f"a call of {batch} clips together"
+
+
+def clips_per_second(latency_ms: float, batch: int) -> float:
+    """Throughput of calls of ``batch`` clips, one after the other."""
+    return 1e3 * batch / latency_ms
 
 
 _REFERENCE = "the reference network"
@@ -76,7 +90,8 @@ def measure(
         calls[key, "call"] = item.call
         if item.longer is not None:
             calls[key, "longer"] = item.longer
-    times = _steady_times(calls, [key for key, item in prepared.items() if item.longer is not None], timer)
+    watch = next((item.watch for item in prepared.values() if item.watch is not None), None)
+    times = _steady_times(calls, [key for key, item in prepared.items() if item.longer is not None], timer, watch)
     drift = 1.0 if reference is None else times[_REFERENCE].fastest_ms / reference.reference_ms
     measured = {}
     for key, item in prepared.items():
@@ -99,11 +114,13 @@ def measure(
     return measured
 
 
-def _steady_times(calls: Mapping[Any, Callable[[], Any]], chains: Sequence[Any], timer: Timer) -> dict[Any, Timing]:
+def _steady_times(
+    calls: Mapping[Any, Callable[[], Any]], chains: Sequence[Any], timer: Timer, watch: Watch | None
+) -> dict[Any, Timing]:
     """Times of an attempt that nothing disturbed; ``chains`` are the keys with a longer call."""
     seen = []
     for _ in range(timer.attempts):
-        times = timer.interleave(calls)
+        times = timer.interleave(calls, watch)
         drift = times[_REFERENCE].drift if _REFERENCE in times else 1.0
         lost = sum(times[key, "longer"].fastest_ms <= times[key, "call"].fastest_ms for key in chains)
         if drift <= timer.steady and not lost:
@@ -119,7 +136,7 @@ def _steady_times(calls: Mapping[Any, Callable[[], Any]], chains: Sequence[Any],
 def measure_network(
     network: Network, runtime: Runtime, timer: Timer, reference: ReferenceNetwork | None = None
 ) -> Measurement:
-    """Compiles a network and times one forward pass of one clip."""
+    """Compiles a network and times one forward pass of the runtime's batch."""
     return measure({"network": runtime.network(network)}, timer, reference)["network"]
 
 
@@ -127,38 +144,45 @@ def measure_networks(networks: Mapping[str, Network], runtime: Runtime, timer: T
     """Times networks in turns, and counts them.
 
     Returns:
-        A row for each: name, latency_ms, median_ms, iqr_ms, repeats, outliers, compile_seconds, allocated_mb (of the
-        compiled program, where the runtime tells), memory_mb (counted), params, macs, and the clip: batch, num_frames,
+        A row for each: name, latency_ms (of a call), median_ms, iqr_ms, repeats, outliers, compile_seconds,
+        clips_per_s, allocated_mb (of the compiled program, where the runtime tells), kernels (likewise, of
+        accelerators), memory_mb (counted, of the batch), params, macs (of a clip), and the clips: batch, num_frames,
         image_size, dtype.
 
     Raises:
         InvalidInputError: a network needs more memory than there is.
     """
+    batch = runtime.description["batch"]
     for name, network in networks.items():
-        check_memory(name, network)
+        check_memory(name, network, batch)
     prepared = {name: runtime.network(network) for name, network in networks.items()}
     rows = []
     for name, measured in measure(prepared, timer).items():
         network, values = networks[name], dataclasses.asdict(measured)
         del values["drift"]
         shape = network.input_shape
-        counted = {"memory_mb": memory_mb(network), "params": network.params, "macs": network.macs}
-        clip = {"batch": 1, "num_frames": shape.t, "image_size": shape.h, "dtype": "float32"}
-        rows.append({"name": name, **values, "allocated_mb": prepared[name].allocated_mb, **counted, **clip})
+        rate = {"clips_per_s": clips_per_second(measured.latency_ms, batch)}
+        compiled = {"allocated_mb": prepared[name].allocated_mb}
+        if prepared[name].kernels is not None:
+            compiled["kernels"] = prepared[name].kernels
+        counted = {"memory_mb": memory_mb(network, batch), "params": network.params, "macs": network.macs}
+        clip = {"batch": batch, "num_frames": shape.t, "image_size": shape.h, "dtype": "float32"}
+        rows.append({"name": name, **values, **rate, **compiled, **counted, **clip})
     return rows
 
 
-def check_memory(name: str, network: Network) -> None:
-    """Refuses a network whose weights and largest layer alone are more than the machine has free.
+def check_memory(name: str, network: Network, batch: int = 1) -> None:
+    """Refuses a network whose weights and largest layer alone, for a batch of clips, are more than the machine has free.
 
     Raises:
         InvalidInputError: it is too large.
     """
-    needed, free = memory_mb(network), _free_mb()
+    needed, free = memory_mb(network, batch), _free_mb()
     if free is not None and needed > free:
         raise InvalidInputError(
             f"a network fits the memory that is free, {free:,.0f} MiB here; {name} needs at least {needed:,.0f} MiB: "
-            "give it fewer frames, a smaller image or fewer filters"
+            "give it fewer frames, a smaller image or fewer "
+            "filters" + (f", or fewer than {batch} clips a call" if batch > 1 else "")
         )
 
 

@@ -72,6 +72,6 @@ def _peak(unit: Unit, waiting: int, elsewhere: int) -> int:
     return peak
 
 
-def memory_mb(network: Network) -> float:
-    """Parameters and peak of activations, in MiB."""
-    return (BYTES * network.params + peak_activation_bytes(network)) / MIB
+def memory_mb(network: Network, batch: int = 1) -> float:
+    """Parameters and peak of activations of a batch of clips, in MiB."""
+    return (BYTES * network.params + batch * peak_activation_bytes(network)) / MIB

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from tvnjax.core.environment import TIMED_BY, cache_dir, check_writable, environment, fingerprint, unwritable
+from tvnjax.core.environment import (
+    TIMED_BY,
+    cache_dir,
+    check_writable,
+    environment,
+    fingerprint,
+    timed_by,
+    unwritable,
+)
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.run_dir import read_json, write_json
 from tvnjax.core.untrusted import JSON_LIMIT
@@ -41,14 +49,16 @@ class Entry:
     repeats: int
     outliers: int
     drift: float
+    kernels: float | None = None
+    """Launched by a call, and of a unit by one turn of its chain; counted on accelerators alone."""
 
 
 class OtherEnvironmentError(InvalidInputError):
     """A table was measured in another environment."""
 
     def __init__(self, path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]):
-        differs = [name for name in TIMED_BY if theirs.get(name) != ours.get(name)]
-        told = "; ".join(f"{name}: {theirs.get(name)!s:.100} there, {ours.get(name)} here" for name in differs)
+        differs = [name for name in TIMED_BY if timed_by(theirs, name) != timed_by(ours, name)]
+        told = "; ".join(f"{name}: {timed_by(theirs, name)!s:.100} there, {timed_by(ours, name)} here" for name in differs)
         self.rule = f"a latency table holds for the environment it was measured in; {path} differs in {told}"
         self.differs, self.threads = differs, theirs.get("threads")
         super().__init__(f"{self.rule}: run 'tvnjax profile' here")
@@ -80,7 +90,8 @@ class LatencyTable:
 
     def __init__(self, path: Path, runtime: Runtime, *, frozen: bool = False, shared: bool = True):
         self.frozen, self._shared = frozen, shared
-        self.path, self.environment = path, environment() | runtime.description
+        self.path, self._about, self._runtime = path, environment() | runtime.description, runtime
+        self._clocks: Any = None
         self._added: set[Key] = set()
         if shared:
             check_writable(path.parent, _KEPT)  # before anything is measured, not after
@@ -116,13 +127,20 @@ class LatencyTable:
         self.save()
 
     @property
+    def environment(self) -> dict[str, Any]:
+        """What it was measured in: what tells tables apart and, of an accelerator, ``clocks`` at the last measurement,
+        which do not."""
+        clocks = self._runtime.conditions or self._clocks
+        return {**self._about, "clocks": clocks} if clocks else self._about
+
+    @property
     def digest(self) -> str:
         """Of all entries."""
-        return _digest([dataclasses.asdict(entry) for entry in self.entries.values()])
+        return _digest([_plain(entry) for entry in self.entries.values()])
 
-    def add(self, key: Key, measured: Measurement) -> None:
-        """Keeps a measurement; ``save`` writes it."""
-        values = dataclasses.asdict(measured)
+    def add(self, key: Key, measured: Measurement, kernels: float | None = None) -> None:
+        """Keeps a measurement, and the kernels where the runtime counts them; ``save`` writes it."""
+        values = {**dataclasses.asdict(measured), "kernels": kernels}
         names = [field.name for field in dataclasses.fields(Entry) if field.name not in ("kind", "key")]
         self._added.add(key)
         self.entries[key] = Entry(kind=key[0], key=key[1], **{name: values[name] for name in names})
@@ -155,7 +173,7 @@ class LatencyTable:
         self._added = set()
 
     def _write(self, path: Path) -> None:
-        entries = [dataclasses.asdict(entry) for entry in self.entries.values()]
+        entries = [_plain(entry) for entry in self.entries.values()]
         data = {"format": FORMAT, "environment": self.environment, "digest": _digest(entries), "entries": entries}
         write_json(path, data)
 
@@ -212,9 +230,12 @@ class LatencyTable:
             raise _DamagedError(f"lacks {error}") from None
         except (InvalidInputError, ValueError, TypeError) as error:
             raise _DamagedError(str(error)) from None
-        ours = self.environment
-        if fingerprint(theirs) != fingerprint(ours):
-            raise OtherEnvironmentError(self.path, theirs, ours)
+        if fingerprint(theirs) != fingerprint(self._about):
+            raise OtherEnvironmentError(self.path, theirs, self._about)
+        uncounted = [entry.key for entry in entries if entry.kernels is None]
+        if timed_by(theirs, "kernels") is not None and uncounted:
+            raise _DamagedError(f"{uncounted[0]!s:.60} has no count of its kernels")
+        self._clocks = theirs.get("clocks")
         return {(entry.kind, entry.key): entry for entry in entries}
 
 
@@ -267,10 +288,19 @@ def _checked(entry: Entry) -> Entry:
         and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
         and entry.latency_ms > 0
         and entry.drift > 0
+        and (entry.kernels is None or (type(entry.kernels) in (int, float) and 0 <= entry.kernels < math.inf))
     )
     if not right:
         raise ValueError(f"{entry.key!s:.60} has no latency above 0, or another number that cannot be")
     return entry
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    """As it is written: what no accelerator was asked for is left out."""
+    values = dataclasses.asdict(entry)
+    if entry.kernels is None:
+        del values["kernels"]
+    return values
 
 
 def _digest(entries: list[dict[str, Any]]) -> str:

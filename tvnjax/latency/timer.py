@@ -9,10 +9,13 @@ beside it.
 import dataclasses
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+
+from tvnjax.latency.clocks import Watch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,10 @@ class Timer:
     """How near the third fastest sample must come to the fastest."""
     patience: int = 4
     """Most rounds of ``repeats`` that may take."""
+    window: int = 8
+    """Calls of each in a round of an accelerator's warm-up."""
+    warm_seconds: float = 5.0
+    """Most that such a warm-up may take, by the clock."""
     clock: Callable[[], float] = time.perf_counter
     """Seconds."""
 
@@ -80,14 +87,58 @@ class Timer:
         """Times one call; what it returns is waited for."""
         return self.interleave({"call": call})["call"]
 
-    def interleave(self, calls: Mapping[Any, Callable[[], Any]]) -> dict[Any, Timing]:
+    def interleave(self, calls: Mapping[Any, Callable[[], Any]], watch: Watch | None = None) -> dict[Any, Timing]:
         """Times several calls in turns, so that a slow moment of the machine meets them all.
 
         Repeats until every call's fastest sample is settled, at most ``patience`` times as often as asked.
+
+        Args:
+            calls: by name.
+            watch: of an accelerator. Its clocks are read before and behind what is timed; the warm-up goes on until the
+                calls' time has settled, see ``warm_up``.
         """
         for _ in range(self.warmup):
             for call in calls.values():
                 jax.block_until_ready(call())
+        if watch is None:
+            return self._samples(calls)
+        self.warm_up(calls)
+        watch.before()
+        times = self._samples(calls)
+        watch.after()
+        return times
+
+    def warm_up(self, calls: Mapping[Any, Callable[[], Any]]) -> bool:
+        """Runs calls in turns until their time has settled: an accelerator that was idle raises its clocks only under
+        load.
+
+        Settled is when a round of ``window`` calls of each takes, as the sum of the calls' medians, within ``grain`` of
+        the round before. After ``warm_seconds`` it is given up with a warning.
+
+        Returns:
+            Whether it settled.
+        """
+        start, before = self.clock(), None
+        while True:
+            taken: dict[Any, list[float]] = {name: [] for name in calls}
+            for _ in range(self.window):
+                for name, call in calls.items():
+                    begun = self.clock()
+                    jax.block_until_ready(call())
+                    taken[name].append(self.clock() - begun)
+            now = sum(map(statistics.median, taken.values()))
+            if before is not None and abs(now - before) <= self.grain * before:
+                return True
+            if self.clock() - start >= self.warm_seconds:
+                warnings.warn(
+                    f"a call's time settles within {self.grain:.0%} while the device warms up; after "
+                    f"{self.warm_seconds:g} s it has not, and is measured as it is: stop what else runs on the device",
+                    stacklevel=2,
+                )
+                return False
+            before = now
+
+    def _samples(self, calls: Mapping[Any, Callable[[], Any]]) -> dict[Any, Timing]:
         samples: dict[Any, list[float]] = {name: [] for name in calls}
         times: dict[Any, Timing] = {}
         for _ in range(self.patience):

@@ -31,8 +31,13 @@ class LiteRt:
     def description(self) -> dict[str, Any]:
         version = importlib.metadata.version("ai-edge-litert")
         return {"runtime": "litert", "runtime_version": version, "backend": "cpu", "device": "cpu"} | {
-            "threads": self._threads
+            "threads": self._threads,
+            "batch": 1,
         }
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        return {}
 
     def network(self, network: Network) -> Prepared:
         start = time.monotonic()

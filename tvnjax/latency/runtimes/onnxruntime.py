@@ -33,7 +33,12 @@ class OnnxRuntime:
             "backend": "cpu",
             "device": "cpu",
             "threads": self._threads,
+            "batch": 1,
         }
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        return {}
 
     def network(self, network: Network) -> Prepared:
         start = time.monotonic()
