@@ -33,8 +33,8 @@ SLOWDOWNS = {
     0x40: "thermal slowdown (hardware)",
     0x80: "power brake",
 }
-"""Bits of the reasons that slow down what runs (nvml.h, ``nvmlClocksThrottleReason*``); an idle device (0x01) and clocks
-that were asked for (0x02, 0x10, 0x100) are none."""
+"""Bits of the reasons that slow down what runs (nvml.h, ``nvmlClocksThrottleReason*``). An idle device (0x01) and
+clocks that were asked for (0x02, 0x10, 0x100) are none."""
 
 CHANGED = 0.05
 """Part by which the clock may differ behind a measurement from before it without being said."""

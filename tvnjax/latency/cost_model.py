@@ -5,15 +5,22 @@ a window), with coefficients of their own for each kind of layer, fitted by non-
 errors of units and networks; a network costs a fixed amount more than its units. What these terms miss is learnt as a
 factor on every layer (``layer_regressor``). Being a sum over layers the cost can be taken in expectation exactly
 (``expected``).
+
+On an accelerator, where kernels are counted, a further term of all layers alike is the milliseconds of a kernel. It is
+fitted to the counts of what was measured; a network that was not compiled has the kernels its layers are worth
+(``kernel_terms``), which add up too.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import nnls
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Head, Layer, Network, Unit
+from tvnjax.latency.kernel_terms import NETWORK, KernelTerms, fit_kernels, layer_classes, unit_kernels
+from tvnjax.latency.kernel_terms import UNIT as UNIT_KERNELS
 from tvnjax.latency.layer_regressor import CANDIDATES, Constants, LayerRegressor, Program
 
 _TERMS = ("fixed", "macs", "moved", "gathered")
@@ -75,17 +82,27 @@ class CostModel:
 
     Args:
         coefficients: ``[features]`` of the physical terms.
-        network_ms: cost of a call apart from the units.
+        network_ms: cost of a call apart from the units, and from the kernels of the network itself.
         regressor: factors on the physical costs of layers; ``None`` for the physical costs alone.
+        kernels: on an accelerator, what layers, units and a network are worth in kernels, and milliseconds of one.
     """
 
-    def __init__(self, coefficients: np.ndarray, network_ms: float, regressor: LayerRegressor | None = None):
-        self.coefficients, self.network_ms, self.regressor = coefficients, network_ms, regressor
+    def __init__(
+        self,
+        coefficients: np.ndarray,
+        network_ms: float,
+        regressor: LayerRegressor | None = None,
+        kernels: tuple[KernelTerms, float] | None = None,
+    ):
+        self.coefficients, self.regressor, self.kernels = coefficients, regressor, kernels
+        self.network_ms = network_ms + self._kernels_ms(NETWORK)
+        """Cost of a call apart from the units."""
         self._known: dict[Layer | Head, float] = {}
 
     def prior_ms(self, layer: Layer | Head) -> float:
         """Physical cost of a layer."""
-        return float(layer_features(layer) @ self.coefficients)
+        prior = float(layer_features(layer) @ self.coefficients)
+        return prior if self.kernels is None else prior + self._kernels_ms(*layer_classes(layer))
 
     def layer_ms(self, layer: Layer | Head) -> float:
         """Cost of a layer; of one made of others the sum of theirs."""
@@ -102,10 +119,17 @@ class CostModel:
     @property
     def unit_ms(self) -> float:
         """Cost of a unit apart from its layers."""
-        return float(self.coefficients[UNIT])
+        unit = float(self.coefficients[UNIT])
+        return unit if self.kernels is None else unit + self._kernels_ms(UNIT_KERNELS)
+
+    def _kernels_ms(self, *classes: str) -> float:
+        if self.kernels is None:
+            return 0.0
+        terms, kernel_ms = self.kernels
+        return kernel_ms * terms.of(classes)
 
     def predict(self, network: Network) -> float:
-        """Milliseconds of one clip."""
+        """Milliseconds of a call."""
         layers = sum(self.layer_ms(layer) for layer in network.layers())
         return layers + self.layer_ms(network.head) + len(network.units) * self.unit_ms + self.network_ms
 
@@ -125,6 +149,8 @@ class Measured:
 
     units: tuple[tuple[Unit, float], ...]
     networks: tuple[tuple[Network, float], ...]
+    kernels: Mapping[Unit | Network, float] | None = None
+    """Counted of each, on accelerators; of a unit by the turn of a chain."""
 
 
 def fit(measured: Measured, constants: Constants | None = None) -> CostModel:
@@ -143,12 +169,24 @@ def fit(measured: Measured, constants: Constants | None = None) -> CostModel:
     weights = np.where(is_network, 1.0, constants.unit_weight)
     layers = [unit_features(part) if isinstance(part, Unit) else network_features(part) for part in what]
     rows = np.column_stack([np.array(layers), is_network])
-    *coefficients, network_ms = nnls(rows * (weights / ms)[:, None], weights, maxiter=10_000)[0]
-    prior = CostModel(np.array(coefficients), float(network_ms))
+    counts = None
+    if measured.kernels is not None:
+        counts = np.array([measured.kernels[part] for part in what], float)
+        rows = np.column_stack([rows, counts])
+    found = nnls(rows * (weights / ms)[:, None], weights, maxiter=10_000)[0]
+    coefficients, network_ms = found[: len(FEATURE_NAMES)], float(found[len(FEATURE_NAMES)])
+    kernels, chained = None, np.zeros(len(ms))
+    if counts is not None:
+        terms = fit_kernels([network for network, _ in measured.networks], counts[is_network])
+        kernels = terms, float(found[-1])
+        # A unit is worth more kernels, or fewer, inside of a network than in the chain it was timed in.
+        worth = np.array([0.0 if isinstance(part, Network) else unit_kernels(terms, part) for part in what])
+        chained = np.where(is_network, 0.0, kernels[1] * (worth - counts))
+    prior = CostModel(coefficients, network_ms, kernels=kernels)
     # What is left of each for its layers.
-    of_layers = ms - is_network * prior.network_ms - rows[:, UNIT] * prior.unit_ms
+    of_layers = ms - is_network * prior.network_ms - rows[:, UNIT] * prior.unit_ms + chained
     regressor = LayerRegressor([prior.program(part) for part in what], of_layers, weights, constants)
-    return CostModel(prior.coefficients, prior.network_ms, regressor)
+    return CostModel(coefficients, network_ms, regressor, kernels)
 
 
 def cross_validated(measured: Measured, constants: Constants, folds: int = 5) -> np.ndarray:

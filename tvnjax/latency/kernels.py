@@ -13,11 +13,11 @@ from typing import NamedTuple
 KERNEL_RULE = "fusions, library calls, copies and other operations the compiled program starts; loops by their turns; 1"
 """The rule and its number, kept with latency tables: a table whose kernels were counted otherwise is another one."""
 
-_NO_KERNEL = frozenset(
-    "parameter constant tuple get-tuple-element bitcast after-all partition-id replica-id opt-barrier domain "
-    "add-dependency copy-done async-done async-update send-done recv-done all-reduce-done all-gather-done "
-    "collective-permute-done get-dimension-size".split()
-)
+_NO_KERNEL = {
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "add-dependency", "domain"),
+    *("partition-id", "replica-id", "opt-barrier", "get-dimension-size", "copy-done", "async-done", "async-update"),
+    *("send-done", "recv-done", "all-reduce-done", "all-gather-done", "collective-permute-done"),
+}
 _NO_CALL = ("Sharding", "SPMD", "AllocateBuffer", "annotate_device_placement")
 """Targets of custom calls that start nothing."""
 

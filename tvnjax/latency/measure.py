@@ -1,8 +1,9 @@
 """Compiled latency of networks and units on a runtime.
 
-The latency of a network here is: one clip (or a batch of them, where the runtime is told so), float32, evaluation mode, pixels already normalised and on the device; the
-fastest of the timer's calls of the compiled program, each waited for. With a ``ReferenceNetwork`` it is compared with a
-reference network's in the same turns: a clock that runs slower, or a machine that is busy all the while, then cancels.
+The latency of a network here is: one clip (or a batch of them, where the runtime is told so), float32, evaluation mode,
+pixels already normalised and on the device; the fastest of the timer's calls of the compiled program, each waited for.
+With a ``ReferenceNetwork`` it is compared with a reference network's in the same turns: a clock that runs slower, or a
+machine that is busy all the while, then cancels.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ from tvnjax.latency.clocks import Watch
 from tvnjax.latency.memory import memory_mb
 from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.timer import Timer, Timing
+
 
 def latency_rule(batch: int = 1) -> str:
     """What a latency is, in words, for so many clips a call."""
@@ -172,7 +174,12 @@ def measure_networks(networks: Mapping[str, Network], runtime: Runtime, timer: T
 
 
 def check_memory(name: str, network: Network, batch: int = 1) -> None:
-    """Refuses a network whose weights and largest layer alone, for a batch of clips, are more than the machine has free.
+    """Refuses a network whose weights and largest layer alone are more than the machine has free.
+
+    Args:
+        name: for the message.
+        network: which.
+        batch: clips a call.
 
     Raises:
         InvalidInputError: it is too large.

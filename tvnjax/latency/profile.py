@@ -114,12 +114,13 @@ class SpaceProfiler:
         profiling: Profiling,
         monitor: Monitor,
         head: HeadKind = "mean",
+        timer: Timer | None = None,
     ):
         self._space, self._relaxation, self._num_classes = space, relaxation, num_classes
         self._head: HeadKind = head
         self._constants: Constants | None = None
         self._runtime, self._table, self._profiling, self._monitor = runtime, table, profiling, monitor
-        self._timer = Timer(repeats=profiling.repeats)
+        self._timer = timer or Timer(repeats=profiling.repeats)
         self._wanted: dict[Key, Unit | Network] = {}
         self._total = profiling.units + profiling.networks + profiling.chosen + 2
         self._chosen = 0
@@ -213,7 +214,7 @@ class SpaceProfiler:
                 make = self._runtime.unit if isinstance(what, Unit) else self._runtime.network
                 prepared[key] = make(what)  # type: ignore[arg-type]
             for key, measured in measure(prepared, self._timer, self._reference_network).items():
-                self._table.add(key, measured)
+                self._table.add(key, measured, prepared[key].kernels)
             self._table.settle()
             self._table.save()
             self._measured += len(prepared)
@@ -248,7 +249,8 @@ class SpaceProfiler:
         self._reference = self._runtime.network(REFERENCE.lower(DEFAULT_CLASSES))
         self._reference_key = ("sentinel", REFERENCE.id)
         if self._reference_key not in self._table.entries:
-            self._table.add(self._reference_key, measure({"network": self._reference}, self._timer)["network"])
+            measured = measure({"network": self._reference}, self._timer)["network"]
+            self._table.add(self._reference_key, measured, self._reference.kernels)
             self._table.save()
 
     def _extreme(self, which: Any) -> tuple[Genotype, float]:
@@ -266,7 +268,10 @@ class SpaceProfiler:
 
     def _samples(self) -> Measured:
         pairs = [(what, self._table.entries[key].latency_ms) for key, what in self._wanted.items()]
+        counts = {what: self._table.entries[key].kernels for key, what in self._wanted.items()}
+        counted = {what: count for what, count in counts.items() if count is not None}
         return Measured(
+            kernels=counted or None,
             units=tuple((what, ms) for what, ms in pairs if isinstance(what, Unit)),
             networks=tuple((what, ms) for what, ms in pairs if isinstance(what, Network)),
         )

@@ -58,7 +58,9 @@ class OtherEnvironmentError(InvalidInputError):
 
     def __init__(self, path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]):
         differs = [name for name in TIMED_BY if timed_by(theirs, name) != timed_by(ours, name)]
-        told = "; ".join(f"{name}: {timed_by(theirs, name)!s:.100} there, {timed_by(ours, name)} here" for name in differs)
+        told = "; ".join(
+            f"{name}: {timed_by(theirs, name)!s:.100} there, {timed_by(ours, name)} here" for name in differs
+        )
         self.rule = f"a latency table holds for the environment it was measured in; {path} differs in {told}"
         self.differs, self.threads = differs, theirs.get("threads")
         super().__init__(f"{self.rule}: run 'tvnjax profile' here")

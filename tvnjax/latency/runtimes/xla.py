@@ -181,7 +181,7 @@ def process_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _clocks_of(device: jax.Device) -> Callable[[], Clocks]:
+def _clocks_of(device: Any) -> Callable[[], Clocks]:
     if device.platform in ("gpu", "cuda"):
         return nvidia_smi(device.local_hardware_id)
 
@@ -199,7 +199,7 @@ def chain_turns(
     first: int = 8,
     growth: int = 2,
 ) -> int:
-    """Turns of a chain, besides those of the short one, that neither the clock's grain nor the cost of a call counts in.
+    """Turns of a chain, besides the short one's, that neither the clock's grain nor the cost of a call counts in.
 
     About 4 ms, or 200 turns where they take at least 1 ms: the smallest units take 50 ns a turn, and 200 of those
     are lost in what two calls differ by on a busy machine.

@@ -1,0 +1,85 @@
+"""How many kernels a layer is worth inside of a network, learnt from the counts of compiled networks.
+
+What a compiler fuses is not known before it has compiled, and a search weighs networks nobody compiled. So every kind
+of layer gets numbers that add up to the counts of measured networks as well as they can: some for a layer, more where
+it has strides, a window in space or time, or channels that are no multiple of 8 (which libraries lay out anew). A count
+is then a sum over layers, and its expectation is exact as that of any other cost.
+
+A unit is counted in a chain (``Prepared.kernels``), which transposes weights once and has kernels of its own to hang
+turn on turn; so its count says what it took, and only those of networks say what layers are worth in a network.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from scipy.optimize import nnls
+
+from tvnjax.graph import Head, Layer, Network, Unit
+
+_WHOLE = 8
+_RIDGE = 1e-3
+"""Pull towards 0 of what networks do not tell apart."""
+
+UNIT, NETWORK = "unit", "network"
+
+
+def layer_classes(layer: Layer | Head) -> list[str]:
+    """What a layer's kernels go by, with repetition for one made of others; a head's are part of the network's."""
+    if isinstance(layer, Head):
+        return []
+    if layer.leaves != (layer,):
+        return [name for leaf in layer.leaves for name in layer_classes(leaf)]
+    kind, cost = type(layer).__name__ + layer.cost.variant, layer.cost
+    channels = [*(shape.c for shape in layer.in_shapes), layer.out_shape.c]
+    time, *space = cost.window
+    more = {
+        "strided": any(step > 1 for step in cost.stride),
+        "space": any(size > 1 for size in space),
+        "time": time > 1,
+        "ragged": any(count % _WHOLE for count in channels),
+    }
+    return [kind, *(f"{kind}.{name}" for name, has in more.items() if has)]
+
+
+def network_classes(network: Network) -> list[str]:
+    """Of its layers, its units and itself."""
+    layers = [name for layer in network.layers() for name in layer_classes(layer)]
+    return [*layers, *[UNIT] * len(network.units), NETWORK]
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelTerms:
+    """Kernels by class; see ``layer_classes``."""
+
+    by_class: Mapping[str, float]
+    missed: float
+    """Mean absolute difference from the counts it was fitted to, as a part of them."""
+
+    def of(self, classes: Iterable[str]) -> float:
+        """Kernels of classes; none of one that no network had."""
+        return sum(self.by_class.get(name, 0.0) for name in classes)
+
+
+def unit_kernels(terms: KernelTerms, unit: Unit) -> float:
+    """What a unit is worth inside of a network."""
+    return terms.of([UNIT, *(name for layer in unit.all_layers for name in layer_classes(layer))])
+
+
+def fit_kernels(networks: Sequence[Network], counts: Sequence[float]) -> KernelTerms:
+    """Numbers of classes, none below 0, that come nearest to counts.
+
+    Args:
+        networks: compiled ones.
+        counts: kernels of each.
+    """
+    each = [network_classes(network) for network in networks]
+    names = sorted({name for classes in each for name in classes})
+    column = {name: number for number, name in enumerate(names)}
+    rows, target = np.zeros((len(each), len(names))), np.asarray(counts, float)
+    for row, classes in zip(rows, each):
+        np.add.at(row, [column[name] for name in classes], 1.0)
+    pull = _RIDGE * np.eye(len(names))
+    found = nnls(np.vstack([rows, pull]), np.concatenate([target, np.zeros(len(names))]), maxiter=10_000)[0]
+    missed = float(np.mean(np.abs(rows @ found - target) / np.maximum(target, 1)))
+    return KernelTerms(dict(zip(names, map(float, found))), missed)
