@@ -177,7 +177,7 @@ def fit(measured: Measured, constants: Constants | None = None) -> CostModel:
     coefficients, network_ms = found[: len(FEATURE_NAMES)], float(found[len(FEATURE_NAMES)])
     kernels, chained = None, np.zeros(len(ms))
     if counts is not None:
-        terms = fit_kernels([network for network, _ in measured.networks], counts[is_network])
+        terms = fit_kernels([network for network, _ in measured.networks], list(counts[is_network]))
         kernels = terms, float(found[-1])
         # A unit is worth more kernels, or fewer, inside of a network than in the chain it was timed in.
         worth = np.array([0.0 if isinstance(part, Network) else unit_kernels(terms, part) for part in what])
