@@ -169,7 +169,9 @@ def _timed(network: Network, options: ScaleOptions) -> dict[str, float]:
 def _timed_text(row: dict[str, Any], options: ScaleOptions) -> str:
     if not options.measure:
         return ""
+    from tvnjax.latency.measure import clips_a_call
+
     return (
         f", {row['predicted_ms']:.3g} ms predicted from its units, {row['latency_ms']:.3g} ms measured "
-        f"({options.runtime})"
+        f"({options.runtime}; {clips_a_call(options.latency_batch)})"
     )

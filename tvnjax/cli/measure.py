@@ -19,7 +19,7 @@ from tvnjax.latency.runtimes import RuntimeName
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasureOptions(OutputOptions):
-    """Compiles whole networks and times one clip, all in turns."""
+    """Compiles whole networks and times a call of each, all in turns."""
 
     genotypes: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Files of genotypes, as a run leaves them in genotypes/, or names ('tvnjax zoo' lists them)."""
@@ -28,6 +28,8 @@ class MeasureOptions(OutputOptions):
     """Default: 1 for LiteRT and ONNX Runtime; for XLA all cores of the process."""
     device: str | None = None
     """Of XLA: cpu, gpu, tpu. Default: JAX's first."""
+    latency_batch: int = 1
+    """Clips of a timed call, of XLA; milliseconds are of the call, clips/s of all its clips."""
     classes: int = 10
     """Of the networks."""
     head: HeadKind = "mean"
@@ -39,6 +41,8 @@ class MeasureOptions(OutputOptions):
     def __post_init__(self) -> None:
         if not self.genotypes:
             raise InvalidInputError("measure names at least one genotype's file; got none")
+        if self.latency_batch < 1:
+            raise InvalidInputError(f"latency_batch is 1 or above; got {self.latency_batch}")
         if self.classes < 2 or self.repeats < 30:
             raise InvalidInputError(
                 f"classes is 2 or above and repeats 30 or above; got {self.classes} and {self.repeats}"
@@ -50,21 +54,23 @@ def measure_command(argv: list[str]) -> int:
     form = chosen_format(options)
     from tvnjax.core.environment import environment, use_compilation_cache
     from tvnjax.graph import COUNTING_RULE
-    from tvnjax.latency.measure import LATENCY_RULE, measure_networks
+    from tvnjax.latency.measure import latency_rule, measure_networks
     from tvnjax.latency.runtimes import load_runtime
     from tvnjax.latency.timer import Timer
     from tvnjax.zoo.resolve import find_network
 
     use_compilation_cache()
-    runtime = load_runtime(options.runtime, options.threads, options.device)
+    runtime = load_runtime(options.runtime, options.threads, options.device, options.latency_batch)
     entries = {str(path): find_network(str(path)) for path in options.genotypes}
     networks = {
         name: entry.network(options.classes, head=options.head if entry.genotype is not None else None)
         for name, entry in entries.items()
     }
     rows = measure_networks(networks, runtime, Timer(repeats=options.repeats))
-    rules = {"latency": LATENCY_RULE, "counting": COUNTING_RULE}
+    rules = {"latency": latency_rule(options.latency_batch), "counting": COUNTING_RULE}
     where = environment() | runtime.description
+    if clocks := runtime.conditions:
+        where["clocks"] = clocks
     if form == "json":
         print_json({"networks": rows, "rules": rules, "environment": where})
     elif form == "csv":
@@ -79,11 +85,12 @@ def _print_table(
 ) -> None:
     threads = f"{where['threads']} thread{'s' * (where['threads'] > 1)}"
     title = f"{where['runtime']} {where['runtime_version']}, {where['processor']}, {threads}"
-    table = Table("genotype", "ms", "median", "IQR", "calls", "MiB", "params", "multiply-adds", title=title)
+    table = Table("genotype", "ms", "clips/s", "median", "IQR", "calls", "MiB", "params", "multiply-adds", title=title)
     for row in rows:
         table.add_row(
             printable(row["name"], NAME),
             f"{row['latency_ms']:.3g}",
+            f"{row['clips_per_s']:,.3g}",
             f"{row['median_ms']:.3g}",
             f"{row['iqr_ms']:.2g}",
             f"{row['repeats']}",

@@ -49,6 +49,7 @@ def profile_command(argv: list[str]) -> int:
     from tvnjax.cli.console import ConsoleMonitor, PlainConsole
     from tvnjax.core.environment import use_compilation_cache
     from tvnjax.latency.gate import Gate
+    from tvnjax.latency.measure import clips_a_call
     from tvnjax.latency.profile import DEFAULT_CLASSES
     from tvnjax.running.problem import profile_device, space_and_classes
     from tvnjax.running.verification import verify_random
@@ -69,8 +70,9 @@ def profile_command(argv: list[str]) -> int:
         print_json({"gate": gate.as_json(), **facts})
         return 0
     where = profile.environment
-    title = f"Latency of one clip: {where['runtime']} {where['runtime_version']}, {where['device']}, "
-    table = Table("what", "value", title=title + f"{where['threads']} thread{'s' * (where['threads'] > 1)}")
+    title = f"Latency of {clips_a_call(config.latency_batch)}: {where['runtime']} {where['runtime_version']}, "
+    title += f"{where['device']}, {where['threads']} thread{'s' * (where['threads'] > 1)}"
+    table = Table("what", "value", title=title)
     table.add_row("measured now, known before", f"{profile.measured}, {profile.reused}")
     table.add_row("seconds", f"{profile.seconds:.0f}")
     table.add_row("cheapest network", f"{profile.cheapest_ms:.3g} ms measured")

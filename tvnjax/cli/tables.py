@@ -12,7 +12,7 @@ from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.output import chosen_format
-from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
+from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.printable import NAME, printable, say, standard_output
 from tvnjax.graph import COUNTING_RULE
@@ -97,6 +97,8 @@ def _row(table: PaperTable, row: PaperRow, trained: list[tuple[str, Any, dict[st
         "params": network.params,
         "macs": network.macs,
         "latency_ms": None,
+        "batch": None,
+        "clips_per_s": None,
         "top1": ours.get("top1"),
         "data": ours.get("data", ""),
         **{f"published_{name}": published[name] for name in (*FIGURES, "data")},
@@ -135,6 +137,7 @@ def _measure(tables: tuple[PaperTable, ...], rows: dict[str, list[dict[str, Any]
                     say(f"measuring {row.name}", error=True)
                 (known[told["key"]],) = networks_ms([row.entry.network()], options, options.repeats)
             told["latency_ms"] = known[told["key"]]
+            told |= {"batch": options.latency_batch, "clips_per_s": options.clips_per_s(known[told["key"]])}
 
 
 def _print(table: PaperTable, rows: list[dict[str, Any]], options: TablesOptions) -> None:
@@ -172,6 +175,7 @@ def _cells(rows: list[dict[str, Any]], measured: bool) -> tuple[list[str], list[
         "multiply-adds": [f"{row['macs']:,}" for row in rows],
         "paper's GFLOPs": [figure(row, "published_gflops", "g") for row in rows],
         "ms here": [figure(row, "latency_ms", ".3g") for row in rows] if measured else [],
+        "clips/s here": [figure(row, "clips_per_s", ",.3g") for row in rows] if measured else [],
         "paper's CPU ms": [figure(row, "published_cpu_ms", "g") for row in rows],
         "paper's GPU ms": [figure(row, "published_gpu_ms", "g") for row in rows],
         "top-1 here": [f"{figure(row, 'top1', '.1f', ' %')} {row['data']}".strip() for row in rows],
@@ -186,5 +190,5 @@ def _cells(rows: list[dict[str, Any]], measured: bool) -> tuple[list[str], list[
 def _rules(options: TablesOptions) -> list[str]:
     rules = [COUNTING_RULE, "An empty cell of the paper's: it gives none, or it is not at hand (--published adds it)."]
     if options.measure:
-        rules.append(f"ms here: {options.runtime}; {CALL_RULE}")
+        rules.append(f"ms here: {options.runtime}; {options.call_rule}")
     return rules

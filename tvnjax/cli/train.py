@@ -181,11 +181,11 @@ def _score(trained: list[Path], options: EvaluateOptions | EnsembleOptions) -> i
     labels = scores.labels
     chance = float(np.bincount(labels).max() / len(labels))
     value = {"networks": rows, "together": together, "data": scores.clips.name, "split": split}
-    value |= {"clips": len(labels), "one_class": chance}
+    value |= {"clips": len(labels), "one_class": chance, "latency_batch": options.latency_batch}
 
     def show() -> None:
         for row in rows if together is None else [*rows, together]:
-            say(_line(row))
+            say(_line(row, options))
 
     options.result(value, show)
     options.remark(
@@ -198,8 +198,8 @@ def _row(name: str, score: Any, latency: float | None) -> dict[str, Any]:
     return {"name": name, "top1": score.top1, "top5": score.top5, "loss": score.loss, "latency_ms": latency}
 
 
-def _line(row: dict[str, Any]) -> str:
-    timed = "" if row["latency_ms"] is None else f", {row['latency_ms']:.3g} ms"
+def _line(row: dict[str, Any], options: TimingOptions) -> str:
+    timed = "" if row["latency_ms"] is None else f", {options.call_text(row['latency_ms'])}"
     return f"{row['name']}: top-1 {row['top1']:.1%}, top-5 {row['top5']:.1%}, loss {row['loss']:.3f}{timed}"
 
 

@@ -11,7 +11,7 @@ from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.output import chosen_format
-from tvnjax.cli.timing import CALL_RULE, TimingOptions, networks_ms
+from tvnjax.cli.timing import TimingOptions, networks_ms
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
 from tvnjax.graph import COUNTING_RULE
@@ -44,7 +44,9 @@ def zoo_command(argv: list[str]) -> int:
         for row in rows:
             if not options.quiet:
                 say(f"measuring {row['name']}", error=True)
-            row["latency_ms"] = networks_ms([zoo_entry(row["name"]).network()], options, options.repeats)[0]
+            (ms,) = networks_ms([zoo_entry(row["name"]).network()], options, options.repeats)
+            row |= {"latency_ms": ms, "batch": options.latency_batch}
+            row["clips_per_s"] = options.clips_per_s(ms)
     if form == "json":
         print_json(rows)
     elif form == "csv":
@@ -61,14 +63,15 @@ def zoo_command(argv: list[str]) -> int:
 def _rules(options: ZooOptions) -> list[str]:
     rules = [COUNTING_RULE, NOT_PUBLISHED]
     if options.measure:
-        rules.append(f"latency: {options.runtime}; {CALL_RULE}")
+        rules.append(f"latency: {options.runtime}; {options.call_rule}")
     return rules
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     measured = "latency_ms" in rows[0]
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("name", "input", "classes", "parameters", "multiply-adds", *(["ms"] if measured else [])):
+    timed = ("ms", "clips/s") if measured else ()
+    for column in ("name", "input", "classes", "parameters", "multiply-adds", *timed):
         table.add_column(column, justify="left" if column == "name" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -77,6 +80,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             str(row["num_classes"]),
             f"{row['params']:,}",
             f"{row['macs']:,}",
-            *([f"{row['latency_ms']:.3g}"] if measured else []),
+            *([f"{row['latency_ms']:.3g}", f"{row['clips_per_s']:,.3g}"] if measured else []),
         )
     PlainConsole().print(table)

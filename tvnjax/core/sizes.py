@@ -12,7 +12,7 @@ MOST = {
     **dict.fromkeys(("seed", "seeds", "split_seed", "steps", "checkpoint_every", "eval_every"), MOST_WHOLE),
     **dict.fromkeys(("params", "drawn_clips"), MOST_WHOLE),
     **dict.fromkeys(("image_size", "size", "num_frames", "frames", "frame_stride", "threads"), 4096),
-    **dict.fromkeys(("batch_size", "score_clips", "filters"), 65_536),
+    **dict.fromkeys(("batch_size", "latency_batch", "score_clips", "filters"), 65_536),
 }
 """The largest whole number of options by name, and of all others. They are far beyond what is of use; with more,
 memory ends or a count overflows before any other check."""

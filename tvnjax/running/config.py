@@ -50,6 +50,9 @@ class RunConfig:
     """Threads of the runtime. Default: 1 for LiteRT and ONNX Runtime; for XLA all cores of the process."""
     device: str | None = None
     """Device whose latency counts, of XLA: cpu, gpu, tpu. Default: JAX's first."""
+    latency_batch: int = 1
+    """Clips of a call whose latency counts, of XLA. Budgets in milliseconds are then of such a call; tables of other
+    batches are others."""
     data: ProceduralData | PlantedData | VideoData | ArrayData = field(default_factory=ProceduralData)
     shapes: ShapeChoices = field(default_factory=ShapeChoices)
     """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""
@@ -141,6 +144,8 @@ class RunConfig:
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
         object.__setattr__(self, "strategies", strategy_choices(self.strategies))
+        if self.latency_batch < 1:
+            raise InvalidInputError(f"latency_batch is 1 or above; got {self.latency_batch}")
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:
             raise InvalidInputError(f"baseline_seconds is above 0; got {self.baseline_seconds}")
         if not 0 < self.baseline_ratio < float("inf"):

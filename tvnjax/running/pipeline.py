@@ -15,7 +15,7 @@ from tvnjax.core.signals import stoppable
 from tvnjax.core.stages import Stages
 from tvnjax.data.contents import copy_contents, what_changed
 from tvnjax.graph import COUNTING_RULE
-from tvnjax.latency.measure import LATENCY_RULE, ReferenceNetwork
+from tvnjax.latency.measure import ReferenceNetwork, latency_rule
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
 from tvnjax.running.config import RunConfig
@@ -120,7 +120,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
             "profile_seconds": profile.seconds,
         },
         "counting_rule": COUNTING_RULE,
-        "latency_rule": LATENCY_RULE,
+        "latency_rule": latency_rule(config.latency_batch),
         "latency_gate": gate,
         "data": problem.describe_data(),
         "budget": dataclasses.asdict(costs.budget),
@@ -128,7 +128,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
         "reproducible": config.reproducible,
         "latency_table": table,
         "seconds": run_dir.elapsed,
-        "environment": environment() | problem.runtime.description,
+        "environment": environment() | profile.environment,
     }
     write_json(finished, results)
     write_report(out)

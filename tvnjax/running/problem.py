@@ -165,7 +165,7 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
         InvalidInputError: the data or the space break a rule.
     """
     # What cannot be is refused before clips are made, which takes long.
-    runtime = load_runtime(config.runtime, config.threads, config.device)
+    runtime = runtime_of(config)
     space_of(config)
     sizes = clip_sizes(config)
     clips = prepare(
@@ -208,6 +208,15 @@ def relaxation_of(space: Space) -> Relaxation:
             "it a method relax"
         )
     return relaxation
+
+
+def runtime_of(config: RunConfig) -> Runtime:
+    """The runtime whose latency counts.
+
+    Raises:
+        InvalidInputError: it cannot be had here.
+    """
+    return load_runtime(config.runtime, config.threads, config.device, config.latency_batch)
 
 
 def clip_sizes(config: RunConfig) -> ClipSizes:
@@ -265,7 +274,7 @@ def space_and_classes(
     Args:
         classes: of the networks; ``None`` for those of the data, or ``default`` where no data is named.
     """
-    runtime, space = load_runtime(config.runtime, config.threads, config.device), space_of(config)
+    runtime, space = runtime_of(config), space_of(config)
     nameless = isinstance(config.data, VideoData) and config.data.manifest is None and config.data.folder is None
     if classes is None and not nameless:
         if not isinstance(config.data, VideoData):

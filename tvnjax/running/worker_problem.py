@@ -8,9 +8,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.contents import is_whole
-from tvnjax.latency.runtimes import load_runtime
 from tvnjax.running.config import RunConfig
-from tvnjax.running.problem import Problem, prepare_problem, problem_of
+from tvnjax.running.problem import Problem, prepare_problem, problem_of, runtime_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,7 @@ class EvaluatorOf:
         """
         use_compilation_cache()
         if is_whole(self.clips.directory, self.clips.fingerprint, by_size=True):
-            runtime = load_runtime(self.config.runtime, self.config.threads, self.config.device)
+            runtime = runtime_of(self.config)
             return problem_of(self.config, self.clips, runtime)
         problem = prepare_problem(self.config, Silent(), told=False)
         if problem.clips.fingerprint != self.clips.fingerprint:
