@@ -4,7 +4,7 @@ import pytest
 
 from tvnjax.latency.measure import DriftError, ReferenceNetwork, measure
 from tvnjax.latency.runtimes import Prepared
-from tvnjax.latency.runtimes.xla import chain_turns
+from tvnjax.latency.runtimes.chains import chain_turns
 from tvnjax.latency.timer import Timer, Timing
 
 

@@ -4,7 +4,6 @@ On an accelerator a loop whose length only the run knows makes the host read its
 does. Chains of units there have their length compiled in, kernels are counted, and the device's clocks are watched.
 """
 
-import functools
 import importlib.metadata
 import os
 import time
@@ -23,15 +22,10 @@ from tvnjax.graph import Network, Unit
 from tvnjax.latency.clocks import Clocks, UnknownClocks, Watch, nvidia_smi
 from tvnjax.latency.kernels import KERNEL_RULE, Kernels, count_kernels
 from tvnjax.latency.runtimes import Prepared
+from tvnjax.latency.runtimes.chains import SHORT, Chain, chain_turns
 from tvnjax.nn.child import Child, UnitModule
 from tvnjax.nn.convolution import default_form
 from tvnjax.nn.parts import Initializer
-
-_MOST_TURNS = 2**20
-"""Of a chain; a turn of 1 ns would need as many."""
-_SHORT = 2
-"""Turns of the short one of two chains of fixed length: XLA leaves no loop of a single turn, and optimises its body
-together with what stands around it."""
 
 
 class Xla:
@@ -103,27 +97,16 @@ class Xla:
     def unit(self, unit: Unit) -> Prepared:
         """A short and a long chain of one fused unit, whose difference is the unit without the cost of a call.
 
-        The chain is a loop of known body: the inputs of each turn hang on the mean of the turn before, so that no turn,
-        and nothing of one, can be skipped or run early. On a CPU its length is free, one program for all; on an
-        accelerator it is compiled in, a program for each length.
+        On a CPU the length of a chain is free, one program for all; on an accelerator it is compiled in, a program for
+        each length.
         """
-        graph, state = self._constant(UnitModule(unit, Initializer(0), default_form(self.device.platform)))
-
-        def chain(state: nnx.State, x: tuple[Array, ...], turns: Array | int) -> Array:
-            module = nnx.merge(graph, state, copy=True)
-
-            def turn(_: int, x: tuple[Array, ...]) -> tuple[Array, ...]:
-                mean = module(*x, train=False).mean()
-                return tuple(array + 1e-20 * mean for array in x)
-
-            return jax.lax.fori_loop(0, turns, turn, x)[0][0, 0, 0, 0, 0]
-
-        x = tuple(jax.device_put(jnp.ones((self.batch, *shape)), self.device) for shape in unit.in_shapes)
+        chain = self.chain(unit)
         if self.accelerator:
-            return self._fixed_chains(chain, state, x)
+            return self._fixed(chain)
         start = time.monotonic()
-        compiled = jax.jit(chain).lower(state, x, jnp.int32(1)).compile(self._options)
+        compiled = chain.compile()
         compile_seconds = time.monotonic() - start
+        state, x = chain.arguments
         turns = chain_turns(lambda count: compiled(state, x, jnp.int32(count)))
         one, more = jnp.int32(1), jnp.int32(1 + turns)
         return Prepared(
@@ -133,7 +116,13 @@ class Xla:
             compile_seconds=compile_seconds,
         )
 
-    def _fixed_chains(self, chain: Callable[..., Array], state: nnx.State, x: tuple[Array, ...]) -> Prepared:
+    def chain(self, unit: Unit) -> Chain:
+        """Turns of a unit on the device."""
+        module = UnitModule(unit, Initializer(0), default_form(self.device.platform))
+        x = tuple(jax.device_put(jnp.ones((self.batch, *shape)), self.device) for shape in unit.in_shapes)
+        return Chain(*self._constant(module), x, self._options)
+
+    def _fixed(self, chain: Chain) -> Prepared:
         """Two chains whose lengths are compiled in."""
         programs: dict[int, Compiled] = {}
         seconds = 0.0
@@ -142,16 +131,16 @@ class Xla:
             nonlocal seconds
             if turns not in programs:
                 start = time.monotonic()
-                fixed = jax.jit(functools.partial(chain, turns=turns))
-                programs[turns] = fixed.lower(state, x).compile(self._options)
+                programs[turns] = chain.compile(turns)
                 seconds += time.monotonic() - start
             return programs[turns]
 
-        turns = chain_turns(lambda count: program(count)(state, x), short=_SHORT, first=32, growth=8)
-        short, long = program(_SHORT), program(_SHORT + turns)
+        arguments = chain.arguments
+        turns = chain_turns(lambda count: program(count)(*arguments), short=SHORT, first=32, growth=8)
+        short, long = program(SHORT), program(SHORT + turns)
         return Prepared(
-            call=lambda: short(state, x),
-            longer=lambda: long(state, x),
+            call=lambda: short(*arguments),
+            longer=lambda: long(*arguments),
             turns=turns,
             compile_seconds=seconds,
             kernels=(self._count(long).launched - self._count(short).launched) / turns,
@@ -189,40 +178,3 @@ def _clocks_of(device: Any) -> Callable[[], Clocks]:
         raise UnknownClocks(f"a {device.platform} tells none")
 
     return unknown
-
-
-def chain_turns(
-    run: Callable[[int], Any],
-    clock: Callable[[], float] = time.perf_counter,
-    *,
-    short: int = 1,
-    first: int = 8,
-    growth: int = 2,
-) -> int:
-    """Turns of a chain, besides the short one's, that neither the clock's grain nor the cost of a call counts in.
-
-    About 4 ms, or 200 turns where they take at least 1 ms: the smallest units take 50 ns a turn, and 200 of those
-    are lost in what two calls differ by on a busy machine.
-
-    Args:
-        run: runs a chain of as many turns; what it returns is waited for.
-        clock: seconds.
-        short: turns of the short chain.
-        first: turns more that are tried first.
-        growth: times as many are tried next; where each number is a program of its own, fewer are tried.
-    """
-
-    def fastest(count: int) -> float:
-        seconds = []
-        for _ in range(3):
-            start = clock()
-            jax.block_until_ready(run(count))
-            seconds.append(clock() - start)
-        return min(seconds)
-
-    jax.block_until_ready(run(short))
-    call, turns = fastest(short), first
-    while (more := fastest(short + turns) - call) < 1e-3 and turns < _MOST_TURNS:
-        turns *= growth
-    turn = max(more, 1e-9) / turns
-    return int(min(max(min(4e-3 / turn, 200), 1e-3 / turn, 6), _MOST_TURNS))
