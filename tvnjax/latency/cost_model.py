@@ -82,7 +82,7 @@ class CostModel:
 
     Args:
         coefficients: ``[features]`` of the physical terms.
-        network_ms: cost of a call apart from the units, and from the kernels of the network itself.
+        network_ms: cost of a call apart from the units.
         regressor: factors on the physical costs of layers; ``None`` for the physical costs alone.
         kernels: on an accelerator, what layers, units and a network are worth in kernels, and milliseconds of one.
     """
@@ -94,9 +94,8 @@ class CostModel:
         regressor: LayerRegressor | None = None,
         kernels: tuple[KernelTerms, float] | None = None,
     ):
-        self.coefficients, self.regressor, self.kernels = coefficients, regressor, kernels
-        self.network_ms = network_ms + self._kernels_ms(NETWORK)
-        """Cost of a call apart from the units."""
+        self.coefficients, self.network_ms, self.regressor = coefficients, network_ms, regressor
+        self.kernels = kernels
         self._known: dict[Layer | Head, float] = {}
 
     def prior_ms(self, layer: Layer | Head) -> float:
@@ -179,6 +178,7 @@ def fit(measured: Measured, constants: Constants | None = None) -> CostModel:
     if counts is not None:
         terms = fit_kernels([network for network, _ in measured.networks], list(counts[is_network]))
         kernels = terms, float(found[-1])
+        network_ms += kernels[1] * terms.of([NETWORK])
         # A unit is worth more kernels, or fewer, inside of a network than in the chain it was timed in.
         worth = np.array([0.0 if isinstance(part, Network) else unit_kernels(terms, part) for part in what])
         chained = np.where(is_network, 0.0, kernels[1] * (worth - counts))
