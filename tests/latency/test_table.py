@@ -19,6 +19,7 @@ from tvnjax.latency.table import Entry, LatencyTable, merged
 
 class Stand:
     description = {"runtime": "stand-in", "runtime_version": "1", "threads": 1}  # noqa: RUF012
+    conditions = {}  # noqa: RUF012
 
 
 def measurement(ms):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tvnjax.latency.clocks import Clocks, Watch
 from tvnjax.latency.measure import DriftError, ReferenceNetwork, measure
 from tvnjax.latency.runtimes import Prepared
 from tvnjax.latency.runtimes.chains import chain_turns
@@ -148,3 +149,68 @@ def test_chains_are_long_enough_to_be_told_from_a_call(call_us, turn_us, turns):
     clock = Clock()
     found = chain_turns(lambda count: Pending(clock, (call_us + count * turn_us) / 1e6), clock)
     assert 0.8 * turns <= found <= turns
+
+
+def watched(clock):
+    """A watch, and the times its clocks were read at."""
+    times = []
+    return Watch(lambda: times.append(clock.now) or Clocks(sm_mhz=1980.0)), times
+
+
+def test_an_accelerator_is_warmed_up_until_its_calls_take_equally_long():
+    """Rounds of two calls: 8 and 8 s, 4 and 4 (half of it), 2 and 2, 2 and 2: settled, whatever ``warmup`` says."""
+    clock = Clock()
+    watch, times = watched(clock)
+    timer = Timer(warmup=1, repeats=3, settle=0, patience=1, window=2, warm_seconds=1000, clock=clock)
+    seconds = [9, 8, 8, 4, 4, 2, 2, 2.02, 2.02, 0.001, 0.002, 0.003]
+    timing = timer.interleave({"call": call(clock, seconds)}, watch)["call"]
+    assert timing.samples_ms == pytest.approx((1, 2, 3))
+    assert times == pytest.approx([sum(seconds[:9]), sum(seconds)]), "clocks are read around what is timed"
+
+
+def test_a_round_is_judged_by_its_median_and_by_all_calls_together():
+    clock = Clock()
+    watch, _ = watched(clock)
+    timer = Timer(warmup=0, repeats=3, settle=0, patience=1, window=3, warm_seconds=1000, clock=clock)
+    calls = {
+        "a": call(clock, [1, 1, 50, 1, 1, 1, 1, 1, 1, 0.001, 0.001, 0.001]),  # an accident is none
+        "b": call(clock, [3, 3, 3, 2, 2, 2, 2, 2, 2, 0.002, 0.002, 0.002]),  # slower in the first round
+    }
+    times = timer.interleave(calls, watch)
+    assert times["a"].samples_ms == pytest.approx((1, 1, 1)) and times["b"].samples_ms == pytest.approx((2, 2, 2))
+
+
+def test_a_warm_up_that_does_not_settle_is_given_up_and_said():
+    clock = Clock()
+    watch, _ = watched(clock)
+    timer = Timer(warmup=0, repeats=3, settle=0, patience=1, window=2, warm_seconds=10, clock=clock)
+    seconds = [1, 1, 2, 2, 1, 1, 2, 2, 0.001, 0.001, 0.001]  # 12 s behind the fourth round
+    with pytest.warns(UserWarning, match=r"settles within 2% while the device warms up; after 10 s it has not"):
+        timing = timer.interleave({"call": call(clock, seconds)}, watch)["call"]
+    assert timing.samples_ms == pytest.approx((1, 1, 1))
+
+
+def test_what_is_measured_brings_its_watch():
+    """No watch, no further calls: on a CPU a warm-up is what it was."""
+    clock = Clock()
+    watch, times = watched(clock)
+    timer = Timer(warmup=1, repeats=3, settle=0, patience=1, window=2, clock=clock)
+    plain = {"a": Prepared(call=call(clock, [9] + [0.001] * 3))}
+    assert measure(plain, timer)["a"].latency_ms == pytest.approx(1) and not times
+    seen = {"a": Prepared(call=call(clock, [9] + [1] * 4 + [0.001] * 3), watch=watch)}
+    assert measure(seen, timer)["a"].latency_ms == pytest.approx(1) and len(times) == 2
+    assert watch.record["measurements"] == 1
+
+
+@pytest.mark.parametrize(
+    ("turn_us", "turns", "compiled"), [(1, 1000, [2, 34, 258, 2050]), (40, 100, [2, 34]), (1e4, 6, [2, 34])]
+)
+def test_few_lengths_of_a_chain_are_tried_where_each_is_a_program(turn_us, turns, compiled):
+    clock, tried = Clock(), []
+
+    def run(count):
+        tried.append(count)
+        return Pending(clock, (20 + count * turn_us) / 1e6)
+
+    found = chain_turns(run, clock, short=2, first=32, growth=8)
+    assert 0.8 * turns <= found <= turns and list(dict.fromkeys(tried)) == compiled
