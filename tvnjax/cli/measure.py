@@ -11,6 +11,7 @@ from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.output import OutputOptions, chosen_format
+from tvnjax.cli.timing import per_second
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import NAME, printable
 from tvnjax.graph import HeadKind
@@ -85,12 +86,14 @@ def _print_table(
 ) -> None:
     threads = f"{where['threads']} thread{'s' * (where['threads'] > 1)}"
     title = f"{where['runtime']} {where['runtime_version']}, {where['processor']}, {threads}"
-    table = Table("genotype", "ms", "clips/s", "median", "IQR", "calls", "MiB", "params", "multiply-adds", title=title)
+    table = Table("genotype", title=title)
+    for column in ("ms", "clips/s", "median", "IQR", "calls", "MiB", "params", "multiply-adds"):
+        table.add_column(column, no_wrap=True)
     for row in rows:
         table.add_row(
             printable(row["name"], NAME),
             f"{row['latency_ms']:.3g}",
-            f"{row['clips_per_s']:,.3g}",
+            per_second(row["clips_per_s"]),
             f"{row['median_ms']:.3g}",
             f"{row['iqr_ms']:.2g}",
             f"{row['repeats']}",
@@ -98,7 +101,10 @@ def _print_table(
             f"{row['params']:,}",
             f"{row['macs']:,}",
         )
-    PlainConsole().print(table)
+    console = PlainConsole()
+    # As wide as it needs to be: a shortened number is none.
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
+    console.print(table)
     allocated = rows[0]["allocated_mb"] is not None
     memory = "MiB: what the compiled program allocates" if allocated else "MiB: counted, weights and largest layer"
     options.remark(f"ms: {rules['latency']}. {memory}. {rules['counting']}.")

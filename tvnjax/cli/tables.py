@@ -12,7 +12,7 @@ from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.output import chosen_format
-from tvnjax.cli.timing import TimingOptions, networks_ms
+from tvnjax.cli.timing import TimingOptions, networks_ms, per_second
 from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.core.printable import NAME, printable, say, standard_output
 from tvnjax.graph import COUNTING_RULE
@@ -175,7 +175,7 @@ def _cells(rows: list[dict[str, Any]], measured: bool) -> tuple[list[str], list[
         "multiply-adds": [f"{row['macs']:,}" for row in rows],
         "paper's GFLOPs": [figure(row, "published_gflops", "g") for row in rows],
         "ms here": [figure(row, "latency_ms", ".3g") for row in rows] if measured else [],
-        "clips/s here": [figure(row, "clips_per_s", ",.3g") for row in rows] if measured else [],
+        "clips/s here": [per_second(row["clips_per_s"]) for row in rows] if measured else [],
         "paper's CPU ms": [figure(row, "published_cpu_ms", "g") for row in rows],
         "paper's GPU ms": [figure(row, "published_gpu_ms", "g") for row in rows],
         "top-1 here": [f"{figure(row, 'top1', '.1f', ' %')} {row['data']}".strip() for row in rows],

@@ -9,6 +9,11 @@ from tvnjax.graph import Network
 from tvnjax.latency.runtimes import RuntimeName
 
 
+def per_second(rate: float) -> str:
+    """Clips a second as they are printed: 0.87, 43.1, 29,412."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TimingOptions(OutputOptions):
     """Where networks are timed."""
@@ -40,7 +45,7 @@ class TimingOptions(OutputOptions):
         """A call's milliseconds, and of more clips than one how many that are a second."""
         if self.latency_batch == 1:
             return f"{ms:.3g} ms"
-        return f"{ms:.3g} ms a call of {self.latency_batch} clips ({self.clips_per_s(ms):,.4g} clips/s)"
+        return f"{ms:.3g} ms a call of {self.latency_batch} clips ({per_second(self.clips_per_s(ms))} clips/s)"
 
     def clips_per_s(self, ms: float) -> float:
         """Throughput of calls that take ``ms``."""

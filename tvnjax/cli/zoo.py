@@ -11,7 +11,7 @@ from tvnjax.cli.console import PlainConsole
 from tvnjax.cli.machine import print_csv, print_json
 from tvnjax.cli.options import parse_command
 from tvnjax.cli.output import chosen_format
-from tvnjax.cli.timing import TimingOptions, networks_ms
+from tvnjax.cli.timing import TimingOptions, networks_ms, per_second
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.printable import say
 from tvnjax.graph import COUNTING_RULE
@@ -80,6 +80,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             str(row["num_classes"]),
             f"{row['params']:,}",
             f"{row['macs']:,}",
-            *([f"{row['latency_ms']:.3g}", f"{row['clips_per_s']:,.3g}"] if measured else []),
+            *([f"{row['latency_ms']:.3g}", per_second(row["clips_per_s"])] if measured else []),
         )
     PlainConsole().print(table)

@@ -18,7 +18,7 @@ MOST = {
 memory ends or a count overflows before any other check."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Of a fraction's size, if it is not 0. JAX computes in float32, which has nothing above 3.4e38 or below 1.2e-38."""
-LEAST = {"classes": 1, "compound": -LARGEST}
+LEAST = {"classes": 1, "latency_batch": 1, "compound": -LARGEST}
 """The least of an option; 0 of all others."""
 
 
