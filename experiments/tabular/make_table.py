@@ -22,7 +22,7 @@ import numpy as np
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.data.planted import PlantedData
-from tvnjax.latency.measure import LATENCY_RULE, DriftError, Measurement, ReferenceNetwork, measure
+from tvnjax.latency.measure import DriftError, Measurement, ReferenceNetwork, latency_rule, measure
 from tvnjax.latency.timer import Timer
 from tvnjax.report.comparing.statistics import rank_correlation
 from tvnjax.running.config import RunConfig
@@ -129,7 +129,7 @@ def make(path: Path, limit: int | None) -> None:
             reference_ms=alone.latency_ms,
             data=dataclasses.asdict(CONFIG.data),
             proxy=CONFIG.proxy,
-            latency_rule=LATENCY_RULE,
+            latency_rule=latency_rule(),
             environment=environment(),
         )
         done: set[str] = set()
