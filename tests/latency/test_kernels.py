@@ -1,5 +1,6 @@
 """Kernels of compiled programs, counted; and what layers are worth in kernels."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tvnjax.latency.runtimes.chains import SHORT
 from tvnjax.latency.runtimes.xla import Xla
 from tvnjax.latency.timer import Timer
 from tvnjax.spaces.tvn.costs.sampling_design import covering_genotypes
-from tvnjax.spaces.tvn.genotype import Block, Genotype
+from tvnjax.spaces.tvn.genotype import Block, Genotype, genotype_from_json
 from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
@@ -157,7 +158,8 @@ def test_planted_kernels_of_layers_are_recovered():
     counts = [kernels_of(network) for network in NETWORKS]
     terms = fit_kernels(NETWORKS[:60], counts[:60])
     rest = [terms.of(network_classes(network)) for network in NETWORKS[60:]]
-    assert rest == pytest.approx(counts[60:], rel=0.01) and terms.missed < 0.005
+    assert rest == pytest.approx(counts[60:], rel=0.04) and terms.missed < 0.01
+    assert np.mean(np.abs(np.array(rest) / counts[60:] - 1)) < 0.01
     # Counting layers does not tell them apart.
     layers = np.array(
         [sum(Counter(network_classes(network)[: -len(network.units) - 1]).values()) for network in NETWORKS]
@@ -173,3 +175,28 @@ def test_kernels_add_up_over_layers_units_and_the_network():
         assert by_name["network"] == 1 and by_name["unit"] == len(network.units)
         total = sum(times * terms.by_class.get(name, 0) for name, times in by_name.items())
         assert terms.of(network_classes(network)) == pytest.approx(total)
+
+
+def test_kernels_of_networks_that_were_compiled_for_an_h200():
+    """96 networks of the ``clips`` space with 10 classes: numbers fitted to 80 tell the rest to 3 %, fitted to 12 to
+    5 %; layers alone, to no better than 5 %."""
+    rows = [json.loads(line) for line in (RECORDED / "h200_kernels.jsonl").read_text().splitlines()]
+    networks = [genotype_from_json(row["genotype"]).lower(10) for row in rows]
+    counts, order = np.array([row["kernels"] for row in rows], float), np.random.default_rng(0).permutation(len(rows))
+    layers = np.array([sum(len(layer.leaves) for layer in network.layers()) for network in networks])
+
+    def missed(fitted):
+        known, rest = order[:fitted], order[fitted:]
+        terms = fit_kernels([networks[index] for index in known], list(counts[known]))
+        told = np.array([terms.of(network_classes(networks[index])) for index in rest])
+        scaled = layers[rest] * counts[known].sum() / layers[known].sum()
+        return [float(np.mean(np.abs(guess / counts[rest] - 1))) for guess in (told, scaled)]
+
+    many, few = missed(80), missed(12)
+    assert len(rows) == 96 and many[0] < 0.03 and few[0] < 0.05
+    assert many[1] > 0.05 and few[1] > 0.05
+
+
+def test_a_kind_no_network_had_is_worth_a_layer():
+    terms = fit_kernels(NETWORKS[:60], [kernels_of(network) for network in NETWORKS[:60]])
+    assert terms.of(["Own"]) == terms.usual > 1 and terms.of(["Own with strides"]) == 0
