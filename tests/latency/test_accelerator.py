@@ -82,8 +82,8 @@ def test_a_network_is_the_sum_of_its_layers_where_kernels_count():
         assert model.predict(network) == pytest.approx(by_layer + len(network.units) * model.unit_ms + model.network_ms)
 
 
-def test_the_expected_cost_is_exact_where_kernels_count():
-    """Of a one-hot choice the expectation is the network's own prediction; of an even one the mean over all."""
+def test_extremes_of_the_expected_cost_are_those_of_predictions_where_kernels_count():
+    """Expected costs, made of the same numbers of layers and units, find networks beyond all that were drawn."""
     relaxation, model = TvnRelaxation(*SPACE), fit(TOLD, CANDIDATES[0])
     expected = relaxation.expected(model.layer_ms, 4, unit_cost=model.unit_ms, constant=model.network_ms)
     for which in ("cheapest", "most_expensive"):
