@@ -17,6 +17,8 @@ from flax import nnx
 from jax import Array
 
 from tvnjax import graph
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.normalised import HOMOGENEOUS, normalized
 
 Precision = Literal["float32", "bfloat16"]
 """Of activations and of the products behind them; weights, statistics, losses and moments are float32 either way."""
@@ -82,43 +84,39 @@ class BatchNorm(nnx.Module):
     (Flax's own keeps the biased one.)
     """
 
-    def __init__(self, width: int, epsilon: float = graph.BN_EPSILON):
+    def __init__(self, width: int, epsilon: float = graph.BN_EPSILON, form: Form = "shifted"):
         self.epsilon = epsilon
+        self.form: Form = form
         self.scale = nnx.Param(jnp.ones(width))
         self.bias = nnx.Param(jnp.zeros(width))
         self.mean = nnx.BatchStat(jnp.zeros(width))
         self.var = nnx.BatchStat(jnp.ones(width))
 
-    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
-        if train:
-            count = x.size // x.shape[-1]
-            mean, var = moments(x)
-            unbiased = var * (count / max(count - 1, 1))
-            self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
-            self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased
-        else:
-            mean, var = self.mean[...], self.var[...]
-        scale = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
-        return (x * scale + (self.bias[...] - mean * scale)).astype(x.dtype)
-
-
-def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of every channel of ``x [..., C]``, in float32.
-
-    ``E[x^2] - E[x]^2`` loses the variance of channels whose mean is many times their deviation (7 % of it at 1000
-    times). So it is taken of ``x`` less one of its elements, which changes nothing in exact arithmetic (Chan, Golub and
-    LeVeque 1983, "Algorithms for computing the sample variance"): the relative error is then that of a sum in float32
-    times ``1 + k^2``, with k the distance of that element from the mean in standard deviations. A second pass over
-    ``x`` would do without the factor, and costs an accelerator one more kernel for each of dozens of layers.
-    """
-    wide = x.astype(jnp.float32)
-    # Of the first clip, away from the edges, where padding makes other values. What it is depends on no device count.
-    middle = jax.lax.stop_gradient(wide[(0, *(size // 2 for size in x.shape[1:-1]))])
-    axes = tuple(range(x.ndim - 1))
-    rest = wide - middle
-    mean = rest.mean(axes)
-    var = jnp.maximum(jnp.square(rest).mean(axes) - jnp.square(mean), 0)
-    return middle + mean, var
+    def __call__(
+        self,
+        x: Array,
+        *,
+        train: bool,
+        momentum: float | Array = BN_MOMENTUM,
+        act: str | None = None,
+        mask: Array | None = None,
+    ) -> Array:
+        """``mask * act(normalised x)``, in the dtype of ``x``; the mask ``[C]`` is of ones by default."""
+        if not train:
+            scale = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.epsilon)
+            y = activation(act)((x * scale + (self.bias[...] - self.mean[...] * scale)).astype(x.dtype))
+            return y if mask is None else times(mask, y)
+        count = x.size // x.shape[-1]
+        inside = act if act in HOMOGENEOUS else None
+        folded = mask if mask is not None and act == inside else jnp.ones(x.shape[-1])
+        y, mean, var = normalized(self.epsilon, inside, self.form, x, self.scale[...], self.bias[...], folded)
+        unbiased = var * (count / max(count - 1, 1))
+        self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
+        self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased
+        if act != inside:
+            y = activation(act)(y)
+            return y if mask is None else times(mask, y)
+        return y
 
 
 class Dense(nnx.Module):

@@ -8,7 +8,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers.registry import build_layer
-from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, activation, biased
+from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, activation, biased, times
 
 
 class ConvNorm(nnx.Module):
@@ -19,17 +19,21 @@ class ConvNorm(nnx.Module):
         fan_in = int(np.prod(layer.kernel)) * per_group
         self.kernel = nnx.Param(init.normal((*layer.kernel, per_group, width), fan_in))
         self.bias = nnx.Param(jnp.zeros(width)) if layer.bias else None
-        self.norm = BatchNorm(width, layer.epsilon) if layer.norm else None
+        self.norm = BatchNorm(width, layer.epsilon, form) if layer.norm else None
         self.stride, self.act, self.centered = layer.stride, layer.act, layer.centered
         self.form: Form = form
 
-    def __call__(self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM) -> Array:
+    def __call__(
+        self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM, mask: Array | None = None
+    ) -> Array:
+        """``mask``, of the channels that come out, is a factor behind the activation."""
         x = conv(x, self.kernel[...].astype(x.dtype), self.stride, form=self.form, centered=self.centered)
         if self.bias is not None:
             x = biased(x, self.bias[...])
         if self.norm is not None:
-            x = self.norm(x, train=train, momentum=momentum)
-        return activation(self.act)(x)
+            return self.norm(x, train=train, momentum=momentum, act=self.act, mask=mask)
+        x = activation(self.act)(x)
+        return x if mask is None else times(mask, x)
 
 
 build_layer.register(graph.Conv, ConvNorm)

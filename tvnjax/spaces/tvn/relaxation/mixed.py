@@ -24,11 +24,11 @@ from jax import Array
 from tvnjax.graph import Shape
 from tvnjax.nn.conditional import module_if, run_if
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.parts import BN_MOMENTUM, Initializer, times
+from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, times
 from tvnjax.nn.pooling import avg_pool, max_pool, trained_form
 from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses, can_stride
 from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
-from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels
+from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation
 from tvnjax.spaces.tvn.relaxation.own_path import OwnPath
 
 POOL_KINDS = ("maxpool", "avgpool")
@@ -128,6 +128,14 @@ class MixedOp(nnx.Module):
                 pooled = run_if(weights[index], pool, x) if sampled else pool(x)
                 total = total + times(weights[index], pooled)
         return total if isinstance(total, float) else fit_channels(total, self.out_channels)
+
+    def activated(
+        self, norm: BatchNorm, y: Array, mask: Array, act: Array | None, *, train: bool, momentum: float | Array
+    ) -> Array:
+        """``y`` normalised, behind its mixture of activations and times a mask over its channels."""
+        if len(self.acts) == 1:
+            return norm(y, train=train, momentum=momentum, act=self.acts[0], mask=mask)
+        return times(mask, mixed_activation(self.acts, norm(y, train=train, momentum=momentum), act))
 
     def own_path(self, index: int) -> OwnPath:
         """The path of an own operator by its candidate's number."""

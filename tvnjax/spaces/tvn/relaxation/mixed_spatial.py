@@ -54,7 +54,8 @@ class MixedSpatial(MixedOp):
         inner = in_shape._replace(c=filters)
         std, straight, depth = (bool(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS)
         self.kernel_size = k = max(self.kernels(*SPATIAL_CONVOLUTIONS))
-        self.pointwise = ConvNorm(graph.Conv(in_shape=in_shape, out_shape=inner), init, form) if std or depth else None
+        front = graph.Conv(in_shape=in_shape, out_shape=inner, act=acts[0] if len(acts) == 1 else None)
+        self.pointwise = ConvNorm(front, init, form) if std or depth else None
         taps, dense = (1, k, k), self.dense
         self.std_kernel = nnx.Param(init.normal((*taps, dense, dense), k * k * dense)) if std else None
         self.straight_kernel = (
@@ -64,7 +65,7 @@ class MixedSpatial(MixedOp):
             self.std_diagonal = nnx.Param(init.normal((*taps, 1, filters), k * k)) if std else None
             self.straight_diagonal = nnx.Param(init.normal((*taps, 1, filters), k * k)) if straight else None
         self.depth_kernel = nnx.Param(init.normal((1, k, k, 1, filters), k * k)) if depth else None
-        self.norm = BatchNorm(filters)
+        self.norm = BatchNorm(filters, form=form)
 
     def mixed_kernels(self, within: Mapping[str, Array]) -> dict[str, Array]:
         """For each kind there is its superkernel, every tap times the weight of the candidates that have it."""
@@ -107,6 +108,8 @@ class MixedSpatial(MixedOp):
         if self.pointwise is not None:
 
             def pointwise(module: Any, x: Array, keep: Array, act: Array | None, momentum: float | Array) -> Array:
+                if len(self.acts) == 1:
+                    return module(x, train=train, momentum=momentum, mask=keep)
                 return times(keep, mixed_activation(self.acts, module(x, train=train, momentum=momentum), act))
 
             arrays = (x, keep, act, momentum)
@@ -122,8 +125,7 @@ class MixedSpatial(MixedOp):
             y = self._sampled(inputs, kernels, chances)
         else:
             y = self._fused(inputs, kernels)
-        y = self.norm(y, train=train, momentum=momentum)
-        return times(amount * keep, mixed_activation(self.acts, y, act))
+        return self.activated(self.norm, y, amount * keep, act, train=train, momentum=momentum)
 
     def _wide(
         self,

@@ -8,9 +8,9 @@ from jax import Array
 from tvnjax.graph import Shape
 from tvnjax.nn.conditional import branch_conv
 from tvnjax.nn.convolution import Form, conv
-from tvnjax.nn.parts import BatchNorm, Initializer, times
+from tvnjax.nn.parts import BatchNorm, Initializer
 from tvnjax.spaces.tvn.operators import Operator
-from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share, whole_kernel
+from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, share, whole_kernel
 from tvnjax.spaces.tvn.relaxation.mixed import MixedOp
 
 
@@ -48,7 +48,7 @@ class MixedTemporal(MixedOp):
         self.kernel = nnx.Param(init.normal((k, 1, 1, *self.dense), k * self.dense.channels))
         wide = self.dense.filters < filters
         self.diagonal = nnx.Param(init.normal((k, 1, 1, 1, filters), k)) if wide else None
-        self.norm = BatchNorm(filters)
+        self.norm = BatchNorm(filters, form=form)
 
     def superkernel(self) -> Array:
         """The whole kernel ``[k, 1, 1, channels, filters]``."""
@@ -79,5 +79,4 @@ class MixedTemporal(MixedOp):
         y = convolve(x[..., : self.dense.channels], self.kernel[...])
         if self.diagonal is not None:
             y = fit_channels(y, self.filters) + convolve(fit_channels(x, self.filters), self.diagonal[...])
-        y = self.norm(y, train=train, momentum=momentum)
-        return times(amount * keep, mixed_activation(self.acts, y, act))
+        return self.activated(self.norm, y, amount * keep, act, train=train, momentum=momentum)

@@ -134,13 +134,14 @@ class MixedUnit(nnx.Module):
         """
         block = self.block
 
-        def part(weight: Any, module: Any, y: Array, optional: bool = True) -> Array:
-            """A convolution with its normalisation; one with a weight that may be 0 is optional."""
+        def part(weight: Any, module: Any, y: Array, mask: Array, optional: bool = True) -> Array:
+            """A convolution with its normalisation, masked; one with a weight that may be 0 is optional."""
 
-            def call(module: Any, y: Array, momentum: float | Array) -> Array:
-                return module(y, train=train, momentum=momentum)
+            def call(module: Any, y: Array, mask: Array, momentum: float | Array) -> Array:
+                return module(y, train=train, momentum=momentum, mask=mask)
 
-            return module_if(weight, module, call, y, momentum) if sampled and optional else call(module, y, momentum)
+            arrays = (y, mask, momentum)
+            return module_if(weight, module, call, *arrays) if sampled and optional else call(module, *arrays)
 
         inverted = p["inverted_bottleneck"] @ np.array(block.inverted_bottleneck, np.float32)
         either = self.plain and self.inverts
@@ -157,7 +158,7 @@ class MixedUnit(nnx.Module):
         keep_inner = prefix_mask(*expanded, self.inner) if self.inverts else keep_filters
         keep = blend(lambda: keep_filters, lambda: keep_inner, self.inner)
 
-        y = blend(lambda: x, lambda: times(keep_inner, part(inverted, self.widen, x, either)), self.source_channels)
+        y = blend(lambda: x, lambda: part(inverted, self.widen, x, keep_inner, either), self.source_channels)
         options: Any = {"train": train, "momentum": momentum, "sampled": sampled}
         received = between = None
         if self.has_own:
@@ -179,9 +180,9 @@ class MixedUnit(nnx.Module):
                 sizes, chances = self._expanded(joint)
                 optional = either or len(unexpanded) > 0
                 weight = chances.sum() * (1 - inverted if either else 1)
-                convolved = part(weight, self.expand, fit_channels(y, self.expand_input), optional)
-                keep = prefix_mask(sizes, chances, convolved.shape[-1])
-                total = total + fit_channels(times(convolved, keep), self.plain_width)
+                keep = prefix_mask(sizes, chances, self.expand.kernel.shape[-1])
+                convolved = part(weight, self.expand, fit_channels(y, self.expand_input), keep, optional)
+                total = total + fit_channels(convolved, self.plain_width)
             return total
 
         plain = self._plain_widths(widths, p, joint)
@@ -190,13 +191,13 @@ class MixedUnit(nnx.Module):
         y = self.gates(blend(plain_end, lambda: y, self.gate_width), p, gate_widths, sampled=sampled)
 
         def narrowed() -> Array:
-            return times(keep_filters, part(inverted, self.narrow, fit_channels(y, self.inner), either))
+            return part(inverted, self.narrow, fit_channels(y, self.inner), keep_filters, either)
 
         y = blend(lambda: y, narrowed, self.out_shape.c)
         if self.shortcut is not None:
             amount = p["skip"] @ np.array(block.skip, np.float32)
             optional = not all(block.skip)
-            y = y + times(amount * out_widths.mask(self.out_shape.c), part(amount, self.shortcut, x, optional))
+            y = y + part(amount, self.shortcut, x, amount * out_widths.mask(self.out_shape.c), optional)
         return mixed_activation(block.act, y, p["act"]), out_widths
 
     def _between(self, received: Widths, convolved: Widths, weights: Array) -> Widths:
