@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from tvnjax.nn.convolution import Form
+from tvnjax.nn.sums import sums
 
 HOMOGENEOUS = (None, "relu")
 """Activations that are their own slope times their argument."""
@@ -89,19 +89,3 @@ def moments(x: Array, form: Form = "shifted") -> tuple[Array, Array]:
     count = x.size // x.shape[-1]
     mean = total / count
     return middle + mean, jnp.maximum(squares / count - jnp.square(mean), 0)
-
-
-def sums(arrays: tuple[Array, ...], form: Form) -> tuple[Array, ...]:
-    """Sums of float32 arrays of one shape ``[..., C]`` for every channel.
-
-    The plain form is one reduction of all arrays: XLA splits a long one in two for a GPU, and would run the second half
-    of each alone. On a CPU, where it does not vectorise that, there is one for each.
-    """
-    axes = tuple(range(arrays[0].ndim - 1))
-    if form == "shifted":
-        return tuple(array.sum(axes) for array in arrays)
-
-    def add(some: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
-        return tuple(one + other for one, other in zip(some, others))
-
-    return tuple(lax.reduce(arrays, (np.zeros((), np.float32),) * len(arrays), add, axes))

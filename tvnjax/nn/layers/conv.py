@@ -27,7 +27,9 @@ class ConvNorm(nnx.Module):
         self, x: Array, *, train: bool, momentum: float | Array = BN_MOMENTUM, mask: Array | None = None
     ) -> Array:
         """``mask``, of the channels that come out, is a factor behind the activation."""
-        x = conv(x, self.kernel[...].astype(x.dtype), self.stride, form=self.form, centered=self.centered)
+        # A product of matrices takes the kernel as it lies, and so do its gradients; a GPU's convolution transposes it.
+        form: Form = "shifted" if train and self.kernel.shape[:4] == (1, 1, 1, x.shape[-1]) else self.form
+        x = conv(x, self.kernel[...].astype(x.dtype), self.stride, form=form, centered=self.centered)
         if self.bias is not None:
             x = biased(x, self.bias[...])
         if self.norm is not None:

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.nn.parts import activation, times
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.parts import activation
+from tvnjax.nn.weighted import chosen, combined, weighted_sum
 
 
 def prefix_mask(sizes: Sequence[int] | np.ndarray, weights: Array, width: int) -> Array:
     """Expected mask over channels ``[width]``: channel c is kept by every candidate wider than c."""
     keeps = np.arange(width)[None] < np.asarray(sizes)[:, None]
-    return weights @ keeps.astype(np.float32)
+    return combined(weights, keeps)
 
 
 class Widths(NamedTuple):
@@ -31,9 +33,9 @@ class Widths(NamedTuple):
         """Sizes and probabilities of several parts, each size once, ascending."""
         every = np.concatenate([np.asarray(sizes, int) for sizes, _ in parts])
         unique, place = np.unique(every, return_inverse=True)
-        where = place[:, None] == np.arange(len(unique))
-        together = jnp.concatenate([probabilities for _, probabilities in parts])
-        return Widths(tuple(int(size) for size in unique), together @ where.astype(np.float32))
+        where = np.split(place[:, None] == np.arange(len(unique)), np.cumsum([len(sizes) for sizes, _ in parts])[:-1])
+        chances = [combined(probabilities, rows) for (_, probabilities), rows in zip(parts, where, strict=True)]
+        return Widths(tuple(int(size) for size in unique), sum(chances[1:], start=chances[0]))
 
     def mask(self, width: int) -> Array:
         """Expected mask over channels ``[width]``."""
@@ -79,18 +81,16 @@ def fit_channels(x: Array, width: int) -> Array:
 def share(weights: Array, indices: Sequence[int] | np.ndarray) -> tuple[Array, Array]:
     """Total weight of some candidates and their weights within it (uniform where the total is 0, e.g. one-hot
     elsewhere)."""
-    part = weights[np.asarray(indices)]
-    total = part.sum()
+    part = chosen(weights, indices)
+    total = combined(weights, np.isin(np.arange(weights.shape[0]), indices))
     # Below this the quotient's gradient overflows, and nothing is lost: what it weighs is as small.
     some = total > 1e-12
     safe = jnp.where(some, total, 1.0)
     return total, jnp.where(some, part / safe, 1.0 / len(indices))
 
 
-def mixed_activation(names: Sequence[str], x: Array, weights: Array | None) -> Array:
+def mixed_activation(names: Sequence[str], x: Array, weights: Array | None, form: Form) -> Array:
     """Weighted sum of activations; a single one needs no weights."""
     if len(names) == 1 or weights is None:
         return activation(names[0])(x)
-    return sum(
-        (times(weight, activation(name)(x)) for name, weight in zip(names, weights)), start=jnp.zeros((), x.dtype)
-    )
+    return weighted_sum(weights, [activation(name)(x) for name in names], form)

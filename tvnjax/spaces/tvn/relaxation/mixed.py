@@ -26,6 +26,7 @@ from tvnjax.nn.conditional import module_if, run_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.parts import BN_MOMENTUM, BatchNorm, Initializer, times
 from tvnjax.nn.pooling import avg_pool, max_pool, trained_form
+from tvnjax.nn.weighted import chosen, combined, weighted_sum
 from tvnjax.spaces.tvn.operators import IDENTITY, Operator, bypasses, can_stride
 from tvnjax.spaces.tvn.own_operators import Axis, OwnOperator
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation
@@ -94,7 +95,7 @@ class MixedOp(nnx.Module):
 
     def bypass_amount(self, weights: Array) -> Array:
         """Weight of all candidates that keep the width of their input."""
-        return weights[np.asarray([i for i, o in enumerate(self.operators) if bypasses(o)], int)].sum()
+        return combined(weights, np.array(list(map(bypasses, self.operators))))
 
     def bypass(
         self,
@@ -107,12 +108,12 @@ class MixedOp(nnx.Module):
         momentum: float | Array = BN_MOMENTUM,
     ) -> Any:
         """Weighted sum of the identity, the pools and the own operators of ``x``; 0 where there are none."""
-        total: Any = 0.0
+        paths: dict[int, Array] = {}
         for index, operator in enumerate(self.operators):
             kind, k = operator
             if operator == IDENTITY:
                 if self._fits(operator):
-                    total = total + times(weights[index], x)
+                    paths[index] = x
             elif index in self.own_indices:
                 assert widths is not None
                 path = self.own_path(index)
@@ -121,13 +122,14 @@ class MixedOp(nnx.Module):
                     return path(x, Widths(sizes, p), x.shape[-1], train=train, momentum=momentum)
 
                 arrays = (x, widths.probabilities, momentum)
-                y = module_if(weights[index], path, run, *arrays) if sampled else run(path, *arrays)
-                total = total + times(weights[index], y)
+                paths[index] = module_if(weights[index], path, run, *arrays) if sampled else run(path, *arrays)
             elif kind in POOL_KINDS:
                 pool = self._pool(kind, k, train)
-                pooled = run_if(weights[index], pool, x) if sampled else pool(x)
-                total = total + times(weights[index], pooled)
-        return total if isinstance(total, float) else fit_channels(total, self.out_channels)
+                paths[index] = run_if(weights[index], pool, x) if sampled else pool(x)
+        if not paths:
+            return 0.0
+        total = weighted_sum(chosen(weights, list(paths)), list(paths.values()), self.form)
+        return fit_channels(total, self.out_channels)
 
     def activated(
         self, norm: BatchNorm, y: Array, mask: Array, act: Array | None, *, train: bool, momentum: float | Array
@@ -135,7 +137,7 @@ class MixedOp(nnx.Module):
         """``y`` normalised, behind its mixture of activations and times a mask over its channels."""
         if len(self.acts) == 1:
             return norm(y, train=train, momentum=momentum, act=self.acts[0], mask=mask)
-        return times(mask, mixed_activation(self.acts, norm(y, train=train, momentum=momentum), act))
+        return times(mask, mixed_activation(self.acts, norm(y, train=train, momentum=momentum), act, self.form))
 
     def own_path(self, index: int) -> OwnPath:
         """The path of an own operator by its candidate's number."""
@@ -189,7 +191,7 @@ class MixedOp(nnx.Module):
             alone = len(indices) == len(self.operators)
             arrays = (x, weights, keep, act, momentum)
             if sampled and not alone:
-                y = module_if(weights[np.asarray(indices)].sum(), self, convolved, *arrays)
+                y = module_if(combined(weights, np.isin(np.arange(len(self.operators)), indices)), self, convolved, *arrays)
             else:
                 y = convolved(self, *arrays)
             total = total + fit_channels(y, self.out_channels)

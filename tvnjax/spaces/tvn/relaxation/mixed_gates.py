@@ -14,6 +14,7 @@ from tvnjax.nn.conditional import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import NonLocal
 from tvnjax.nn.parts import Dense, Initializer, times
+from tvnjax.nn.weighted import combined
 from tvnjax.spaces.tvn.lowering import squeeze_hidden
 from tvnjax.spaces.tvn.relaxation.masks import Widths, prefix_mask, share
 from tvnjax.spaces.tvn.relaxed import RelaxedBlock
@@ -77,11 +78,8 @@ class MixedGates(nnx.Module):
             scale = gates.scale(x.mean((1, 2, 3)), p, Widths(widths.sizes, probabilities))
             return times(x, (scale - 1)[:, None, None, None])
 
-        off = (
-            p["squeeze"]
-            @ (np.array(self.block.squeeze) == 0)
-            * (p["context_gate"] @ ~np.array(self.block.context_gate))
-        )
+        off = combined(p["squeeze"], np.array(self.block.squeeze) == 0)
+        off = off * combined(p["context_gate"], ~np.array(self.block.context_gate))
         # The change to x, so that nothing is left to do where it is skipped but an addition of zeros.
         return x + module_if(1 - off, self, change, x, dict(p), widths.probabilities)
 
@@ -95,7 +93,7 @@ class MixedGates(nnx.Module):
             gate = nnx.sigmoid(self.restore(times(keep, nnx.relu(self.reduce(mean)))))
             scale = 1 - amount + amount * gate
         if any(self.block.context_gate):
-            amount = p["context_gate"] @ np.array(self.block.context_gate, np.float32)
+            amount = combined(p["context_gate"], np.array(self.block.context_gate))
             # One gate scales the whole clip, so the mean behind the first gate is the scaled mean.
             scale = scale * (1 - amount + amount * nnx.sigmoid(self.gate(times(mean, scale))))
         return scale

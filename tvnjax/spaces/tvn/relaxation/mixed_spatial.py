@@ -14,6 +14,7 @@ from tvnjax.nn.conditional import branch_conv, module_if, run_if
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import BatchNorm, Initializer, times
+from tvnjax.nn.weighted import combined
 from tvnjax.spaces.tvn.operators import Operator
 from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share, whole_kernel
 from tvnjax.spaces.tvn.relaxation.mixed import MixedOp
@@ -85,7 +86,7 @@ class MixedSpatial(MixedOp):
         for kind, param in params.items():
             if param is not None:
                 windows = kernel_windows(self.kernels(kind), self.size, self.stride, self.kernel_size)
-                taps = jnp.einsum("n,ni,nj->ij", within[kind], windows, windows)
+                taps = combined(within[kind], windows[:, :, None] * windows[:, None])
                 mixed[kind] = param[...] * taps[None, :, :, None, None]
         return mixed
 
@@ -104,21 +105,21 @@ class MixedSpatial(MixedOp):
         amount, within = share(weights, self.indices(*SPATIAL_CONVOLUTIONS))
         ends = np.cumsum([len(self.kernels(kind)) for kind in SPATIAL_CONVOLUTIONS])
         parts = dict(zip(SPATIAL_CONVOLUTIONS, jnp.split(within, ends[:-1])))
+        chances = {kind: combined(part, np.ones(part.shape)) for kind, part in parts.items()}
         kernels, behind = self.mixed_kernels(parts), None
         if self.pointwise is not None:
 
             def pointwise(module: Any, x: Array, keep: Array, act: Array | None, momentum: float | Array) -> Array:
                 if len(self.acts) == 1:
                     return module(x, train=train, momentum=momentum, mask=keep)
-                return times(keep, mixed_activation(self.acts, module(x, train=train, momentum=momentum), act))
+                return times(keep, mixed_activation(self.acts, module(x, train=train, momentum=momentum), act, self.form))
 
             arrays = (x, keep, act, momentum)
             if sampled and "1std" in kernels:
-                behind = module_if(parts["std"].sum() + parts["depth"].sum(), self.pointwise, pointwise, *arrays)
+                behind = module_if(chances["std"] + chances["depth"], self.pointwise, pointwise, *arrays)
             else:
                 behind = pointwise(self.pointwise, *arrays)
         inputs = {"std": behind, "1std": x, "depth": behind}
-        chances = {kind: part.sum() for kind, part in parts.items()}
         if self.dense < self.filters and ("std" in kernels or "1std" in kernels):
             y = self._wide(inputs, kernels, parts, chances, sampled)
         elif sampled:

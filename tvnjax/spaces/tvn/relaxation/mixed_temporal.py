@@ -9,6 +9,7 @@ from tvnjax.graph import Shape
 from tvnjax.nn.conditional import branch_conv
 from tvnjax.nn.convolution import Form, conv
 from tvnjax.nn.parts import BatchNorm, Initializer
+from tvnjax.nn.weighted import combined
 from tvnjax.spaces.tvn.operators import Operator
 from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, share, whole_kernel
 from tvnjax.spaces.tvn.relaxation.mixed import MixedOp
@@ -70,7 +71,7 @@ class MixedTemporal(MixedOp):
         """Weighted sum of the convolutions behind their normalisation and activation: ``[B, T', H, W, filters]``."""
         amount, within = share(weights, self.indices("1d"))
         windows = kernel_windows(self.kernels("1d"), self.size, self.stride, self.kernel.shape[0])
-        taps = (within @ windows)[:, None, None, None, None]
+        taps = combined(within, windows)[:, None, None, None, None]
 
         def convolve(x: Array, superkernel: Array) -> Array:
             how = branch_conv if sampled else conv

@@ -14,6 +14,7 @@ from tvnjax.nn.conditional import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import Initializer, times
+from tvnjax.nn.weighted import combined
 from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.spaces.tvn.relaxation.mixed_gates import MixedGates
@@ -51,6 +52,7 @@ class MixedUnit(nnx.Module):
         room: tuple[int, ...] = (),
     ):
         self.block = block
+        self.form: Form = form
         filters, expanded = max(block.filters), max(block.filters) * max(*block.expand, 1)
         self.plain, self.inverts = False in block.inverted_bottleneck, True in block.inverted_bottleneck
         self.filters, self.inner = filters, expanded if self.inverts else filters
@@ -143,7 +145,7 @@ class MixedUnit(nnx.Module):
             arrays = (y, mask, momentum)
             return module_if(weight, module, call, *arrays) if sampled and optional else call(module, *arrays)
 
-        inverted = p["inverted_bottleneck"] @ np.array(block.inverted_bottleneck, np.float32)
+        inverted = combined(p["inverted_bottleneck"], np.array(block.inverted_bottleneck))
         either = self.plain and self.inverts
         joint = jnp.outer(p["filters"], p["expand"])
         expanded = ([max(f * e, f) for f in block.filters for e in block.expand], joint.ravel())
@@ -175,11 +177,11 @@ class MixedUnit(nnx.Module):
             """The plain unit in front of its gates."""
             unexpanded, total = np.flatnonzero(np.array(block.expand) == 0), jnp.zeros((), y.dtype)
             if len(unexpanded):
-                total = times(p["expand"][unexpanded].sum(), fit_channels(y, self.plain_width))
+                total = times(combined(p["expand"], np.array(block.expand) == 0), fit_channels(y, self.plain_width))
             if max(block.expand) > 0:
                 sizes, chances = self._expanded(joint)
                 optional = either or len(unexpanded) > 0
-                weight = chances.sum() * (1 - inverted if either else 1)
+                weight = combined(p["expand"], np.array(block.expand) > 0) * (1 - inverted if either else 1)
                 keep = prefix_mask(sizes, chances, self.expand.kernel.shape[-1])
                 convolved = part(weight, self.expand, fit_channels(y, self.expand_input), keep, optional)
                 total = total + fit_channels(convolved, self.plain_width)
@@ -195,10 +197,10 @@ class MixedUnit(nnx.Module):
 
         y = blend(lambda: y, narrowed, self.out_shape.c)
         if self.shortcut is not None:
-            amount = p["skip"] @ np.array(block.skip, np.float32)
+            amount = combined(p["skip"], np.array(block.skip))
             optional = not all(block.skip)
             y = y + part(amount, self.shortcut, x, amount * out_widths.mask(self.out_shape.c), optional)
-        return mixed_activation(block.act, y, p["act"]), out_widths
+        return mixed_activation(block.act, y, p["act"], self.form), out_widths
 
     def _between(self, received: Widths, convolved: Widths, weights: Array) -> Widths:
         """How likely each width between the spatial and the temporal operator is."""
