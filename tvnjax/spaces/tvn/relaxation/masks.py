@@ -6,6 +6,7 @@ For a one-hot distribution each is exactly the one candidate.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -25,8 +26,15 @@ class Widths(NamedTuple):
     """How likely each width is that an array may have."""
 
     sizes: tuple[int, ...]
+    """A size that stands here several times is as likely as all of them together."""
     probabilities: Array
     """``[len(sizes)]``."""
+
+    @staticmethod
+    def listed(*parts: tuple[Sequence[int], Array]) -> "Widths":
+        """Sizes and probabilities of several parts as they come."""
+        sizes = tuple(int(size) for part, _ in parts for size in part)
+        return Widths(sizes, jnp.concatenate([p for _, p in parts]) if len(parts) > 1 else parts[0][1])
 
     @staticmethod
     def joined(*parts: tuple[Sequence[int], Array]) -> "Widths":
@@ -68,6 +76,22 @@ def whole_kernel(dense: Array, diagonal: Array) -> Array:
     channels = max(dense.shape[-2], filters)
     missing = [(0, 0)] * 3 + [(0, channels - dense.shape[-2]), (0, filters - dense.shape[-1])]
     return jnp.pad(dense, missing) + diagonal * jnp.eye(channels, filters)
+
+
+@jax.custom_vjp
+def with_diagonal(dense: Array, diagonal: Array) -> Array:
+    """The sum of a kernel ``[*taps, c, c]`` and a depthwise one, ``[*taps, 1, c]``.
+
+    As a product with the unit matrix the diagonal's gradient would be a sum; it is a slice.
+    """
+    return dense + diagonal * jnp.eye(dense.shape[-1], dtype=dense.dtype)
+
+
+def _diagonal_gradient(_: None, g: Array) -> tuple[Array, Array]:
+    return g, g.reshape(*g.shape[:-2], 1, -1)[..., :: g.shape[-1] + 1]
+
+
+with_diagonal.defvjp(lambda dense, diagonal: (with_diagonal(dense, diagonal), None), _diagonal_gradient)
 
 
 def fit_channels(x: Array, width: int) -> Array:

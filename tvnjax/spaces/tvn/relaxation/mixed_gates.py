@@ -89,7 +89,7 @@ class MixedGates(nnx.Module):
         if self.ratios:
             amount, within = share(p["squeeze"], np.flatnonzero(self.block.squeeze))
             hidden = [squeeze_hidden(width, ratio) for width in widths.sizes for ratio in self.ratios]
-            keep = Widths.joined((hidden, jnp.outer(widths.probabilities, within).ravel())).mask(self.hidden)
+            keep = prefix_mask(hidden, jnp.outer(widths.probabilities, within).ravel(), self.hidden)
             gate = nnx.sigmoid(self.restore(times(keep, nnx.relu(self.reduce(mean)))))
             scale = 1 - amount + amount * gate
         if any(self.block.context_gate):

@@ -16,7 +16,14 @@ from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import BatchNorm, Initializer, times
 from tvnjax.nn.weighted import combined
 from tvnjax.spaces.tvn.operators import Operator
-from tvnjax.spaces.tvn.relaxation.masks import fit_channels, kernel_windows, mixed_activation, share, whole_kernel
+from tvnjax.spaces.tvn.relaxation.masks import (
+    fit_channels,
+    kernel_windows,
+    mixed_activation,
+    share,
+    whole_kernel,
+    with_diagonal,
+)
 from tvnjax.spaces.tvn.relaxation.mixed import MixedOp
 
 SPATIAL_CONVOLUTIONS: tuple[str, ...] = ("std", "1std", "depth")
@@ -171,7 +178,7 @@ class MixedSpatial(MixedOp):
 
     def _fused(self, inputs: Mapping[str, Any], kernels: dict[str, Array]) -> Array:
         if "std" in kernels and "depth" in kernels:
-            kernels = {**kernels, "std": kernels["std"] + kernels["depth"] * jnp.eye(self.filters)}
+            kernels = {**kernels, "std": with_diagonal(kernels["std"], kernels["depth"])}
             del kernels["depth"]
         dense = [kind for kind in kernels if kind != "depth"]
         if len(dense) == 2:

@@ -14,7 +14,7 @@ from tvnjax.nn.conditional import module_if
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import Initializer, times
-from tvnjax.nn.weighted import combined
+from tvnjax.nn.weighted import chosen, combined
 from tvnjax.spaces.tvn.lowering import strided
 from tvnjax.spaces.tvn.relaxation.masks import Widths, fit_channels, mixed_activation, prefix_mask
 from tvnjax.spaces.tvn.relaxation.mixed_gates import MixedGates
@@ -147,8 +147,8 @@ class MixedUnit(nnx.Module):
 
         inverted = combined(p["inverted_bottleneck"], np.array(block.inverted_bottleneck))
         either = self.plain and self.inverts
-        joint = jnp.outer(p["filters"], p["expand"])
-        expanded = ([max(f * e, f) for f in block.filters for e in block.expand], joint.ravel())
+        joint = jnp.outer(p["filters"], p["expand"]).ravel()
+        expanded = ([max(f * e, f) for f in block.filters for e in block.expand], joint)
 
         def blend(plain: Callable[[], Array], inverse: Callable[[], Array], width: int) -> Array:
             """What the two kinds of unit have at one point, weighted, ``width`` channels wide."""
@@ -164,11 +164,11 @@ class MixedUnit(nnx.Module):
         options: Any = {"train": train, "momentum": momentum, "sampled": sampled}
         received = between = None
         if self.has_own:
-            received = self._blend_widths(
-                [(widths.sizes, widths.probabilities)] if self.plain else [], expanded, inverted
-            )
+            came = [(widths.sizes, widths.probabilities)] if self.plain else []
+            received = Widths.joined(*self._blend_widths(came, expanded, inverted))
             narrow = [(block.filters, p["filters"])] if self.plain else []
-            between = self._between(received, self._blend_widths(narrow, expanded, inverted), p["spatial"])
+            convolved = Widths.joined(*self._blend_widths(narrow, expanded, inverted))
+            between = self._between(received, convolved, p["spatial"])
         y = self.spatial(y, p["spatial"], keep, p["spatial_act"], widths=received, **options)
         if self.temporal is not None:
             y = self.temporal(y, p["temporal"], keep, p["temporal_act"], widths=between, **options)
@@ -179,7 +179,7 @@ class MixedUnit(nnx.Module):
             if len(unexpanded):
                 total = times(combined(p["expand"], np.array(block.expand) == 0), fit_channels(y, self.plain_width))
             if max(block.expand) > 0:
-                sizes, chances = self._expanded(joint)
+                sizes, chances = self._expanded(p)
                 optional = either or len(unexpanded) > 0
                 weight = combined(p["expand"], np.array(block.expand) > 0) * (1 - inverted if either else 1)
                 keep = prefix_mask(sizes, chances, self.expand.kernel.shape[-1])
@@ -187,8 +187,8 @@ class MixedUnit(nnx.Module):
                 total = total + fit_channels(convolved, self.plain_width)
             return total
 
-        plain = self._plain_widths(widths, p, joint)
-        gate_widths = self._blend_widths(plain, expanded, inverted)
+        plain = self._plain_widths(widths, p)
+        gate_widths = Widths.listed(*self._blend_widths(plain, expanded, inverted))
         out_widths = self._blend_widths(plain, (block.filters, p["filters"]), inverted)
         y = self.gates(blend(plain_end, lambda: y, self.gate_width), p, gate_widths, sampled=sampled)
 
@@ -199,8 +199,8 @@ class MixedUnit(nnx.Module):
         if self.shortcut is not None:
             amount = combined(p["skip"], np.array(block.skip))
             optional = not all(block.skip)
-            y = y + part(amount, self.shortcut, x, amount * out_widths.mask(self.out_shape.c), optional)
-        return mixed_activation(block.act, y, p["act"], self.form), out_widths
+            y = y + part(amount, self.shortcut, x, amount * Widths.listed(*out_widths).mask(self.out_shape.c), optional)
+        return mixed_activation(block.act, y, p["act"], self.form), Widths.joined(*out_widths)
 
     def _between(self, received: Widths, convolved: Widths, weights: Array) -> Widths:
         """How likely each width between the spatial and the temporal operator is."""
@@ -209,19 +209,19 @@ class MixedUnit(nnx.Module):
         parts += [(convolved.sizes, (1 - kept) * convolved.probabilities)] if self.spatial.convolves else []
         return Widths.joined(*parts)
 
-    def _expanded(self, joint: Array) -> tuple[list[int], Array]:
+    def _expanded(self, p: Mapping[str, Array]) -> tuple[list[int], Array]:
         """Widths behind the expanding convolution and their probabilities (which sum to that of having one)."""
         on = np.flatnonzero(self.block.expand)
         sizes = [f * self.block.expand[e] for f in self.block.filters for e in on]
-        return sizes, joint[:, on].ravel()
+        return sizes, jnp.outer(p["filters"], chosen(p["expand"], on)).ravel()
 
-    def _plain_widths(self, widths: Widths, p: Mapping[str, Array], joint: Array) -> list[tuple[Any, Array]]:
+    def _plain_widths(self, widths: Widths, p: Mapping[str, Array]) -> list[tuple[Any, Array]]:
         """How likely each width in front of a plain unit's gates is, in parts."""
         if not self.plain:
             return []
-        parts: list[tuple[Any, Array]] = [self._expanded(joint)] if max(self.block.expand) > 0 else []
+        parts: list[tuple[Any, Array]] = [self._expanded(p)] if max(self.block.expand) > 0 else []
         if 0 in self.block.expand:
-            left_out = p["expand"][self.block.expand.index(0)]
+            left_out = combined(p["expand"], np.array(self.block.expand) == 0)
             kept = self.spatial.bypass_amount(p["spatial"]) if self.keeps_width else 0.0
             if self.keeps_width and self.temporal is not None:
                 kept = kept * self.temporal.bypass_amount(p["temporal"])
@@ -230,11 +230,11 @@ class MixedUnit(nnx.Module):
                 parts.append((widths.sizes, left_out * kept * widths.probabilities))
         return parts
 
-    def _blend_widths(self, plain: list[tuple[Any, Array]], inverse: tuple[Any, Array], inverted: Array) -> Widths:
+    def _blend_widths(
+        self, plain: list[tuple[Any, Array]], inverse: tuple[Any, Array], inverted: Array
+    ) -> list[tuple[Any, Array]]:
         if not self.inverts:
-            return Widths.joined(*plain)
+            return plain
         if not self.plain:
-            return Widths.joined(inverse)
-        return Widths.joined(
-            *((sizes, (1 - inverted) * chances) for sizes, chances in plain), (inverse[0], inverted * inverse[1])
-        )
+            return [inverse]
+        return [*((sizes, (1 - inverted) * chances) for sizes, chances in plain), (inverse[0], inverted * inverse[1])]
