@@ -1,6 +1,5 @@
 """Several sums over the same positions."""
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 

@@ -191,7 +191,8 @@ class MixedOp(nnx.Module):
             alone = len(indices) == len(self.operators)
             arrays = (x, weights, keep, act, momentum)
             if sampled and not alone:
-                y = module_if(combined(weights, np.isin(np.arange(len(self.operators)), indices)), self, convolved, *arrays)
+                amount = combined(weights, np.isin(np.arange(len(self.operators)), indices))
+                y = module_if(amount, self, convolved, *arrays)
             else:
                 y = convolved(self, *arrays)
             total = total + fit_channels(y, self.out_channels)

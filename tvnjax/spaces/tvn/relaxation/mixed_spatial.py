@@ -119,7 +119,8 @@ class MixedSpatial(MixedOp):
             def pointwise(module: Any, x: Array, keep: Array, act: Array | None, momentum: float | Array) -> Array:
                 if len(self.acts) == 1:
                     return module(x, train=train, momentum=momentum, mask=keep)
-                return times(keep, mixed_activation(self.acts, module(x, train=train, momentum=momentum), act, self.form))
+                y = module(x, train=train, momentum=momentum)
+                return times(keep, mixed_activation(self.acts, y, act, self.form))
 
             arrays = (x, keep, act, momentum)
             if sampled and "1std" in kernels:
