@@ -64,10 +64,7 @@ def test_batch_norm_is_the_same_with_activation_and_mask_inside(act, train):
     def run(inside):
         def call(state, x, mask):
             module = nnx.merge(graph, state, copy=True)
-            if inside:
-                y = module(x, train=train, act=act, mask=mask)
-            else:
-                y = mask * activation(act)(module(x, train=train))
+            y = module(x, train=train, act=act, mask=mask) if inside else mask * activation(act)(module(x, train=train))
             return (y * jnp.cos(jnp.arange(y.size).reshape(y.shape))).sum(), nnx.state(module, nnx.BatchStat)
 
         return jax.value_and_grad(call, argnums=(0, 1, 2), has_aux=True, allow_int=True)(state, x, mask)
