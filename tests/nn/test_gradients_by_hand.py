@@ -80,8 +80,8 @@ def test_combinations_are_products(shape):
     rows[0] = 0
     ours, pull = jax.vjp(lambda w: combined(w, rows), weights)
     g = draw(*ours.shape)
-    np.testing.assert_allclose(ours, np.einsum("n,n...->...", weights, rows), atol=1e-5)
-    np.testing.assert_allclose(pull(g)[0], np.einsum("...,n...->n", g, rows), atol=1e-5)
+    np.testing.assert_allclose(ours, np.tensordot(weights, rows, 1), atol=1e-5)
+    np.testing.assert_allclose(pull(g)[0], (rows * np.asarray(g)).reshape(len(rows), -1).sum(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("indices", [[1, 3], [0, 1, 2, 3], [2], [3, 0]])
