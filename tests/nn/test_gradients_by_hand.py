@@ -67,7 +67,7 @@ def test_batch_norm_is_the_same_with_activation_and_mask_inside(act, train):
             y = module(x, train=train, act=act, mask=mask) if inside else mask * activation(act)(module(x, train=train))
             return (y * jnp.cos(jnp.arange(y.size).reshape(y.shape))).sum(), nnx.state(module, nnx.BatchStat)
 
-        return jax.value_and_grad(call, argnums=(0, 1, 2), has_aux=True, allow_int=True)(state, x, mask)
+        return jax.value_and_grad(call, argnums=(0, 1, 2), has_aux=True)(state, x, mask)
 
     for one, other in zip(*(jax.tree.leaves(run(inside)) for inside in (True, False)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -138,4 +138,4 @@ def test_all_of_it_differentiates_twice():
         return jax.jit(jax.jacrev(jax.grad(f, argnums=(0, 1)), argnums=(0, 1)))(x, weights)
 
     for one, other in zip(*(jax.tree.leaves(twice(f)) for f in (ours, exact)), strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-4)
+        np.testing.assert_allclose(one, other, atol=2e-5 * max(1.0, float(np.abs(other).max())))
