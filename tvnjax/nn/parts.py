@@ -8,7 +8,7 @@ argument.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -110,7 +110,8 @@ class BatchNorm(nnx.Module):
         # Without a mask nothing is saved by an activation inside, and a CPU is a tenth slower with it.
         inside = act if mask is not None and act in HOMOGENEOUS else None
         folded = mask if mask is not None and act == inside else jnp.ones(x.shape[-1])
-        y, mean, var = normalized(self.epsilon, inside, self.form, x, self.scale[...], self.bias[...], folded)
+        made: Any = normalized(self.epsilon, inside, self.form, x, self.scale[...], self.bias[...], folded)
+        y, mean, var = made
         unbiased = var * (count / max(count - 1, 1))
         self.mean[...] = momentum * self.mean[...] + (1 - momentum) * mean
         self.var[...] = momentum * self.var[...] + (1 - momentum) * unbiased

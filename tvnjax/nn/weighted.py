@@ -5,6 +5,8 @@ dozens of them, and each takes as long as a layer. A handful of scalars times co
 with what uses it.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,7 +52,7 @@ def _dot(weights: Array, rows: np.ndarray) -> Array:
     return total
 
 
-def chosen(weights: Array, indices: np.ndarray | list[int]) -> Array:
+def chosen(weights: Array, indices: Sequence[int] | np.ndarray) -> Array:
     """``weights[indices]``."""
     if list(indices) == list(range(weights.shape[0])):
         return weights

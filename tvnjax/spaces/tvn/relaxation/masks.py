@@ -34,7 +34,8 @@ class Widths(NamedTuple):
     def listed(*parts: tuple[Sequence[int], Array]) -> "Widths":
         """Sizes and probabilities of several parts as they come."""
         sizes = tuple(int(size) for part, _ in parts for size in part)
-        return Widths(sizes, jnp.concatenate([p for _, p in parts]) if len(parts) > 1 else parts[0][1])
+        chances = [probabilities for _, probabilities in parts]
+        return Widths(sizes, jnp.concatenate(chances) if len(chances) > 1 else chances[0])
 
     @staticmethod
     def joined(*parts: tuple[Sequence[int], Array]) -> "Widths":
