@@ -5,6 +5,7 @@ dozens of them, and each takes as long as a layer. A handful of scalars times co
 with what uses it.
 """
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -36,7 +37,7 @@ def combined(weights: Array, rows: np.ndarray) -> Array:
         return _dot(weights, rows)
 
     def gradient(_: None, g: Array) -> tuple[Array]:
-        return (_dot(g.reshape(-1), rows.reshape(len(rows), -1).T),)
+        return (_dot(g.reshape(-1), rows.reshape(len(rows), math.prod(rows.shape[1:])).T),)
 
     combination.defvjp(lambda weights: (combination(weights), None), gradient)
     return combination(weights)
