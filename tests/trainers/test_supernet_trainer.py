@@ -57,7 +57,11 @@ TRAINING = SupernetTraining(
 
 def view_of(plan):
     step = 8 // plan.image_size
-    return lambda clip, times: clip[:, : plan.num_frames, ::step, ::step].astype(jnp.float32)
+
+    def view(batch):
+        return batch["clip"][:, : plan.num_frames, ::step, ::step].astype(jnp.float32), batch["label"]
+
+    return view
 
 
 def nothing(weights, shapes):
@@ -213,9 +217,9 @@ def test_second_order_agrees_with_exact_differentiation():
     @jax.jit
     def exact(weights):
         def behind_a_step(weights):
-            grads = jax.grad(loss)(state.params, weights, train["clip"], train["times"], train["label"])
+            grads = jax.grad(loss)(state.params, weights, train)
             moved = jax.tree.map(lambda p, g: p - rate * g, state.params, grads)
-            return loss(moved, weights, val["clip"], val["times"], val["label"])
+            return loss(moved, weights, val)
 
         return jax.grad(behind_a_step)(weights)
 
@@ -445,7 +449,7 @@ def test_a_search_in_bfloat16_with_units_computed_again():
     trainer = make(precision="bfloat16", remat=True)
     state, batch = trainer.init(), next(stream)
     weights = trainer.weights(trainer.relaxed(LARGE), state, 1.0)
-    arguments = (state.params, weights, batch["clip"], batch["times"], batch["label"])
+    arguments = (state.params, weights, batch)
     jaxpr = jax.make_jaxpr(trainer.programs(LARGE)._losses)(*arguments)
     units = [equation for equation in jaxpr.eqns if equation.primitive.name == "remat2"]
     assert len(units) == 2 and all(unit.outvars[0].aval.dtype == jnp.bfloat16 for unit in units)

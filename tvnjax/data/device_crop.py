@@ -1,10 +1,23 @@
 """The device's side of a plan's view: frames and pixels cut out of whole clips, inside a compiled program."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.sampling import area_weights
+
+
+def plan_view(batch: Mapping[str, Any], image_size: int) -> tuple[jax.Array, jax.Array]:
+    """Returns what a plan reads of a batch, see :func:`view`, and its labels.
+
+    Args:
+      batch: ``clip``, ``times`` and ``label``.
+      image_size: side in pixels.
+    """
+    return view(batch["clip"], batch["times"], image_size), batch["label"]
 
 
 def view(clip: jax.Array, times: jax.Array, image_size: int) -> jax.Array:

@@ -15,7 +15,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
-from tvnjax.data.device_crop import view
+from tvnjax.data.device_crop import plan_view
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.preparation import ClipSizes, Preparation
 from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
@@ -90,7 +90,7 @@ class Problem:
             scoring=endless("val", search.score_clips, 2),
             val_once=lambda: raw_eval_batches(clips, "val", batch_size=_EVAL_BATCH),
             times=self._times,
-            view_of=lambda plan: partial(view, image_size=self.relaxation.reads(plan).image_size),
+            view_of=lambda plan: partial(plan_view, image_size=self.relaxation.reads(plan).image_size),
         )
 
     def _times(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> np.ndarray:

@@ -24,9 +24,12 @@ from tvnjax.trainers.compilation import compile_program
 from tvnjax.trainers.gene_weights import GeneWeights
 from tvnjax.trainers.objective import count_correct, cross_entropy
 
-View = Callable[[Array, Array], Array]
-"""Cuts a plan's frames and pixels out of stored clips: ``(clip uint8 [B, F, S, S, 3], times [B, T])`` to pixels
-``[B, T, H, W, 3]``. Which frames is an argument: plans that differ in the frame stride alone are one program."""
+Batch = Mapping[str, Any]
+"""What a loader gives for a step: arrays by name, which a ``View`` reads; for scoring ``weight`` float32 ``[B]``."""
+
+View = Callable[[Batch], tuple[Array, Array]]
+"""Cuts a plan's frames and pixels out of a batch: pixels ``[B, T, H, W, 3]`` and labels int32 ``[B]``. Which frames is
+part of the batch: plans that differ in the frame stride alone are one program."""
 
 
 class PlanPrograms:
@@ -80,7 +83,7 @@ class PlanPrograms:
         return nnx.from_flat_state(parts)
 
     def gradients(
-        self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any], parts: np.ndarray | None = None
+        self, shared: nnx.State, weights: GeneWeights, batch: Batch, parts: np.ndarray | None = None
     ) -> tuple[Array, nnx.State, GeneWeights]:
         """Loss on a batch (batch statistics), its gradients for the shared weights and for the gene weights.
 
@@ -89,34 +92,34 @@ class PlanPrograms:
         """
         if parts is None:
             parts = np.eye(len(self.lengths), dtype=np.float32)[-1]
-        arguments = (shared, weights, batch["clip"], batch["times"], batch["label"], parts)
+        arguments = (shared, weights, batch, parts)
         return self._call("gradients", self._gradients, *arguments)
 
-    def losses(self, shared: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Array:
+    def losses(self, shared: nnx.State, weights: GeneWeights, batch: Batch) -> Array:
         """Mean cross-entropy on a batch, with the batch's own statistics, for every one of ``lengths``."""
-        return self._call("losses", self._losses, shared, weights, batch["clip"], batch["times"], batch["label"])
+        return self._call("losses", self._losses, shared, weights, batch)
 
-    def score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
+    def score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Batch) -> Any:
         """``count_correct`` of a batch in evaluation mode, for the prefix that has ``weights``."""
-        arguments = (shared, stats, weights, batch["clip"], batch["times"], batch["label"], batch["weight"])
-        return self._call(f"score {len(weights)}", self._score, *arguments)
+        return self._call(f"score {len(weights)}", self._score, shared, stats, weights, batch)
 
     def statistics(
-        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Mapping[str, Any], momentum: float
+        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Batch, momentum: float
     ) -> nnx.State:
         """Running statistics of the prefix that has ``weights`` after one more batch."""
-        arguments = (shared, stats, weights, batch["clip"], batch["times"], jnp.float32(momentum))
+        arguments = (shared, stats, weights, batch, jnp.float32(momentum))
         return self._call(f"statistics {len(weights)}", self._statistics, *arguments)
 
     def _model(self, shared: nnx.State, stats: nnx.State) -> Any:
         return nnx.merge(self._graph, self.slices(shared), self._alphas, stats, copy=True)
 
-    def _read(self, clip: Array, times: Array) -> Array:
-        return normalize(self._view(clip, times)).astype(self._precision)
+    def _read(self, batch: Batch) -> tuple[Array, Array]:
+        pixels, label = self._view(batch)
+        return normalize(pixels).astype(self._precision), label
 
-    def _losses(self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array) -> Array:
+    def _losses(self, shared: nnx.State, weights: GeneWeights, batch: Batch) -> Array:
         model = self._model(shared, self.fresh_stats)
-        pixels = self._read(clip, times)
+        pixels, label = self._read(batch)
         options: Any = {"train": True, "momentum": BN_MOMENTUM, "sampled": self._sampled}
         if self._remat:
             options["remat"] = True
@@ -124,32 +127,24 @@ class PlanPrograms:
         return jnp.stack([cross_entropy(logits, label) for logits in scores])
 
     def _gradients(
-        self, shared: nnx.State, weights: GeneWeights, clip: Array, times: Array, label: Array, parts: Array
+        self, shared: nnx.State, weights: GeneWeights, batch: Batch, parts: Array
     ) -> tuple[Array, nnx.State, GeneWeights]:
         def loss(shared: nnx.State, weights: GeneWeights) -> Array:
-            return parts @ self._losses(shared, weights, clip, times, label)
+            return parts @ self._losses(shared, weights, batch)
 
         value, grads = jax.value_and_grad(loss, argnums=(0, 1))(shared, weights)
         return value, *grads
 
-    def _score(
-        self,
-        shared: nnx.State,
-        stats: nnx.State,
-        weights: GeneWeights,
-        clip: Array,
-        times: Array,
-        label: Array,
-        weight: Array,
-    ) -> dict[str, Array]:
+    def _score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Batch) -> dict[str, Array]:
         model = self._model(shared, stats)
-        return count_correct(model(self._read(clip, times), weights), label, weight)
+        pixels, label = self._read(batch)
+        return count_correct(model(pixels, weights), label, batch["weight"])
 
     def _statistics(
-        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, clip: Array, times: Array, momentum: Array
+        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Batch, momentum: Array
     ) -> nnx.State:
         model = self._model(shared, stats)
-        model(self._read(clip, times), weights, train=True, momentum=momentum)
+        model(self._read(batch)[0], weights, train=True, momentum=momentum)
         return nnx.state(model, nnx.BatchStat)
 
     def _call(self, name: str, function: Callable, *args: Any) -> Any:
