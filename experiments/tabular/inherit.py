@@ -25,7 +25,7 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import write_json
 from tvnjax.report.comparing.statistics import gene_correlation, rank_correlation
 from tvnjax.running.problem import prepare_problem
-from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.tabular.benchmark import Entry, Table, append_entries, write_header
 from tvnjax.search.tabular.read import read_table

@@ -19,7 +19,7 @@ from tvnjax.core.sizes import LARGEST, MOST_WHOLE, SMALLEST
 from tvnjax.core.to_json import jsonable
 from tvnjax.report.page import write_report
 from tvnjax.report.quantities import count, mean_sd, millions, milliseconds
-from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.spaces.tvn.genotype import Block, Genotype
 from tvnjax.spaces.tvn.scaling import compound_scale
 from tvnjax.trainers.optim import Optimizer

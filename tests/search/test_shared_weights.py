@@ -7,7 +7,7 @@ import pytest
 
 from tests.trainers.test_supernet_trainer import OPERATORS, SMALL, batches, view_of
 from tvnjax.core.monitor import Silent
-from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.projection import Data, ProjectionConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation

@@ -12,7 +12,7 @@ from tests.api.tiny import TINY_RUN
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.report.record import read_run
 from tvnjax.report.trace_parts import costliest_operations
-from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.step_trace import StepTrace, costliest
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from tvnjax.report.record import read_events
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient import differentiable
-from tvnjax.search.gradient.differentiable import DifferentiableConfig, DifferentiableSearch
+from tvnjax.search.gradient.config import DifferentiableConfig
+from tvnjax.search.gradient.differentiable import DifferentiableSearch
 from tvnjax.search.gradient.projection import Data, ProjectionConfig
 from tvnjax.search.results import result_to_json
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
@@ -43,7 +45,8 @@ class ArithmeticTrainer(UndecidedTrainer):
 
     def init(self):
         zeros = jnp.zeros(3)
-        return SupernetState(zeros, zeros, {SIDE: jnp.array([0.5, 0.0])}, zeros, zeros, jnp.zeros(1), jnp.int32(0))
+        shapes = {SIDE: jnp.array([0.5, 0.0])}
+        return SupernetState(zeros, zeros, shapes, zeros, zeros, jnp.zeros(1), jnp.int32(0), jnp.zeros(2, jnp.uint32))
 
     def capture(self):
         return {"rng": self._rng.bit_generator.state, "rate": self.rate, "compile_seconds": 0.0}
@@ -54,8 +57,17 @@ class ArithmeticTrainer(UndecidedTrainer):
     def lower_rate(self, factor):
         self.rate *= factor
 
-    def compile(self, *_):
-        pass
+    def ready(self, plans, *, learning):
+        return True
+
+    def placed(self, state):
+        return jax.tree.map(jnp.asarray, state)
+
+    def copied(self, state):
+        return state
+
+    def broken_part(self, state):
+        return "weights is not finite"
 
     def shape_weights(self, shapes):
         p = np.exp(np.asarray(shapes[SIDE])) / np.exp(np.asarray(shapes[SIDE])).sum()
@@ -64,13 +76,22 @@ class ArithmeticTrainer(UndecidedTrainer):
     def probabilities(self, state, temperature):
         return self.genes, self.shape_weights(state.shapes)
 
-    def draw(self, progress):
-        return None
+    def plan_losses(self, state, batches, temperature, progress):
+        return {
+            plan: {len(plan.blocks): float(batch["number"] % 7) + self._rng.random()} for plan, batch in batches.items()
+        }
 
-    def plan_losses(self, state, plan, batch, temperature, noise):
-        return {len(plan.blocks): float(batch["number"] % 7) + self._rng.random()}
+    def weight_steps(self, state, plan, batches, temperatures, progress, lengths):
+        with jax.transfer_guard("allow"):
+            return self._weights(state, plan, batches[0])
 
-    def weight_step(self, state, plan, batch, temperature, progress, lengths):
+    def search_steps(self, state, plan, trains, vals, temperatures, progress, lengths):
+        with jax.transfer_guard("allow"):
+            state, loss = self._weights(state, plan, trains[0])
+            state = state._replace(alphas=state.alphas + vals[0]["number"])
+        return state, loss, jnp.float32(1.0), jnp.ones(1)
+
+    def _weights(self, state, plan, batch):
         cls = type(self)
         cls.calls += 1
         if cls.calls == cls.kill_at:
@@ -79,11 +100,9 @@ class ArithmeticTrainer(UndecidedTrainer):
         params = state.params * 1.01 + self.rate * (batch["number"] + self._rng.random() + plan.image_size) + bad
         return state._replace(params=params, step=state.step + 1), jnp.sum(params)
 
-    def arch_step(self, state, plan, train, val, temperature, progress, lengths):
-        return state._replace(alphas=state.alphas + val["number"]), jnp.float32(1.0), jnp.ones(1)
-
     def shape_step(self, state, losses, members, temperature, progress, *, rate, decay):
-        return state._replace(shapes={SIDE: state.shapes[SIDE] + 0.01 * float(np.sum(losses))})
+        with jax.transfer_guard("allow"):
+            return state._replace(shapes={SIDE: state.shapes[SIDE] + 0.01 * float(np.sum(losses))})
 
 
 class Numbers:

@@ -1,5 +1,7 @@
 """Steps of a supernet over several plans: what moves, what does not, and by how much."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,8 @@ from tests.trainers.compilation import no_compilation
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import GENES, OperatorChoices
 from tvnjax.spaces.tvn.shapes import BlockPlan, BlockShapes, Plan, ShapeChoices, ShapeKey, ShapeSpace
-from tvnjax.trainers.gene_weights import one_hot, plan_masks
+from tvnjax.trainers.gene_weights import one_hot
+from tvnjax.trainers.search_steps import Settings
 from tvnjax.trainers.second_order import second_order
 from tvnjax.trainers.supernet_settings import SupernetTraining
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
@@ -97,8 +100,36 @@ def changed(before, after):
     return any(not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after)))
 
 
+@functools.cache
+def layout():
+    return make().layout
+
+
 def logits(state, block, gene):
-    return np.asarray(state.alphas["alphas"][block][gene][...])
+    return np.asarray(layout().unpack(state.alphas)[block][gene])
+
+
+def with_logits(state, block, gene, values):
+    rows = jax.tree.map(np.array, layout().unpack(np.asarray(state.alphas)))
+    rows[block][gene][:] = values
+    return state._replace(alphas=jnp.asarray(layout().pack(rows)))
+
+
+def gradients(trainer, plan, params, weights, batch, parts=None):
+    """Loss, gradients for the weights and for the gene weights (by block and choice)."""
+    supernet = trainer.supernet(plan)
+    parts = np.eye(len(supernet.lengths), dtype=np.float32)[-1] if parts is None else np.array(parts, np.float32)
+    arguments = (params, jnp.asarray(trainer.layout.pack(weights)), batch, parts)
+    loss, grads, by_gene = trainer._run((supernet, "gradients"), supernet.gradients, *arguments)
+    return loss, grads, trainer.layout.unpack(by_gene, len(supernet.plan.blocks))
+
+
+def drawn(trainer, state, plan, purpose, progress=1.0, temperature=1.0):
+    """Gene weights of a step, by block and choice."""
+    supernet = trainer.supernet(plan)
+    settings = jnp.asarray(Settings.of(trainer.training, temperature, progress).array())
+    packed = trainer._steps.weights(trainer._run, state, jnp.asarray(supernet.mask), settings, purpose)
+    return trainer.layout.unpack(np.asarray(packed))
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +168,7 @@ def test_genes_that_do_nothing_in_a_plan_get_no_gradient(trainer):
     batch = next(stream)
     after, _, _ = trainer.arch_step(state, SMALL, batch, batch, 1.0, 0.0)
     assert not logits(after, 0, "temporal").any(), "one frame: no temporal layer"
-    assert not any(logits(after, 1, gene).any() for gene in after.alphas["alphas"][1]), "the plan has no second block"
+    assert not any(logits(after, 1, gene).any() for gene in GENES), "the plan has no second block"
     assert logits(after, 0, "spatial").any() and logits(after, 0, "filters").any()
 
 
@@ -206,11 +237,11 @@ def test_second_order_agrees_with_exact_differentiation():
     for _ in range(3):
         state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     train, val = next(stream), next(stream)
-    programs = trainer.programs(SMALL)
-    weights = trainer.weights(programs.plan, state, 1.0)
+    supernet = trainer.supernet(SMALL)
+    weights = jnp.asarray(trainer.layout.pack(trainer.weights(supernet.plan, state, 1.0)))
 
     def loss(*arguments):
-        return programs._losses(*arguments)[-1]
+        return supernet._losses(*arguments)[-1]
 
     rate = trainer.training.learning_rate
 
@@ -223,15 +254,13 @@ def test_second_order_agrees_with_exact_differentiation():
 
         return jax.grad(behind_a_step)(weights)
 
+    def by_gradients(params, weights, batch):
+        return trainer._run((supernet, "gradients"), supernet.gradients, params, weights, batch, np.ones(1, np.float32))
+
     theirs = exact(weights)
-    assert not all(
-        np.allclose(a, b, atol=1e-6)
-        for a, b in zip(jax.tree.leaves(theirs), jax.tree.leaves(programs.gradients(state.params, weights, val)[2]))
-    )
-    _, ours = second_order(programs.gradients, state.params, weights, train, val, rate)
-    size = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(theirs))
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
-        np.testing.assert_allclose(a, b, atol=0.02 * size)
+    assert not np.allclose(theirs, by_gradients(state.params, weights, val)[2], atol=1e-6)
+    _, ours = second_order(trainer._run, by_gradients, state.params, weights, train, val, rate)
+    np.testing.assert_allclose(ours, theirs, atol=0.02 * float(jnp.abs(theirs).max()))
 
 
 def test_one_level_steps_read_the_training_clips():
@@ -249,18 +278,16 @@ def test_one_level_steps_read_the_training_clips():
 def test_sampled_steps_take_one_path_for_weights_and_two_for_logits():
     trainer, stream = make(mode="sampled"), batches(8)
     state = trainer.init()
-    for paths in (1, 2):
-        narrow = trainer._masks(trainer.relaxed(LARGE), state, 1.0, paths)
-        assert {int(mask.sum()) for mask in narrow[0].values()} <= {1, paths}
-        assert narrow[0]["spatial"].sum() == min(paths, 2)
+    for purpose, paths in (("weights", 1), ("logits", 2)):
+        used = [(weights > 0).sum() for weights in drawn(trainer, state, LARGE, purpose)[0].values()]
+        assert set(used) <= {1, paths}
+        assert (drawn(trainer, state, LARGE, purpose)[0]["spatial"] > 0).sum() == min(paths, 2)
     batch = next(stream)
     state, loss = trainer.weight_step(state, LARGE, batch, 1.0)
     state, val_loss, _ = trainer.arch_step(state, LARGE, batch, batch, 1.0, 0.0)
     assert np.isfinite([float(loss), float(val_loss)]).all()
-    drawn = [
-        tuple(np.flatnonzero(trainer._masks(trainer.relaxed(LARGE), state, 1.0, 1)[0]["spatial"])) for _ in range(200)
-    ]
-    share = np.mean([path == (0,) for path in drawn])
+    steps = (state._replace(step=jnp.int32(number)) for number in range(200))
+    share = np.mean([drawn(trainer, one, LARGE, "weights")[0]["spatial"][0] > 0 for one in steps])
     p = float(trainer.weights(trainer.relaxed(LARGE), state, 1.0)[0]["spatial"][0])
     assert abs(share - p) < 4 * np.sqrt(p * (1 - p) / 200)
 
@@ -269,7 +296,7 @@ def test_relaxed_and_single_networks_are_scored_by_one_program(trainer):
     stream, state = batches(9), trainer.init()
     for _ in range(30):
         state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
-    plan, batch = trainer.programs(SMALL).plan, [next(stream)]
+    plan, batch = trainer.supernet(SMALL).plan, [next(stream)]
     relaxed = trainer.weights(plan, state, 1.0)
     train = [next(stream) for _ in range(3)]
     stats = trainer.recalibrate(state, SMALL, relaxed, train)
@@ -307,12 +334,11 @@ def test_plans_share_their_weights(trainer):
     stream, state = batches(10), trainer.init()
     state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
     batch = next(stream)
-    before = trainer.plan_losses(state, LARGE, batch, 1.0)[2]
+    before = trainer.plan_losses(state, {LARGE: batch}, 1.0)[LARGE][2]
     after_state, _ = trainer.weight_step(state, SMALL, next(stream), 1.0)
-    assert before != trainer.plan_losses(after_state, LARGE, batch, 1.0)[2]
-    _, grads, _ = trainer.programs(SMALL).gradients(
-        state.params, trainer.weights(trainer.programs(SMALL).plan, state, 1.0), batch
-    )
+    assert before != trainer.plan_losses(after_state, {LARGE: batch}, 1.0)[LARGE][2]
+    weights = trainer.weights(trainer.relaxed(SMALL), state, 1.0)
+    _, grads, _ = gradients(trainer, SMALL, state.params, weights, batch)
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(grads["blocks"][1]))
 
 
@@ -362,11 +388,11 @@ def test_the_look_ahead_step_has_the_weights_present_rate(monkeypatch):
     trainer, stream = make(bilevel="second", shapes=one, steps=10, drop=0.5), batches(15)
     rates = []
 
-    def spy(gradients, params, weights, train, val, rate):
+    def spy(run, gradients, params, weights, train, val, rate):
         rates.append(float(rate))
-        return second_order(gradients, params, weights, train, val, rate)
+        return second_order(run, gradients, params, weights, train, val, rate)
 
-    monkeypatch.setattr("tvnjax.trainers.supernet_trainer.second_order", spy)
+    monkeypatch.setattr("tvnjax.trainers.search_steps.second_order", spy)
     state = trainer.init()
     for step in range(8):
         if step == 7:
@@ -382,24 +408,21 @@ def test_a_plan_and_its_prefixes_are_one_program(trainer):
     for _ in range(3):
         state, _ = trainer.weight_step(state, LARGE, next(stream), 1.0, lengths={1: 0.5, 2: 0.5})
     prefix = SHAPES.prefixes(LARGE)[0]
-    assert len(prefix.blocks) == 1 and trainer.programs(prefix) is trainer.programs(LARGE)
+    assert len(prefix.blocks) == 1 and trainer.supernet(prefix) is trainer.supernet(LARGE)
     alone = make()
     batch = next(stream)
-    own, along = (one.plan_losses(state, plan, batch, 1.0) for one, plan in ((alone, prefix), (trainer, LARGE)))
+    own, along = (one.plan_losses(state, {plan: batch}, 1.0)[plan] for one, plan in ((alone, prefix), (trainer, LARGE)))
     assert list(own) == [1] and list(along) == [1, 2] and along[1] != along[2]
     assert float(along[1]) == pytest.approx(float(own[1]), rel=1e-5)
     both, first, second = (
-        trainer.programs(LARGE).gradients(
-            state.params, trainer.weights(trainer.relaxed(LARGE), state, 1.0), batch, np.array(parts, np.float32)
-        )
+        gradients(trainer, LARGE, state.params, trainer.weights(trainer.relaxed(LARGE), state, 1.0), batch, parts)
         for parts in ([0.3, 0.7], [1, 0], [0, 1])
     )
     assert float(both[0]) == pytest.approx(float(0.3 * along[1] + 0.7 * along[2]), rel=1e-5)
     for mean, one, two in zip(*(jax.tree.leaves(grads) for grads in (both, first, second))):
         np.testing.assert_allclose(mean, 0.3 * one + 0.7 * two, atol=1e-5)
-    _, grads, by_gene = alone.programs(prefix).gradients(
-        state.params, alone.weights(alone.relaxed(prefix), state, 1.0), batch
-    )
+    weights = alone.weights(alone.relaxed(prefix), state, 1.0)
+    _, grads, by_gene = gradients(alone, prefix, state.params, weights, batch)
     for ours, theirs in zip(jax.tree.leaves(first[1]), jax.tree.leaves(grads)):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     for gene, grad in by_gene[0].items():
@@ -410,37 +433,36 @@ def test_a_plan_and_its_prefixes_are_one_program(trainer):
 def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
     """Each candidate is the likeliest as often as its probability says; no noise in the warm-up."""
     trainer = make(mode="concrete")
-    state = trainer.init()
+    state = with_logits(trainer.init(), 0, "spatial", [0.08, -0.04])
     plan = trainer.relaxed(LARGE)
-    state.alphas["alphas"][0]["spatial"][...] = jnp.array([0.08, -0.04])
-    masks = plan_masks(plan, 2)
     p = float(trainer.weights(plan, state, 0.1)[0]["spatial"][0])
     assert p == pytest.approx(1 / (1 + np.exp(-1.2)), rel=1e-4)
-    draws = np.array(
-        [trainer._weights(plan, state, masks, 0.1, trainer.draw(1.0))[0]["spatial"][0] for _ in range(400)]
-    )
+    steps = [state._replace(step=jnp.int32(number)) for number in range(400)]
+    draws = np.array([drawn(trainer, one, LARGE, "weights", temperature=0.1)[0]["spatial"][0] for one in steps])
     assert abs(np.mean(draws > 0.5) - p) < 4 * np.sqrt(p * (1 - p) / 400)
     assert draws.std() > 0.1
-    assert trainer.draw(0.0) is trainer._still and trainer.draw(1.0) is not trainer._still
+    still = drawn(trainer, state, LARGE, "weights", progress=0.0, temperature=0.1)
+    assert float(still[0]["spatial"][0]) == pytest.approx(p, rel=1e-5)
+    kinds = {float(drawn(trainer, state, LARGE, one)[0]["spatial"][0]) for one in ("weights", "logits", "scoring")}
+    assert len(kinds) == 3, "each has draws of its own"
 
 
 def test_sharp_draws_are_nearly_one_hot_and_as_likely():
     """The likeliest candidate of a draw is the same whatever the sharpness; soft ones stay in the first half."""
-    trainer = make(mode="concrete", draw_sharpness=20.0)
-    state = trainer.init()
-    plan = trainer.relaxed(LARGE)
-    state.alphas["alphas"][0]["spatial"][...] = jnp.array([0.08, -0.04])
-    masks = plan_masks(plan, 2)
-    assert trainer.draw(0.5).sharpness == 1 and trainer.draw(0.75).sharpness == pytest.approx(np.sqrt(20))
-    sharp = [trainer.draw(1.0) for _ in range(100)]
+    soft, sharp = make(mode="concrete"), make(mode="concrete", draw_sharpness=20.0)
+    of = Settings.of
+    assert of(sharp.training, 1.0, 0.5).sharpness == 1
+    assert of(sharp.training, 1.0, 0.75).sharpness == pytest.approx(np.sqrt(20))
+    assert of(sharp.training, 1.0, 0.25).noise == 0.5 and of(make().training, 1.0, 1.0).noise == 0
+    state = with_logits(soft.init(), 0, "spatial", [0.08, -0.04])
+    steps = [state._replace(step=jnp.int32(number)) for number in range(100)]
     rows = [
-        [float(trainer._weights(plan, state, masks, 0.1, draw)[0]["spatial"][0]) for draw in (one, soft)]
-        for one in sharp
-        for soft in [one._replace(sharpness=np.float32(1))]
+        [float(drawn(trainer, one, LARGE, "weights", temperature=0.1)[0]["spatial"][0]) for one in steps]
+        for trainer in (sharp, soft)
     ]
-    hard, soft = np.array(rows).T
-    np.testing.assert_array_equal(hard > 0.5, soft > 0.5)
-    assert np.abs(hard - 0.5).mean() > 0.45 > 1.2 * np.abs(soft - 0.5).mean()
+    hard, mild = np.array(rows)
+    np.testing.assert_array_equal(hard > 0.5, mild > 0.5)
+    assert np.abs(hard - 0.5).mean() > 0.45 > 1.2 * np.abs(mild - 0.5).mean()
 
 
 def test_a_search_in_bfloat16_with_units_computed_again():
@@ -449,11 +471,11 @@ def test_a_search_in_bfloat16_with_units_computed_again():
     trainer = make(precision="bfloat16", remat=True)
     state, batch = trainer.init(), next(stream)
     weights = trainer.weights(trainer.relaxed(LARGE), state, 1.0)
-    arguments = (state.params, weights, batch)
-    jaxpr = jax.make_jaxpr(trainer.programs(LARGE)._losses)(*arguments)
+    packed = jnp.asarray(trainer.layout.pack(weights))
+    jaxpr = jax.make_jaxpr(trainer.supernet(LARGE)._losses)(state.params, packed, batch)
     units = [equation for equation in jaxpr.eqns if equation.primitive.name == "remat2"]
     assert len(units) == 2 and all(unit.outvars[0].aval.dtype == jnp.bfloat16 for unit in units)
-    losses = [one.programs(LARGE).gradients(state.params, weights, batch)[0] for one in (trainer, plain)]
+    losses = [gradients(one, LARGE, state.params, weights, batch)[0] for one in (trainer, plain)]
     assert losses[0] != losses[1] and float(losses[0]) == pytest.approx(float(losses[1]), rel=0.03)
     for _ in range(30):
         state, loss = trainer.weight_step(state, LARGE, next(stream), 1.0)
@@ -467,12 +489,11 @@ def test_a_search_in_bfloat16_with_units_computed_again():
 
 
 def test_nearly_one_hot_weights_have_finite_gradients(trainer):
-    programs = trainer.programs(LARGE)
     state, batch = trainer.init(), next(batches(11))
     for tiny in (0.0, 1e-45, 1e-38, 1e-20):
         weights = tuple(
             {gene: jnp.where(jnp.arange(len(w)) == 0, 1.0, tiny).astype(jnp.float32)[::-1] for gene, w in block.items()}
-            for block in trainer.weights(programs.plan, state, 1.0)
+            for block in trainer.weights(trainer.relaxed(LARGE), state, 1.0)
         )
-        loss, *grads = programs.gradients(state.params, weights, batch)
+        loss, *grads = gradients(trainer, LARGE, state.params, weights, batch)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, grads))), tiny

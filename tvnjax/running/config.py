@@ -16,7 +16,7 @@ from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
 from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.budget import Budget
-from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.search.pools import Workers
 from tvnjax.search.registry import StrategyChoice, facts_of, name_of, strategy_choices

@@ -14,7 +14,7 @@ from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.graph import HeadKind
 from tvnjax.search.base import Evaluation
-from tvnjax.search.gradient.differentiable import DifferentiableConfig
+from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.projection import Data
 from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.search.seconds import DeviceSeconds
@@ -60,7 +60,7 @@ class SharedWeights:
         self.covered: Covered = relaxation.covered(space, plans.plans)
         seconds = DeviceSeconds()
         checkpoint = SearchCheckpoint(rng, self._trainer, plans, data, seconds)
-        step, state = checkpoint.restore(stage, self._trainer.init(), compiled=False)
+        step, state = checkpoint.restore(stage, self._trainer.init())
         good = checkpoint.capture(step, state)
         while step < config.steps:
             step += 1

@@ -1,73 +1,67 @@
-"""The logits' side of a supernet: from logits to gene weights, and what costs and losses say of the weights."""
+"""The logits' side of a supernet: from logits to gene weights, and what costs and losses say of the weights.
 
-from collections.abc import Callable, Sequence
+Logits, masks and gene weights are arrays ``[blocks, choices, candidates]`` (see ``GeneLayout``).
+"""
+
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 
+from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights
 
 
 class Draw(NamedTuple):
     """What makes gene weights a draw around the softmax (the concrete distribution, Maddison et al. 2017)."""
 
-    noise: Any
-    """Added to the argument, for every block and gene ``[candidates]``."""
-    sharpness: Any
+    noise: Array | float
+    """Added to the argument."""
+    sharpness: Array | float
     """The noisy argument is multiplied by it: the larger, the closer a draw is to one-hot. Its likeliest candidate
     stays what it was."""
 
 
-def gumbel_draw(still: Draw, scale: float, sharpness: float, rng: np.random.Generator) -> Draw:
-    """Gumbel noise of some size, in the arrays of a draw without any."""
-
-    def noise(zeros: np.ndarray) -> np.ndarray:
-        return (scale * rng.gumbel(size=zeros.shape)).astype(np.float32)
-
-    return Draw(jax.tree.map(noise, still.noise), np.float32(sharpness))
+STILL = Draw(0.0, 1.0)
+"""No draw: the softmax itself."""
 
 
-def gene_softmax(
-    genes: Sequence[tuple[str, ...]], alphas: nnx.State, masks: Any, draw: Draw, temperature: Array
-) -> GeneWeights:
-    """Gene weights of every block: ``softmax((logits / temperature + noise) * sharpness)`` where the masks allow.
+def gene_softmax(layout: GeneLayout, alphas: Array, mask: Array | np.ndarray, draw: Draw, temperature: Array) -> Array:
+    """Gene weights: ``softmax((logits / temperature + noise) * sharpness)`` where the mask allows; a choice without
+    logits takes the mask itself."""
+    first = np.arange(layout.shape[-1]) == 0
+    # A softmax over nothing is not a number, nor is its gradient.
+    some = jnp.where(jnp.any(mask, -1, keepdims=True), mask, first)
+    soft = jax.nn.softmax((alphas / temperature + draw.noise) * draw.sharpness, where=some)
+    return jnp.where(layout.learned[..., None], soft, jnp.asarray(mask, jnp.float32))
 
-    Args:
-        genes: names of every block's choices.
-    """
-    logits = alphas.get("alphas", {})
-    weights = []
-    for index, block in enumerate(masks):
-        own = logits.get(index, {})
-        row: dict[str, Array] = {}
-        for gene in genes[index]:
-            mask = jnp.asarray(block[gene])
-            if gene in own:
-                argument = (own[gene][...] / temperature + draw.noise[index][gene]) * draw.sharpness
-                row[gene] = jax.nn.softmax(argument, where=mask)
-            else:
-                row[gene] = mask.astype(jnp.float32)
-        weights.append(row)
-    return tuple(weights)
+
+def narrowed(mask: Array, weights: Array, paths: int, key: Array) -> Array:
+    """``paths`` candidates a choice, drawn without replacement from its probabilities (the Gumbel top-k)."""
+    log_p = jnp.where(mask, jnp.log(jnp.maximum(weights, 1e-12)), -jnp.inf)
+    scores = log_p + jax.random.gumbel(key, log_p.shape)
+    paths = min(paths, scores.shape[-1])
+    kept = mask & (scores >= jnp.sort(scores, -1)[..., -paths, None])
+    return jnp.where(mask.sum(-1, keepdims=True) > paths, kept, mask)
 
 
 def cost_gradients(
+    layout: GeneLayout,
     constraint: Callable[[GeneWeights, Any], Array],
     penalty: float,
-    weights: GeneWeights,
+    weights: Array,
     shapes: Any,
     multipliers: Array,
     latency_weight: Array,
-) -> tuple[Array, GeneWeights, Any]:
+) -> tuple[Array, Array, Any]:
     """Costs as parts of their budgets, and the gradients for gene and shape weights of the augmented Lagrangian of
     ``log(part) <= 0`` (no pull once a cost is well within its budget) plus the weight of the latency itself."""
 
-    def value(weights: GeneWeights, shapes: Any) -> tuple[Array, Array]:
-        parts = constraint(weights, shapes)
+    def value(weights: Array, shapes: Any) -> tuple[Array, Array]:
+        parts = constraint(layout.unpack(weights), shapes)
         excess = jnp.log(parts)
         pull = jnp.maximum(multipliers + penalty * excess, 0)
         return (jnp.square(pull) / (2 * penalty)).sum() + latency_weight * excess[0], parts
@@ -76,14 +70,11 @@ def cost_gradients(
     return parts, *grads
 
 
-def penalty_gradient(alphas: nnx.State, weight: Array) -> Any:
+def penalty_gradient(layout: GeneLayout, alphas: Array, weight: Array | float) -> Array:
     """Gradient of ``weight`` times the mean log-sum-exp of the logits (PV-NAS, Wang et al. 2020)."""
-
-    def mean(alphas: nnx.State) -> Any:
-        leaves = jax.tree.leaves(alphas)
-        return weight * sum(jax.nn.logsumexp(leaf) for leaf in leaves) / max(len(leaves), 1)
-
-    return jax.grad(mean)(alphas)
+    learned = layout.learned[..., None]
+    soft = jax.nn.softmax(alphas, where=layout.exists | ~learned)
+    return jnp.where(learned & layout.exists, weight * soft / max(int(layout.learned.sum()), 1), 0)
 
 
 def expected_loss(shapes: Any, losses: Array, members: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Compiling the programs of a training: once each, and on a CPU for quick compilation."""
+"""How XLA compiles the programs of a training: on a CPU for quick compilation."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +12,13 @@ Without it they are one LLVM module, which compiles in half the time and runs a 
 the time goes into matrix products, which are library calls."""
 
 
+def compile_options(platform: str) -> dict[str, str | bool] | None:
+    """Of programs for a platform, as ``Lowered.compile`` takes them."""
+    return _CPU_OPTIONS if platform == "cpu" else None
+
+
 def compile_program(function: Callable, *args: Any) -> tuple[Any, float]:
     """The compiled program of a function for arguments like these, and the seconds of tracing and compiling it."""
     start = time.monotonic()
-    lowered = jax.jit(function).lower(*args)
-    program = lowered.compile(_CPU_OPTIONS if jax.default_backend() == "cpu" else None)
+    program = jax.jit(function).lower(*args).compile(compile_options(jax.default_backend()))
     return program, time.monotonic() - start

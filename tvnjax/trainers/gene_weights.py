@@ -1,6 +1,5 @@
 """Weights of every choice's candidates, and which of them a step may use."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -31,20 +30,6 @@ def plan_masks(plan: RelaxedPlan, blocks: int) -> Masks:
             row[gene] = mask
         masks.append(row)
     return tuple(masks + [masks[-1]] * (blocks - len(masks)))
-
-
-def sampled_masks(masks: Masks, weights: Sequence[Any], paths: int, rng: np.random.Generator) -> Masks:
-    """``paths`` candidates a gene, drawn without replacement from its probabilities (the Gumbel top-k)."""
-    narrow = []
-    for index, block in enumerate(masks):
-        row = dict(block)
-        for gene, mask in block.items() if index < len(weights) else ():
-            if mask.sum() > paths:
-                log_p = np.where(mask, np.log(np.maximum(weights[index][gene], 1e-12)), -np.inf)
-                chosen = np.argsort(-(log_p + rng.gumbel(size=len(mask))))[:paths]
-                row[gene] = np.isin(np.arange(len(mask)), chosen)
-        narrow.append(row)
-    return tuple(narrow)
 
 
 def default_weights(block: RelaxedPart) -> dict[str, Array]:

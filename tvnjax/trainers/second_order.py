@@ -1,6 +1,6 @@
 """The gradient of the validation loss behind a look-ahead step of the weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,20 +9,22 @@ import optax
 from flax import nnx
 from jax import Array
 
-from tvnjax.trainers.gene_weights import GeneWeights
+from tvnjax.trainers.plan_supernet import Batch
+from tvnjax.trainers.programs import Run
 
 _RADIUS = 0.01
 """Length of the step of the finite difference (DARTS, Liu et al. 2019, section 2.3)."""
 
 
 def second_order(
-    gradients: Callable[[nnx.State, GeneWeights, Mapping[str, Any]], tuple[Array, nnx.State, GeneWeights]],
+    run: Run,
+    gradients: Callable[[nnx.State, Array, Batch], tuple[Array, nnx.State, Array]],
     params: nnx.State,
-    weights: GeneWeights,
-    train: Mapping[str, Any],
-    val: Mapping[str, Any],
+    weights: Array,
+    train: Batch,
+    val: Batch,
     rate: float | Array,
-) -> tuple[Array, GeneWeights]:
+) -> tuple[Array, Array]:
     """Validation loss and gene gradient at ``params - rate * (training gradient)``, differentiated through that step.
 
     Source: DARTS (Liu et al. 2019), equations 7 and 8: the Hessian-vector product is a central difference, so that a
@@ -30,17 +32,27 @@ def second_order(
     whatever optimizer the weights have: the derivative through Adam's or momentum's step is another one.
 
     Args:
+        run: runs what is done between the gradients.
         gradients: loss, gradient of weights and of gene weights on a batch.
         rate: of the look-ahead step; the paper sets it to the present learning rate of the weights' optimizer.
     """
     _, step, _ = gradients(params, weights, train)
-    loss, at_val, by_gene = gradients(_axpy(params, step, -rate), weights, val)
+    loss, at_val, by_gene = gradients(run("ahead", _ahead, params, step, rate), weights, val)
+    up, down, scale = run("around", _around, params, at_val, rate)
+    (_, _, above), (_, _, below) = (gradients(moved, weights, train) for moved in (up, down))
+    return loss, run("second order", _corrected, by_gene, above, below, scale)
+
+
+def _ahead(params: Any, step: Any, rate: Any) -> Any:
+    return jax.tree.map(lambda a, b: a - rate * b, params, step)
+
+
+def _around(params: Any, at_val: Any, rate: Any) -> tuple[Any, Any, Array]:
     radius = _RADIUS / jnp.maximum(optax.tree.norm(at_val), 1e-8)
-    up, down = (gradients(_axpy(params, at_val, sign * radius), weights, train)[2] for sign in (1.0, -1.0))
-    scale = rate / (2 * radius)
-    return loss, jax.tree.map(lambda g, a, b: g - scale * (a - b), by_gene, up, down)
+    up = jax.tree.map(lambda a, b: a + radius * b, params, at_val)
+    down = jax.tree.map(lambda a, b: a - radius * b, params, at_val)
+    return up, down, rate / (2 * radius)
 
 
-@jax.jit
-def _axpy(x: nnx.State, y: nnx.State, scale: Any) -> Any:
-    return jax.tree.map(lambda a, b: a + scale * b, x, y)
+def _corrected(by_gene: Any, above: Any, below: Any, scale: Array) -> Any:
+    return by_gene - scale * (above - below)

@@ -33,3 +33,5 @@ class SupernetTraining:
     multiplier_rate: float
     precision: Precision = "float32"
     remat: bool = False
+    accumulate: int = 1
+    """Parts of a batch that are worked on one after the other."""

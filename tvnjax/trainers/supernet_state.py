@@ -8,14 +8,16 @@ import optax
 from flax import nnx
 from jax import Array
 
+from tvnjax.trainers.gene_layout import GeneLayout
+
 
 class SupernetState(NamedTuple):
-    """Everything a search step changes."""
+    """Everything a search step changes, and what it draws from."""
 
     params: nnx.State
     """Weights of the largest plan; every other plan's are slices."""
-    alphas: nnx.State
-    """Operator logits of every block."""
+    alphas: Array
+    """Operator logits ``[blocks, choices, candidates]`` (see ``GeneLayout``)."""
     shapes: Any
     """Shape logits by ``ShapeKey``."""
     opt: optax.OptState
@@ -23,11 +25,17 @@ class SupernetState(NamedTuple):
     multipliers: Array
     """One for each constraint; non-negative."""
     step: Array
+    key: Array
+    """What every step's draws are made from, together with its number: uint32 ``[2]``."""
 
 
-def broken_part(state: SupernetState) -> str:
+def broken_part(state: SupernetState, layout: GeneLayout) -> str:
     """Which part of a state is not finite, choices before weights; where all are, the largest weights."""
-    for name, part in (("gene", state.alphas), ("shape gene", state.shapes), ("weights", state.params)):
+    for name, part in (
+        ("gene", layout.unpack(np.asarray(state.alphas))),
+        ("shape gene", state.shapes),
+        ("weights", state.params),
+    ):
         for path, leaf in jax.tree_util.tree_leaves_with_path(part):
             if not np.isfinite(np.asarray(leaf)).all():
                 return f"{name} {_named(path)} is not finite"

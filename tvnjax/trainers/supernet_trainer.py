@@ -1,9 +1,9 @@
 """Steps of a supernet over many plans: weights on one batch, architecture logits on another.
 
-All plans share one set of weights and one set of operator logits; each has compiled programs of its own (see
-``plan_programs``), and what does not depend on sizes (optimizers, softmax, latency term) is compiled once for all. The
-gradient for weights *and* gene weights is one program, called for either step: a logit's gradient needs the same
-backward pass, and a second program would double the compilation.
+All plans share one set of weights and one set of operator logits; each has a supernet of its own sizes (see
+``plan_supernet``). What a step computes is in ``search_steps``, how it is compiled in ``programs``: on an accelerator a
+step is one program; on a CPU its parts are, so that the gradient of a plan, the longest to compile, is compiled once
+for weights and logits alike.
 """
 
 import time
@@ -15,32 +15,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax import Array
 
 from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation, RelaxedPlan
-from tvnjax.trainers.arch_gradients import (
-    Draw,
-    cost_gradients,
-    expected_loss,
-    gene_softmax,
-    gumbel_draw,
-    penalty_gradient,
-)
-from tvnjax.trainers.compilation import compile_program
-from tvnjax.trainers.gene_weights import GeneWeights, Masks, default_weights, plan_masks, sampled_masks
+from tvnjax.trainers.gene_layout import GeneLayout
+from tvnjax.trainers.gene_weights import GeneWeights, default_weights, plan_masks
 from tvnjax.trainers.optim import Optimizer, updated
-from tvnjax.trainers.plan_programs import PlanPrograms, View
-from tvnjax.trainers.second_order import second_order
+from tvnjax.trainers.plan_supernet import Batch, PlanSupernet, View
+from tvnjax.trainers.programs import Programs, inline
+from tvnjax.trainers.search_steps import Constraint, SearchSteps, Settings
 from tvnjax.trainers.supernet_settings import SupernetTraining
-from tvnjax.trainers.supernet_state import SupernetState
+from tvnjax.trainers.supernet_state import SupernetState, broken_part
 from tvnjax.trainers.trainer import Score, sum_score
 
-Constraint = Callable[[GeneWeights, Any], Array]
-"""Expected costs under gene and shape weights, each as a part of its budget: ``[constraints]``."""
+Lengths = Mapping[int, float]
+"""Parts of a loss by the number of blocks, for a plan and its prefixes."""
 
 
 class SupernetTrainer:
@@ -50,6 +42,7 @@ class SupernetTrainer:
         relaxation: the plans, and what is relaxed inside each.
         view_of: cuts a plan's clips out of stored ones.
         constraint: expected costs as parts of their budgets; the first is the latency.
+        programs: where and how steps are compiled; default: for JAX's first device.
     """
 
     def __init__(
@@ -63,87 +56,102 @@ class SupernetTrainer:
         *,
         seed: int,
         head: HeadKind = "mean",
+        programs: Programs | None = None,
     ):
         self.relaxation, self.training = relaxation, training
         self._num_classes, self._view_of = num_classes, view_of
         self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
-        self._rate = 1.0
-        self._tx = self._optimizer().build_shared(training.steps)
-        # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
-        self._arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
+        self._programs = programs or Programs()
         self.largest = relaxation.largest()
-        self._genes = tuple(block.genes for block in self.largest.blocks)
-        self._softmax = partial(gene_softmax, self._genes)
         model = relaxation.supernet(self.largest, num_classes, seed, head=self._head)
-        _, self._alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
-        self._free = tuple(
-            {gene: np.ones(len(block.candidates(gene)), bool) for gene in block.genes} for block in self.largest.blocks
-        )
-        self._still = Draw(jax.tree.map(lambda mask: np.zeros(mask.shape, np.float32), self._free), np.float32(1))
-        self._plans: dict[Plan, PlanPrograms] = {}
-        self._compiled: dict[str, Any] = {}
-        self._rng = np.random.default_rng([seed, 5])
-        self._compile_seconds = 0.0
+        _, alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
+        self.layout = GeneLayout(self.largest.blocks, alphas)
+        self._steps = self._steps_at(1.0)
+        self._key = np.asarray(jax.random.key_data(jax.random.key(seed)))
+        self._plans: dict[Plan, PlanSupernet] = {}
+        self._masks: dict[PlanSupernet, Array] = {}
+        self._ready: set[tuple[PlanSupernet, bool]] = set()
+        self._seconds = 0.0
 
     @property
     def compile_seconds(self) -> float:
         """Of all programs so far; those compiled side by side count once."""
-        return self._compile_seconds
+        return self._seconds + self._programs.seconds
+
+    @property
+    def donates(self) -> bool:
+        """Whether a step takes the memory of the state it is given, so that only the state it returns is there."""
+        return self._programs.donate
 
     def capture(self) -> dict[str, Any]:
         """What a search goes on with besides the state, to be kept as JSON."""
-        return {"rng": self._rng.bit_generator.state, "rate": self._rate, "compile_seconds": self._compile_seconds}
+        return {"rate": self._steps.rate, "compile_seconds": self.compile_seconds}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what ``capture`` gave."""
-        self._rng.bit_generator.state = state["rng"]
-        self._compile_seconds = state["compile_seconds"]
-        self.lower_rate(state["rate"] / self._rate)
+        self._seconds = state["compile_seconds"] - self._programs.seconds
+        self._steps = self._steps_at(state["rate"])
 
     def lower_rate(self, factor: float) -> None:
         """Multiplies the weights' learning rate from here on."""
-        if factor != 1:
-            self._rate *= factor
-            self._tx = self._optimizer().build_shared(self.training.steps)
-            for name in ("update", "rate"):
-                self._compiled.pop(name, None)
+        self._steps = self._steps_at(factor * self._steps.rate)
 
-    def _optimizer(self) -> Optimizer:
-        training = self.training
-        rate = self._rate * training.learning_rate
-        return Optimizer(learning_rate=rate, schedule=training.schedule, drop=training.drop)
-
-    def _learning_rate(self, state: SupernetState) -> Array:
-        """Of the next weight step."""
-        return self._call("rate", self._optimizer().schedule_of(self.training.steps), state.step)
+    def _steps_at(self, rate: float) -> SearchSteps:
+        unroll = self._programs.platform == "cpu"
+        keys = self.relaxation.keys
+        return SearchSteps(self.training, self.layout, self._constraint, keys, rate, unroll=unroll)
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
-        shapes = {key: jnp.zeros(len(self.relaxation.values(key))) for key in self.relaxation.searched}
-        opt = self._call("init", self._tx.init, self._params)
-        arch_opt = self._call("arch_init", self._arch_tx.init, self._alphas)
-        multipliers = jnp.zeros(self._constraints)
-        return SupernetState(self._params, self._alphas, shapes, opt, arch_opt, multipliers, jnp.int32(0))
+        put = self._programs.put
+        shapes = {key: np.zeros(len(self.relaxation.values(key)), np.float32) for key in self.relaxation.searched}
+        params, alphas = put(self._params), put(self.layout.start)
+        return SupernetState(
+            params=params,
+            alphas=alphas,
+            shapes=put(shapes),
+            opt=self._run("init", self._steps.tx.init, params),
+            arch_opt=self._run("arch init", self._steps.arch_tx.init, alphas),
+            multipliers=put(np.zeros(self._constraints, np.float32)),
+            step=put(np.int32(0)),
+            key=put(self._key),
+        )
 
-    def programs(self, plan: Plan) -> PlanPrograms:
-        """The programs of a plan and its prefixes, whatever the distance between frames; made on first use."""
+    def placed(self, state: Any) -> SupernetState:
+        """A state of the host where programs run."""
+        return self._programs.put(state)
+
+    def copied(self, state: SupernetState) -> SupernetState:
+        """A state that further steps leave alone: a copy where they would take its memory."""
+        return self._run("copy", partial(jax.tree.map, jnp.copy), state) if self.donates else state
+
+    def broken_part(self, state: SupernetState) -> str:
+        """Which part of a state is not finite, in words."""
+        return broken_part(state, self.layout)
+
+    def supernet(self, plan: Plan) -> PlanSupernet:
+        """Of a plan and its prefixes, whatever the distance between frames; made on first use."""
         plan = self.relaxation.program(plan)
         if plan not in self._plans:
             prefixes = self.relaxation.prefixes(plan)
-            programs = PlanPrograms(
+            made = PlanSupernet(
                 self.relaxation,
                 self.relaxed(plan),
                 tuple(len(prefix.blocks) for prefix in prefixes),
                 self._num_classes,
+                self.layout,
                 self._view_of(plan),
                 sampled=self.training.mode == "sampled",
                 head=self._head,
                 precision=self.training.precision,
                 remat=self.training.remat,
+                accumulate=self.training.accumulate,
+                unroll=self._programs.platform == "cpu",
             )
+            self._masks[made] = self._programs.put(made.mask)
             for prefix in prefixes:
-                self._plans.setdefault(prefix, programs)
+                self._plans.setdefault(prefix, made)
         return self._plans[plan]
 
     def relaxed(self, plan: Plan) -> RelaxedPlan:
@@ -154,55 +162,63 @@ class SupernetTrainer:
         self,
         plans: Sequence[Plan],
         state: SupernetState,
-        batch: Callable[[Plan], Mapping[str, Any]],
-        scoring: Callable[[Plan], Mapping[str, Any]],
+        batch: Callable[[Plan], Batch],
+        scoring: Callable[[Plan], Batch],
+        *,
+        learning: bool = True,
     ) -> None:
         """Compiles what a search needs of some plans, and the expected costs, two at a time (XLA lets go of the
-        interpreter)."""
-        new = {id(self.programs(plan)): (self.programs(plan), plan) for plan in plans}
-        jobs: list[Callable[[], Any]] = [partial(self._costs, state, 1.0)]
-        for programs, plan in new.values():
-            weights = self.weights(programs.plan, state, 1.0)
-            jobs.append(partial(programs.gradients, state.params, weights, batch(plan)))
+        interpreter).
+
+        Args:
+            learning: whether the logits are about to take steps; otherwise only the weights are.
+        """
+        new = {self.supernet(plan): plan for plan in plans if not self.ready([plan], learning=learning)}
+        self._ready |= {(supernet, learning) for supernet in new}
+        settings = self._settings(1.0, 0.0)
+        jobs: list[Callable[[], Any]] = [partial(self._steps.costs, self._run, state, settings)]
+        for supernet, plan in new.items():
+            jobs.append(partial(self._compile, supernet, state, batch(plan), learning))
             if self.relaxation.searched:
-                jobs.append(partial(programs.losses, state.params, weights, scoring(plan)))
-        before, start = self._compile_seconds, time.monotonic()
+                jobs.append(partial(self._step, "plan_losses", supernet, state, scoring(plan), settings))
+        before, start = self.compile_seconds, time.monotonic()
         with ThreadPoolExecutor(2) as pool:
             for job in [pool.submit(job) for job in jobs]:
                 job.result()
-        self._compile_seconds = before + time.monotonic() - start
+        self._seconds = before + time.monotonic() - start - self._programs.seconds
+
+    def ready(self, plans: Sequence[Plan], *, learning: bool) -> bool:
+        """Whether ``compile`` has nothing to do for some plans."""
+        # Where parts of steps are compiled, those of both kinds are the same.
+        kinds = [learning] if self._programs.fused else [True, False]
+        return all(any((self.supernet(plan), kind) in self._ready for kind in kinds) for plan in plans)
 
     def weight_step(
         self,
         state: SupernetState,
         plan: Plan,
-        batch: Mapping[str, Any],
+        batch: Batch,
         temperature: float,
         progress: float = 0.0,
-        lengths: Mapping[int, float] | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[SupernetState, Array]:
         """One step of the weights on one plan; returns the training loss.
 
         Args:
-            lengths: parts of the loss by the number of blocks, for the plan and its prefixes; default: the plan alone.
+            lengths: default: the plan alone.
         """
-        programs = self.programs(plan)
-        masks = self._masks(programs.plan, state, temperature, paths=1)
-        weights = self._weights(programs.plan, state, masks, temperature, self.draw(progress))
-        parts = self._parts(plan, lengths)
-        loss, grads, _ = self._timed(programs, "gradients", state.params, weights, batch, parts)
-        params, opt = self._call("update", partial(updated, self._tx), grads, state.opt, state.params)
-        return state._replace(params=params, opt=opt, step=state.step + 1), loss
+        settings, parts = self._settings(temperature, progress), self._parts(plan, lengths)
+        return self._step("weight_step", self.supernet(plan), state, batch, settings, parts)
 
     def arch_step(
         self,
         state: SupernetState,
         plan: Plan,
-        train: Mapping[str, Any],
-        val: Mapping[str, Any],
+        train: Batch,
+        val: Batch,
         temperature: float,
         progress: float,
-        lengths: Mapping[int, float] | None = None,
+        lengths: Lengths | None = None,
     ) -> tuple[SupernetState, Array, Array]:
         """One step of the operator logits on one plan; returns the loss and the expected costs as parts of their
         budgets. ``lengths`` as for ``weight_step``.
@@ -210,34 +226,54 @@ class SupernetTrainer:
         ``bilevel`` says on which clips: validation clips at the present weights (``first``), at the weights after a
         look-ahead step (``second``), or the training clips themselves (``one-level``).
         """
-        programs, bilevel = self.programs(plan), self.training.bilevel
-        masks = self._masks(programs.plan, state, temperature, paths=2)
-        draw = self.draw(progress)
-        weights = self._weights(programs.plan, state, masks, temperature, draw)
+        supernet, settings = self.supernet(plan), self._settings(temperature, progress)
+        found = self._step("gene_gradient", supernet, state, train, val, settings, self._parts(plan, lengths))
+        loss, by_gene = found
+        state, costs = self._logit_step(supernet, state, by_gene, settings)
+        return state, loss, costs
 
-        def gradients(params: nnx.State, weights: GeneWeights, batch: Mapping[str, Any]) -> Any:
-            return self._timed(programs, "gradients", params, weights, batch, self._parts(plan, lengths))
+    def weight_steps(
+        self,
+        state: SupernetState,
+        plan: Plan,
+        batches: Sequence[Batch],
+        temperatures: Sequence[float],
+        progress: Sequence[float],
+        lengths: Lengths | None = None,
+    ) -> tuple[SupernetState, Array]:
+        """``weight_step`` on each batch, in one program where steps are fused; the loss is the last one's."""
+        loss: Any = None
+        if len(batches) > 1 and self._programs.fused:
+            return self._several(state, plan, (tuple(batches), None), temperatures, progress, lengths)
+        for batch, temperature, part in zip(batches, temperatures, progress, strict=True):
+            state, loss = self.weight_step(state, plan, batch, temperature, part, lengths)
+        return state, loss
 
-        if bilevel == "second":
-            rate = self._learning_rate(state)
-            loss, by_gene = second_order(gradients, state.params, weights, train, val, rate)
-        else:
-            loss, _, by_gene = gradients(state.params, weights, train if bilevel == "one-level" else val)
-        parts, by_all, _ = self._costs(state, temperature, progress)
-        arguments = (
-            self._filled(by_gene),
-            masks,
-            draw,
-            by_all,
-            parts,
-            state.arch_opt,
-            state.alphas,
-            state.multipliers,
-            jnp.float32(temperature),
-            jnp.float32(progress),
-        )
-        alphas, arch_opt, multipliers = self._call("arch_update", self._arch_update, *arguments)
-        return state._replace(alphas=alphas, arch_opt=arch_opt, multipliers=multipliers), loss, parts
+    def search_steps(
+        self,
+        state: SupernetState,
+        plan: Plan,
+        trains: Sequence[Batch],
+        vals: Sequence[Batch],
+        temperatures: Sequence[float],
+        progress: Sequence[float],
+        lengths: Lengths | None = None,
+    ) -> tuple[SupernetState, Array, Array, Array]:
+        """``weight_step``, and ``arch_step`` behind it, on each pair of batches; both losses and the expected costs are
+        the last one's."""
+        loss = val_loss = costs = None
+        if len(trains) > 1 and self._programs.fused:
+            batches = (tuple(trains), tuple(vals))
+            state, (loss, val_loss, costs) = self._several(state, plan, batches, temperatures, progress, lengths)
+            return state, loss, val_loss, costs
+        supernet, parts = self.supernet(plan), self._parts(plan, lengths)
+        for train, val, temperature, part in zip(trains, vals, temperatures, progress, strict=True):
+            settings = self._settings(temperature, part)
+            found = self._step("search_step", supernet, state, train, val, settings, parts)
+            state, loss, val_loss, by_gene = found
+            state, costs = self._logit_step(supernet, state, by_gene, settings)
+        assert loss is not None and val_loss is not None and costs is not None, "there is a batch"
+        return state, loss, val_loss, costs
 
     def shape_step(
         self,
@@ -257,154 +293,138 @@ class SupernetTrainer:
             losses: ``[K]``, of every plan of the working set on the same clips.
             members: what ``WorkingSet.members`` says of the working set.
         """
-        _, _, by_shape = self._costs(state, temperature, progress)
-        arguments = (state.shapes, by_shape, losses, members)
-        grads = self._call(f"shape_gradient {len(losses)}", self._shape_gradient, *arguments)
-        shapes = {
-            key: logits - rate * grads[key] - decay * (logits - logits.mean()) for key, logits in state.shapes.items()
-        }
-        return state._replace(shapes=shapes)
+        rates = np.array([rate, decay], np.float32)
+        given = self._programs.put((np.asarray(losses, np.float32), members, rates))
+        losses, members, rates = given
+        return self._shared("shape_step", state, losses, members, self._settings(temperature, progress), rates)
 
     def plan_losses(
-        self, state: SupernetState, plan: Plan, batch: Mapping[str, Any], temperature: float, draw: Draw | None = None
-    ) -> dict[int, Array]:
-        """Validation losses of a plan and its prefixes under the relaxed choices, by the number of blocks."""
-        programs = self.programs(plan)
-        masks = plan_masks(programs.plan, self.relaxation.longest)
-        weights = self._weights(programs.plan, state, masks, temperature, draw or self._still)
-        return dict(zip(programs.lengths, self._timed(programs, "losses", state.params, weights, batch)))
+        self, state: SupernetState, batches: Mapping[Plan, Batch], temperature: float, progress: float = 0.0
+    ) -> dict[Plan, dict[int, float]]:
+        """Losses of plans under the relaxed choices, each on a batch: for a plan and its prefixes, by the number of
+        blocks. All plans that are scored between two steps are under one draw."""
+        settings = self._settings(temperature, progress)
+        losses = {
+            plan: self._step("plan_losses", self.supernet(plan), state, batch, settings)
+            for plan, batch in batches.items()
+        }
+        read = jax.device_get(losses)
+        return {plan: dict(zip(self.supernet(plan).lengths, map(float, row))) for plan, row in read.items()}
 
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
         """Probabilities of what a plan can have."""
-        masks = plan_masks(plan, self.relaxation.longest)
-        return self._weights(plan, state, masks, temperature, self._still)
-
-    def draw(self, progress: float) -> Draw:
-        """What makes one step's weights a draw in mode ``concrete``: Gumbel noise, so that the likeliest candidate is a
-        draw from the softmax itself. It grows to its full size at half of the progress (weights learn slowly under
-        it); from then on draws grow sharper, to ``draw_sharpness`` in the end."""
-        scale = min(1.0, 2 * progress)
-        if self.training.mode != "concrete" or scale == 0:
-            return self._still
-        sharpness = self.training.draw_sharpness ** max(2 * progress - 1, 0.0)
-        return gumbel_draw(self._still, scale, sharpness, self._rng)
+        mask = self._programs.put(self.layout.pack(plan_masks(plan, len(self.layout.genes)), bool))
+        packed = self._run("likeliest", self._steps.likeliest, state.alphas, mask, self._scalar(temperature))
+        return self.layout.unpack(np.asarray(packed), len(plan.blocks))
 
     def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
-        """Gene probabilities of every block, no plan's limits applied, and those of the shape genes."""
-        weights = self._call("weights", self._softmax, state.alphas, self._free, self._still, jnp.float32(temperature))
-        return weights, self._call("shape_weights", self.shape_weights, state.shapes)
+        """Gene probabilities of every block, no plan's limits applied, and those of the shape genes; on the host."""
+        free = self._programs.put(self.layout.exists)
+        packed = self._run("likeliest", self._steps.likeliest, state.alphas, free, self._scalar(temperature))
+        return self.layout.unpack(np.asarray(packed)), self.shape_weights(state.shapes)
 
     def parts(self, state: SupernetState, temperature: float) -> Array:
         """Expected costs as parts of their budgets."""
-        return self._costs(state, temperature)[0]
-
-    def _costs(self, state: SupernetState, temperature: float, ramp: float = 1.0) -> tuple[Array, GeneWeights, Any]:
-        """Expected costs as parts of their budgets, and what they add to the gradient of gene and shape weights; the
-        weight of the latency is ramped by ``ramp``.
-
-        One program for every step that asks: the expectation over a whole space is the longest to compile.
-        """
-        weights, shapes = self.probabilities(state, temperature)
-        weight = jnp.float32(self.training.latency_weight * ramp)
-        function = partial(cost_gradients, self._constraint, self.training.penalty)
-        return self._call("costs", function, weights, shapes, state.multipliers, weight)
+        return self._steps.costs(self._run, state, self._settings(temperature, 1.0))[0]
 
     def shape_weights(self, shapes: Any) -> Any:
-        """Probabilities of every shape gene's values; genes of one value included."""
-        return {key: jax.nn.softmax(shapes[key]) if key in shapes else jnp.ones(1) for key in self.relaxation.keys}
+        """Probabilities of every shape gene's values; genes of one value included; on the host."""
+        return jax.device_get(self._run("shape weights", self._steps.shape_weights, shapes))
 
     def score(
         self, state: SupernetState, plan: Plan, stats: nnx.State, weights: GeneWeights, batches: Iterable[Any]
     ) -> Score:
         """Accuracy under given gene weights (relaxed or one-hot) in evaluation mode."""
-        programs = self.programs(plan)
-        return sum_score(self._timed(programs, "score", state.params, stats, weights, batch) for batch in batches)
+        supernet, weights = self.supernet(plan), self._programs.put(weights)
+        name = (supernet, "score", len(weights))
+        return sum_score(self._run(name, supernet.score, state.params, stats, weights, batch) for batch in batches)
 
     def recalibrate(
-        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Mapping[str, Any]]
+        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Batch]
     ) -> nnx.State:
         """The running statistics of one network: the plain mean over the batches."""
-        programs = self.programs(plan)
-        stats = programs.fresh_stats
+        supernet, weights = self.supernet(plan), self._programs.put(weights)
+        name, stats = (supernet, "statistics", len(weights)), self._programs.put(supernet.fresh_stats)
         for number, batch in enumerate(batches):
-            momentum = number / (number + 1)
-            stats = self._timed(programs, "statistics", state.params, stats, weights, batch, momentum)
+            momentum = self._scalar(number / (number + 1))
+            stats = self._run(name, supernet.statistics, state.params, stats, weights, batch, momentum)
         return stats
 
     def fine_tune(
-        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Mapping[str, Any]]
+        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Batch]
     ) -> SupernetState:
         """Trains the shared weights further for one network alone: a step for every batch, the rate falling to 0."""
-        programs, params = self.programs(plan), state.params
+        supernet, params = self.supernet(plan), state.params
         tx = Optimizer(learning_rate=self.training.learning_rate).build(len(batches))
         # The program runs on to its last block; one path there is the least it can do.
-        rest = tuple(map(default_weights, programs.plan.blocks[len(weights) :]))
-        opt = self._call("fine_tune_init", tx.init, params)
+        rest = tuple(map(default_weights, supernet.plan.blocks[len(weights) :]))
+        packed, parts = self._programs.put(self.layout.pack(weights + rest)), self._parts(plan, None)
+        opt = self._run("fine-tuning init", tx.init, params)
         for batch in batches:
-            _, grads, _ = self._timed(programs, "gradients", params, weights + rest, batch, self._parts(plan, None))
-            params, opt = self._call(f"fine_tune {len(batches)}", partial(updated, tx), grads, opt, params)
+            _, grads, _ = self._run((supernet, "gradients"), supernet.gradients, params, packed, batch, parts)
+            params, opt = self._run(("fine-tuning", len(batches)), partial(updated, tx), grads, opt, params)
         return state._replace(params=params)
 
-    def _arch_update(
+    def _compile(self, supernet: PlanSupernet, state: SupernetState, batch: Batch, learning: bool) -> None:
+        parts = self._programs.put(np.eye(len(supernet.lengths), dtype=np.float32)[-1])
+        settings = self._settings(1.0, 0.0)
+        name, batches = ("search_step", (batch, batch)) if learning else ("weight_step", (batch,))
+        if self._programs.fused:
+            self._step(name, supernet, state, *batches, settings, parts, ahead=True)
+        else:
+            self._step("weight_step", supernet, state, batch, settings, parts)
+
+    def _several(
         self,
-        by_gene: GeneWeights,
-        masks: Any,
-        draw: Draw,
-        by_all: GeneWeights,
-        parts: Array,
-        opt: optax.OptState,
-        alphas: nnx.State,
-        multipliers: Array,
-        temperature: Array,
-        progress: Array,
-    ) -> tuple[Any, optax.OptState, Array]:
-        (grads,) = jax.vjp(lambda a: self._softmax(a, masks, draw, temperature), alphas)[1](by_gene)
-        (pulls,) = jax.vjp(lambda a: self._softmax(a, self._free, self._still, temperature), alphas)[1](by_all)
-        penalty = penalty_gradient(alphas, self.training.logit_penalty * progress)
-        updates, opt = self._arch_tx.update(jax.tree.map(lambda *g: sum(g), grads, pulls, penalty), opt, alphas)
-        # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
-        falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}
-        rate = -self.training.arch_learning_rate * falls[self.training.arch_schedule]
-        alphas = jax.tree.map(lambda a, u: a + rate * u, alphas, updates)
-        multipliers = jnp.maximum(multipliers + self.training.multiplier_rate * jnp.log(parts), 0)
-        return alphas, opt, multipliers
+        state: SupernetState,
+        plan: Plan,
+        batches: tuple[Any, Any],
+        temperatures: Sequence[float],
+        progress: Sequence[float],
+        lengths: Lengths | None,
+    ) -> Any:
+        """Several steps in one program."""
+        supernet, pairs = self.supernet(plan), zip(temperatures, progress, strict=True)
+        rows = [Settings.of(self.training, temperature, part).array() for temperature, part in pairs]
+        settings, parts = self._programs.put(np.stack(rows)), self._parts(plan, lengths)
+        name, whole = (supernet, "steps", self._steps.rate), partial(self._steps.steps, supernet)
+        arguments = (state, self._masks[supernet], *batches, settings, parts)
+        return self._programs.run(name, whole, *arguments, donate=(0,) if self.donates else ())
 
-    def _shape_gradient(self, shapes: Any, by_shape: Any, losses: Array, members: Any) -> Any:
-        (pulls,) = jax.vjp(self.shape_weights, shapes)[1](by_shape)
-        return jax.tree.map(jnp.add, jax.grad(expected_loss)(shapes, losses, members), pulls)
+    def _step(self, name: str, supernet: PlanSupernet, state: SupernetState, *args: Any, ahead: bool = False) -> Any:
+        """A step of a plan: one program, or one for each of its parts. ``ahead``: it is compiled alone."""
+        function, mask = getattr(self._steps, name), self._masks[supernet]
+        if not self._programs.fused:
+            return function(self._run, supernet, state, mask, *args)
+        # Gradients and losses leave the state to the step that uses them.
+        donate = (0,) if self.donates and name in ("weight_step", "search_step") else ()
+        run = self._programs.prepare if ahead else self._programs.run
+        whole = partial(function, inline, supernet)
+        return run((supernet, name, self._steps.rate), whole, state, mask, *args, donate=donate)
 
-    def _parts(self, plan: Plan, lengths: Mapping[int, float] | None) -> np.ndarray:
-        """Parts of the loss in the order of the program's lengths."""
+    def _shared(self, name: str, state: SupernetState, *args: Any) -> Any:
+        """A step that is the same for all plans."""
+        function = getattr(self._steps, name)
+        if not self._programs.fused:
+            return function(self._run, state, *args)
+        donate = (0,) if self.donates else ()
+        return self._programs.run((name, self._steps.rate), partial(function, inline), state, *args, donate=donate)
+
+    def _logit_step(self, supernet: PlanSupernet, state: SupernetState, by_gene: Array, settings: Array) -> Any:
+        return self._shared("logit_step", state, self._masks[supernet], by_gene, settings)
+
+    def _parts(self, plan: Plan, lengths: Lengths | None) -> Array:
+        """Parts of the loss in the order of the supernet's lengths."""
         lengths = lengths or {len(plan.blocks): 1.0}
-        return np.array([lengths.get(length, 0.0) for length in self.programs(plan).lengths], np.float32)
+        return self._programs.put(
+            np.array([lengths.get(length, 0.0) for length in self.supernet(plan).lengths], np.float32)
+        )
 
-    def _masks(self, plan: RelaxedPlan, state: SupernetState, temperature: float, paths: int) -> Masks:
-        """What a step may use: all a plan can have, or in sampled mode ``paths`` candidates a gene."""
-        masks = plan_masks(plan, self.relaxation.longest)
-        if self.training.mode != "sampled":
-            return masks
-        return sampled_masks(masks, jax.device_get(self.weights(plan, state, temperature)), paths, self._rng)
+    def _settings(self, temperature: float, progress: float) -> Array:
+        return self._programs.put(Settings.of(self.training, temperature, progress).array())
 
-    def _weights(
-        self, plan: RelaxedPlan, state: SupernetState, masks: Any, temperature: float, draw: Draw
-    ) -> GeneWeights:
-        weights = self._call("weights", self._softmax, state.alphas, masks, draw, jnp.float32(temperature))
-        return weights[: len(plan.blocks)]
+    def _scalar(self, value: float) -> Array:
+        return self._programs.put(np.float32(value))
 
-    def _filled(self, by_gene: GeneWeights) -> GeneWeights:
-        """Gradients of the gene weights of every block; zero for those the plan has not."""
-        blocks = self.largest.blocks[len(by_gene) :]
-        zeros = tuple({gene: jnp.zeros(len(block.candidates(gene))) for gene in block.genes} for block in blocks)
-        return (*by_gene, *zeros)
-
-    def _timed(self, programs: PlanPrograms, name: str, *args: Any) -> Any:
-        before = programs.compile_seconds
-        result = getattr(programs, name)(*args)
-        self._compile_seconds += programs.compile_seconds - before
-        return result
-
-    def _call(self, name: str, function: Callable, *args: Any) -> Any:
-        if name not in self._compiled:
-            self._compiled[name], seconds = compile_program(function, *args)
-            self._compile_seconds += seconds
-        return self._compiled[name](*args)
+    def _run(self, name: Any, function: Callable, *args: Any) -> Any:
+        return self._programs.run(name, function, *args)

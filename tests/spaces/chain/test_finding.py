@@ -13,7 +13,8 @@ from tvnjax.running.config import PRESETS
 from tvnjax.running.problem import prepare_problem
 from tvnjax.search.base import SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
-from tvnjax.search.gradient.differentiable import DifferentiableConfig, DifferentiableSearch
+from tvnjax.search.gradient.config import DifferentiableConfig
+from tvnjax.search.gradient.differentiable import DifferentiableSearch
 from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.spaces.own import own_space
 from tvnjax.trainers.optim import Optimizer

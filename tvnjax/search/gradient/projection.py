@@ -17,7 +17,7 @@ from tvnjax.search.cost_account import CostAccount
 from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.relaxing import Choice, Plan, WorkingSet
 from tvnjax.trainers.gene_weights import one_hot
-from tvnjax.trainers.plan_programs import View
+from tvnjax.trainers.plan_supernet import View
 from tvnjax.trainers.supernet_trainer import SupernetState, SupernetTrainer
 from tvnjax.trainers.trainer import Score
 
@@ -110,7 +110,7 @@ class Data:
 
     def cut(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> dict[str, Any]:
         """A batch with the frames a plan reads of it."""
-        return {**batch, "times": self.times(batch, plan, rng)}
+        return jax.device_put({**batch, "times": self.times(batch, plan, rng)})
 
 
 class Projection:

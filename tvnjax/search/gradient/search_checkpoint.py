@@ -1,5 +1,6 @@
 """Checkpoints of a supernet's training: all that it needs to go on from a step, captured and restored."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from tvnjax.core.stages import Stage
 from tvnjax.search.gradient.projection import Data
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.spaces.relaxing import Plan, WorkingSet
-from tvnjax.trainers.supernet_state import SupernetState, broken_part
+from tvnjax.trainers.supernet_state import SupernetState
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
 _LOWERED = 0.1
@@ -45,29 +46,26 @@ class SearchCheckpoint:
         }
         return Saved(step=step, tree=state, state=rest)
 
-    def restore(self, stage: Stage, fresh: SupernetState, *, compiled: bool = True) -> tuple[int, SupernetState]:
+    def restore(
+        self, stage: Stage, fresh: SupernetState, compile_: Callable[[int, SupernetState], None] | None = None
+    ) -> tuple[int, SupernetState]:
         """The step and state to go on from: the stage's newest good checkpoint, or the beginning.
 
         Args:
-            compiled: programs of all plans are compiled at once; otherwise each when it is first called.
+            compile_: compiles the programs of the plans that are gone on with; it is not charged. Without it each is
+                compiled when it is first called.
         """
         saved = stage.checkpoints.newest(fresh)
         if saved is None:
             return 0, fresh
-        # Compiling needs the plans, and some batch; seconds and streams are set behind it.
         self._plans.restore(saved.state["plans"])
-        if compiled:
-            batch, scoring = next(self._data.train), next(self._data.scoring)
-            self._trainer.compile(
-                self._plans.programs,
-                saved.tree,
-                lambda plan: self._data.cut(batch, plan, None),
-                lambda plan: self._data.cut(scoring, plan, None),
-            )
+        state = self._trainer.placed(saved.tree)
+        if compile_ is not None:
+            compile_(saved.step, state)
         self._restore(saved.state)
         self._seconds.restore(saved.state["seconds"])
         stage.resumed(saved.seq)
-        return saved.step, saved.tree
+        return saved.step, state
 
     def go_back(
         self, stage: Stage, good: Saved, step: int, broken: SupernetState, plan: Plan
@@ -78,7 +76,7 @@ class SearchCheckpoint:
             FloatingPointError: it is the second time; the message names the steps, the last good checkpoint and what
                 broke first.
         """
-        what = broken_part(broken)
+        what = self._trainer.broken_part(broken)
         # The last good place, not the broken one, is what the run may go on from.
         stage.checkpoints.remember(good.step, good.tree, good.state)
         stage.checkpoints.flush()

@@ -1,0 +1,107 @@
+"""The compiled programs of one trainer: where they run, what they may use there, and what compiling them took.
+
+A trainer's arithmetic is plain functions. Compiled one by one they are many small dispatches, which costs a CPU nothing
+and an accelerator most of its time; compiled together (``fused``) a step is one program. So a step is written once, as
+a function of ``run``, which either calls its parts (``inline``, within a program that holds them all) or runs each as
+a program of its own.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tvnjax.trainers.compilation import compile_options
+
+Run = Callable[..., Any]
+"""``run(name, function, *args)``: what the function gives for the arguments."""
+
+
+def inline(name: Hashable, function: Callable, *args: Any) -> Any:
+    """Runs a part of a step within the program that holds the step."""
+    del name
+    return function(*args)
+
+
+class Programs:
+    """Compiles a function when it is first called by its name with arguments of some shapes, and counts the seconds.
+
+    Args:
+        devices: that programs run on; several are a mesh of one axis, ``data``: batches are spread over it, all else
+            is on each. Default: JAX's first.
+        fused: whether a step is one program. Default: not on a CPU, where the parts that steps share are compiled once.
+        donate: whether a fused step reuses the memory of the state it is given, which is then gone. Default: where
+            steps are fused.
+    """
+
+    def __init__(self, devices: Sequence[Any] | None = None, *, fused: bool | None = None, donate: bool | None = None):
+        self.devices = tuple(devices or jax.devices()[:1])
+        self.fused = self.devices[0].platform != "cpu" if fused is None else fused
+        self.donate = self.fused if donate is None else donate
+        self.seconds = 0.0
+        """Of compiling; what is compiled side by side counts as often."""
+        self._programs: dict[Hashable, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._everywhere: NamedSharding | None = None
+        self._spread: NamedSharding | None = None
+        if len(self.devices) > 1:
+            mesh = Mesh(np.array(self.devices), ("data",))
+            self._everywhere = NamedSharding(mesh, PartitionSpec())
+            self._spread = NamedSharding(mesh, PartitionSpec("data"))
+
+    @property
+    def platform(self) -> str:
+        return self.devices[0].platform
+
+    def put(self, tree: Any) -> Any:
+        """Arrays of the host, on every device."""
+        return jax.device_put(tree, self._everywhere)
+
+    def spread(self, tree: Any) -> Any:
+        """Arrays of the host, spread over the devices by their first axis."""
+        return jax.device_put(tree, self._spread)
+
+    def run(self, name: Hashable, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
+        """What the function gives.
+
+        Args:
+            name: of the function; two functions of one name are one.
+            donate: positions of arguments whose memory may be reused, and which are gone then.
+        """
+        return self.prepare(name, function, *args, donate=donate)(*args)
+
+    def prepare(self, name: Hashable, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
+        """The program that ``run`` calls, compiled if it is not yet. Safe to use from several threads."""
+        key = (name, _signature(args))
+        mine: Future[Any] = Future()
+        with self._lock:
+            known = self._programs.setdefault(key, mine)
+        if known is not mine:
+            return known.result()
+        try:
+            mine.set_result(self._compiled(function, args, donate))
+        except BaseException as error:
+            with self._lock:
+                del self._programs[key]
+            mine.set_exception(error)
+            raise
+        return mine.result()
+
+    def _compiled(self, function: Callable, args: Sequence[Any], donate: tuple[int, ...]) -> Any:
+        start = time.monotonic()
+        options: dict[str, Any] = {} if self._everywhere is None else {"out_shardings": self._everywhere}
+        lowered = jax.jit(function, donate_argnums=donate, **options).lower(*args)
+        program = lowered.compile(compile_options(self.platform))
+        with self._lock:
+            self.seconds += time.monotonic() - start
+        return program
+
+
+def _signature(args: Any) -> Hashable:
+    leaves, structure = jax.tree.flatten(args)
+    return structure, tuple((np.shape(leaf), getattr(leaf, "dtype", type(leaf))) for leaf in leaves)

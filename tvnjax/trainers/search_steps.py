@@ -1,0 +1,308 @@
+"""The steps of a supernet's training, as functions of how their parts are run (see ``programs``).
+
+Settings of a step are one array, ``[temperature, noise, sharpness, progress]`` (``Settings``), so that a step takes few
+arrays from the host; noise is made where the step runs.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from tvnjax.trainers.arch_gradients import (
+    STILL,
+    Draw,
+    cost_gradients,
+    expected_loss,
+    gene_softmax,
+    narrowed,
+    penalty_gradient,
+)
+from tvnjax.trainers.gene_layout import GeneLayout
+from tvnjax.trainers.gene_weights import GeneWeights
+from tvnjax.trainers.optim import Optimizer, updated
+from tvnjax.trainers.plan_supernet import STORED, Batch, PlanSupernet
+from tvnjax.trainers.programs import Run, inline
+from tvnjax.trainers.second_order import second_order
+from tvnjax.trainers.supernet_settings import SupernetTraining
+from tvnjax.trainers.supernet_state import SupernetState
+
+Constraint = Callable[[GeneWeights, Any], Array]
+"""Expected costs under gene and shape weights, each as a part of its budget: ``[constraints]``."""
+
+Purpose = Literal["weights", "logits", "scoring"]
+"""What gene weights are drawn for; each has draws of its own."""
+
+_PATHS: dict[Purpose, int] = {"weights": 1, "logits": 2}
+"""Candidates a choice that a step of mode ``sampled`` draws."""
+
+
+class Settings(NamedTuple):
+    """What changes from step to step."""
+
+    temperature: float
+    noise: float
+    """How large the draw's noise is; 0 for none."""
+    sharpness: float
+    progress: float
+    """Behind the warm-up, from 0 to 1."""
+
+    @classmethod
+    def of(cls, training: SupernetTraining, temperature: float, progress: float) -> "Settings":
+        """In mode ``concrete`` weights are draws: the noise grows to its full size at half of the progress (weights
+        learn slowly under it); from then on draws grow sharper, to ``draw_sharpness`` in the end."""
+        if training.mode != "concrete":
+            return cls(temperature, 0.0, 1.0, progress)
+        noise = min(1.0, 2 * progress)
+        return cls(temperature, noise, training.draw_sharpness ** max(2 * progress - 1, 0.0), progress)
+
+    def array(self) -> np.ndarray:
+        return np.array(self, np.float32)
+
+
+class SearchSteps:
+    """Steps of weights and logits; see ``SupernetTrainer`` for what they do.
+
+    Args:
+        layout: of logits, masks and gene weights.
+        constraint: expected costs as parts of their budgets; the first is the latency.
+        keys: of all choices between plans.
+        rate: what the weights' learning rate is multiplied with.
+    """
+
+    def __init__(
+        self,
+        training: SupernetTraining,
+        layout: GeneLayout,
+        constraint: Constraint,
+        keys: Sequence[Any],
+        rate: float = 1.0,
+        *,
+        unroll: bool = True,
+    ):
+        self.training, self.layout, self._constraint, self._keys = training, layout, constraint, tuple(keys)
+        self.rate, self._unroll = rate, unroll
+        optimizer = Optimizer(
+            learning_rate=rate * training.learning_rate, schedule=training.schedule, drop=training.drop
+        )
+        self._schedule = optimizer.schedule_of(training.steps)
+        self.tx = optimizer.build_shared(training.steps)
+        # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
+        self.arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
+
+    def weight_step(
+        self,
+        run: Run,
+        plan: PlanSupernet,
+        state: SupernetState,
+        mask: Array,
+        batch: Batch,
+        settings: Array,
+        parts: Array,
+    ) -> tuple[SupernetState, Array]:
+        """One step of the weights; returns the loss."""
+        weights = self.weights(run, state, mask, settings, "weights")
+        loss, grads, _ = run((plan, "gradients"), plan.gradients, state.params, weights, batch, parts)
+        moved = run(("update", self.rate), self._updated, grads, state.opt, state.params, state.step)
+        params, opt, step = moved
+        return state._replace(params=params, opt=opt, step=step), loss
+
+    def gene_gradient(
+        self,
+        run: Run,
+        plan: PlanSupernet,
+        state: SupernetState,
+        mask: Array,
+        train: Batch,
+        val: Batch,
+        settings: Array,
+        parts: Array,
+    ) -> tuple[Array, Array]:
+        """The loss that the logits are trained by, and its gradient for the gene weights."""
+        weights = self.weights(run, state, mask, settings, "logits")
+
+        def gradients(params: Any, weights: Array, batch: Batch) -> Any:
+            return run((plan, "gradients"), plan.gradients, params, weights, batch, parts)
+
+        if self.training.bilevel == "second":
+            rate = run(("rate", self.rate), self._schedule, state.step)
+            return second_order(run, gradients, state.params, weights, train, val, rate)
+        loss, _, by_gene = gradients(state.params, weights, train if self.training.bilevel == "one-level" else val)
+        return loss, by_gene
+
+    def logit_step(
+        self, run: Run, state: SupernetState, mask: Array, by_gene: Array, settings: Array
+    ) -> tuple[SupernetState, Array]:
+        """One step of the operator logits and the budgets' multipliers; returns the expected costs as parts of their
+        budgets."""
+        parts, by_all, _ = self.costs(run, state, settings)
+        moved = run("logits", self._logits_moved, state, mask, by_gene, by_all, parts, settings)
+        alphas, arch_opt, multipliers = moved
+        return state._replace(alphas=alphas, arch_opt=arch_opt, multipliers=multipliers), parts
+
+    def search_step(
+        self,
+        run: Run,
+        plan: PlanSupernet,
+        state: SupernetState,
+        mask: Array,
+        train: Batch,
+        val: Batch,
+        settings: Array,
+        parts: Array,
+    ) -> tuple[SupernetState, Array, Array, Array]:
+        """A step of the weights, and the gradient for a step of the logits behind it: the state, both losses, and the
+        gradient."""
+        state, loss = self.weight_step(run, plan, state, mask, train, settings, parts)
+        return state, loss, *self.gene_gradient(run, plan, state, mask, train, val, settings, parts)
+
+    def steps(
+        self,
+        plan: PlanSupernet,
+        state: SupernetState,
+        mask: Array,
+        trains: Sequence[Batch],
+        vals: Sequence[Batch] | None,
+        settings: Array,
+        parts: Array,
+    ) -> tuple[SupernetState, Any]:
+        """Several steps on one plan within one program; returns what the last of them did: the loss, and where the
+        logits take steps too (there are ``vals``) theirs and the expected costs.
+
+        Args:
+            settings: ``[steps, 4]``.
+        """
+
+        def step(state: SupernetState, given: Any) -> tuple[SupernetState, Any]:
+            train, val, settings = given
+            if val is None:
+                return self.weight_step(inline, plan, state, mask, train, settings, parts)
+            found = self.search_step(inline, plan, state, mask, train, val, settings, parts)
+            state, loss, val_loss, by_gene = found
+            state, costs = self.logit_step(inline, state, mask, by_gene, settings)
+            return state, (loss, val_loss, costs)
+
+        each = [(train, vals[i] if vals is not None else None, settings[i]) for i, train in enumerate(trains)]
+        if self._unroll:
+            told: Any = None
+            for given in each:
+                state, told = step(state, given)
+            return state, told
+        stored = jax.tree.map(lambda batch: batch.get(STORED), each[0][:2], is_leaf=_is_batch)
+
+        def restored(given: Any) -> Any:
+            return jax.tree.map(_with_stored, given[:2], stored, is_leaf=_is_batch) + given[2:]
+
+        bare = [(*jax.tree.map(_without_stored, given[:2], is_leaf=_is_batch), given[2]) for given in each]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *bare)
+        state, told = jax.lax.scan(lambda state, given: step(state, restored(given)), state, stacked)
+        return state, jax.tree.map(lambda leaf: leaf[-1], told)
+
+    def shape_step(
+        self,
+        run: Run,
+        state: SupernetState,
+        losses: Array,
+        members: Any,
+        settings: Array,
+        rates: Array,
+    ) -> SupernetState:
+        """One step of the shape logits; ``rates`` are the step and the pull towards uniform."""
+        _, _, by_shape = self.costs(run, state, settings)
+        name = ("shapes", losses.shape)
+        return state._replace(shapes=run(name, self._shapes_moved, state.shapes, by_shape, losses, members, rates))
+
+    def plan_losses(
+        self, run: Run, plan: PlanSupernet, state: SupernetState, mask: Array, batch: Batch, settings: Array
+    ) -> Array:
+        """Losses of a plan and its prefixes, under one draw for all plans."""
+        weights = self.weights(run, state, mask, settings, "scoring")
+        return run((plan, "losses"), plan.losses, state.params, weights, batch)
+
+    def costs(self, run: Run, state: SupernetState, settings: Array) -> tuple[Array, Array, Any]:
+        """Expected costs as parts of their budgets, and what they add to the gradient of gene and shape weights."""
+        arguments = (state.alphas, state.shapes, state.multipliers, settings)
+        return run("costs", self._costs, *arguments)
+
+    def weights(self, run: Run, state: SupernetState, mask: Array, settings: Array, purpose: Purpose) -> Array:
+        """Gene weights that a step draws."""
+        function = partial(self._drawn, purpose)
+        return run(("weights", purpose), function, state.alphas, mask, state.key, state.step, settings)
+
+    def likeliest(self, alphas: Array, mask: Array | np.ndarray, temperature: Array) -> Array:
+        """Gene weights without a draw."""
+        return gene_softmax(self.layout, alphas, mask, STILL, temperature)
+
+    def shape_weights(self, shapes: Any) -> Any:
+        """Probabilities of every shape gene's values; genes of one value included."""
+        return {key: jax.nn.softmax(shapes[key]) if key in shapes else jnp.ones(1) for key in self._keys}
+
+    def _drawn(self, purpose: Purpose, alphas: Array, mask: Array, key: Array, step: Array, settings: Array) -> Array:
+        mask, draw = self._draw(purpose, alphas, mask, key, step, settings)
+        return gene_softmax(self.layout, alphas, mask, draw, settings[0])
+
+    def _draw(
+        self, purpose: Purpose, alphas: Array, mask: Array, key: Array, step: Array, settings: Array
+    ) -> tuple[Array, Draw]:
+        """What may be used, and the noise."""
+        temperature, noise, sharpness, _ = settings
+        number = ("weights", "logits", "scoring").index(purpose)
+        own = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(key), step), number)
+        if self.training.mode == "concrete":
+            return mask, Draw(noise * jax.random.gumbel(own, alphas.shape), sharpness)
+        if self.training.mode == "sampled" and purpose in _PATHS:
+            weights = gene_softmax(self.layout, alphas, mask, STILL, temperature)
+            return narrowed(mask, weights, _PATHS[purpose], own), STILL
+        return mask, STILL
+
+    def _updated(self, grads: Any, opt: optax.OptState, params: Any, step: Array) -> tuple[Any, optax.OptState, Array]:
+        return *updated(self.tx, grads, opt, params), step + 1
+
+    def _costs(self, alphas: Array, shapes: Any, multipliers: Array, settings: Array) -> tuple[Array, Array, Any]:
+        temperature, progress = settings[0], settings[3]
+        weights = self.likeliest(alphas, self.layout.exists, temperature)
+        weight = self.training.latency_weight * progress
+        function = partial(cost_gradients, self.layout, self._constraint, self.training.penalty)
+        return function(weights, self.shape_weights(shapes), multipliers, weight)
+
+    def _logits_moved(
+        self, state: SupernetState, mask: Array, by_gene: Array, by_all: Array, parts: Array, settings: Array
+    ) -> tuple[Array, optax.OptState, Array]:
+        alphas, temperature, progress = state.alphas, settings[0], settings[3]
+        mask, draw = self._draw("logits", alphas, mask, state.key, state.step, settings)
+
+        def pulled(mask: Any, draw: Draw, by: Array) -> Array:
+            return jax.vjp(lambda a: gene_softmax(self.layout, a, mask, draw, temperature), alphas)[1](by)[0]
+
+        grads = pulled(mask, draw, by_gene) + pulled(self.layout.exists, STILL, by_all)
+        grads += penalty_gradient(self.layout, alphas, self.training.logit_penalty * progress)
+        updates, opt = self.arch_tx.update(grads, state.arch_opt, alphas)
+        # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
+        falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}
+        rate = -self.training.arch_learning_rate * falls[self.training.arch_schedule]
+        multipliers = jnp.maximum(state.multipliers + self.training.multiplier_rate * jnp.log(parts), 0)
+        return alphas + rate * updates, opt, multipliers
+
+    def _shapes_moved(self, shapes: Any, by_shape: Any, losses: Array, members: Any, rates: Array) -> Any:
+        (pulls,) = jax.vjp(self.shape_weights, shapes)[1](by_shape)
+        grads = jax.tree.map(jnp.add, jax.grad(expected_loss)(shapes, losses, members), pulls)
+        return {
+            key: logits - rates[0] * grads[key] - rates[1] * (logits - logits.mean()) for key, logits in shapes.items()
+        }
+
+
+def _is_batch(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _without_stored(batch: Batch) -> dict[str, Any]:
+    return {name: value for name, value in batch.items() if name != STORED}
+
+
+def _with_stored(batch: Batch, stored: Any) -> dict[str, Any]:
+    return {**batch} if stored is None else {**batch, STORED: stored}
