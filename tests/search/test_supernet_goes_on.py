@@ -89,7 +89,7 @@ class ArithmeticTrainer(UndecidedTrainer):
         with jax.transfer_guard("allow"):
             state, loss = self._weights(state, plan, trains[0])
             state = state._replace(alphas=state.alphas + vals[0]["number"])
-        return state, loss, jnp.float32(1.0), jnp.ones(1)
+            return state, loss, jnp.float32(1.0), jnp.ones(1)
 
     def _weights(self, state, plan, batch):
         cls = type(self)

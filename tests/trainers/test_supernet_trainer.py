@@ -77,9 +77,10 @@ def wide_and_long(weights, shapes):
     return jnp.stack([(0.1 + weights[0]["filters"][1] + shapes[FRAMES][1]) / 0.6])
 
 
-def make(constraint=nothing, shapes=SHAPES, **changes):
+def make(constraint=nothing, shapes=SHAPES, programs=None, **changes):
     training = SupernetTraining(**{**vars(TRAINING), **changes})
-    return SupernetTrainer(TvnRelaxation(shapes, OPERATORS), 3, view_of, constraint, 1, training, seed=0)
+    relaxation = TvnRelaxation(shapes, OPERATORS)
+    return SupernetTrainer(relaxation, 3, view_of, constraint, 1, training, seed=0, programs=programs)
 
 
 def batches(seed, size=8):

@@ -95,8 +95,10 @@ class Programs:
     def _compiled(self, function: Callable, args: Sequence[Any], donate: tuple[int, ...]) -> Any:
         start = time.monotonic()
         options: dict[str, Any] = {} if self._everywhere is None else {"out_shardings": self._everywhere}
-        lowered = jax.jit(function, donate_argnums=donate, **options).lower(*args)
-        program = lowered.compile(compile_options(self.platform))
+        # Constants of a program are put on the device when it is made, wherever that is.
+        with jax.transfer_guard("allow"):
+            lowered = jax.jit(function, donate_argnums=donate, **options).lower(*args)
+            program = lowered.compile(compile_options(self.platform))
         with self._lock:
             self.seconds += time.monotonic() - start
         return program

@@ -65,7 +65,9 @@ class SupernetTrainer:
         self._programs = programs or Programs()
         self.largest = relaxation.largest()
         model = relaxation.supernet(self.largest, num_classes, seed, head=self._head)
-        _, alphas, self._params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
+        _, alphas, params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
+        # On the host: what is on a device is the state's, whose memory a step may take.
+        self._params = jax.device_get(params)
         self.layout = GeneLayout(self.largest.blocks, alphas)
         self._steps = self._steps_at(1.0)
         self._key = np.asarray(jax.random.key_data(jax.random.key(seed)))
@@ -134,25 +136,29 @@ class SupernetTrainer:
         """Of a plan and its prefixes, whatever the distance between frames; made on first use."""
         plan = self.relaxation.program(plan)
         if plan not in self._plans:
-            prefixes = self.relaxation.prefixes(plan)
-            made = PlanSupernet(
-                self.relaxation,
-                self.relaxed(plan),
-                tuple(len(prefix.blocks) for prefix in prefixes),
-                self._num_classes,
-                self.layout,
-                self._view_of(plan),
-                sampled=self.training.mode == "sampled",
-                head=self._head,
-                precision=self.training.precision,
-                remat=self.training.remat,
-                accumulate=self.training.accumulate,
-                unroll=self._programs.platform == "cpu",
-            )
-            self._masks[made] = self._programs.put(made.mask)
-            for prefix in prefixes:
-                self._plans.setdefault(prefix, made)
+            with jax.transfer_guard("allow"):
+                self._make(plan)
         return self._plans[plan]
+
+    def _make(self, plan: Plan) -> None:
+        prefixes = self.relaxation.prefixes(plan)
+        made = PlanSupernet(
+            self.relaxation,
+            self.relaxed(plan),
+            tuple(len(prefix.blocks) for prefix in prefixes),
+            self._num_classes,
+            self.layout,
+            self._view_of(plan),
+            sampled=self.training.mode == "sampled",
+            head=self._head,
+            precision=self.training.precision,
+            remat=self.training.remat,
+            accumulate=self.training.accumulate,
+            unroll=self._programs.platform == "cpu",
+        )
+        self._masks[made] = self._programs.put(made.mask)
+        for prefix in prefixes:
+            self._plans.setdefault(prefix, made)
 
     def relaxed(self, plan: Plan) -> RelaxedPlan:
         """What is relaxed in a plan."""
