@@ -28,6 +28,15 @@ def inline(name: Hashable, function: Callable, *args: Any) -> Any:
     return function(*args)
 
 
+class DoesNotFitError(Exception):
+    """A program needs more memory than its device has."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device had no memory left for a program."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
 class Programs:
     """Compiles a function when it is first called by its name with arguments of some shapes, and counts the seconds.
 
@@ -37,12 +46,22 @@ class Programs:
         fused: whether a step is one program. Default: not on a CPU, where the parts that steps share are compiled once.
         donate: whether a fused step reuses the memory of the state it is given, which is then gone. Default: where
             steps are fused.
+        memory_bytes: that a device has for a program and what it reads. Default: what the device says; a CPU says
+            nothing, and has no limit.
     """
 
-    def __init__(self, devices: Sequence[Any] | None = None, *, fused: bool | None = None, donate: bool | None = None):
+    def __init__(
+        self,
+        devices: Sequence[Any] | None = None,
+        *,
+        fused: bool | None = None,
+        donate: bool | None = None,
+        memory_bytes: float | None = None,
+    ):
         self.devices = tuple(devices or jax.devices()[:1])
         self.fused = self.devices[0].platform != "cpu" if fused is None else fused
         self.donate = self.fused if donate is None else donate
+        self.memory_bytes = _memory_of(self.devices[0]) if memory_bytes is None else memory_bytes
         self.seconds = 0.0
         """Of compiling; what is compiled side by side counts as often."""
         self._programs: dict[Hashable, Future[Any]] = {}
@@ -76,7 +95,11 @@ class Programs:
         return self.prepare(name, function, *args, donate=donate)(*args)
 
     def prepare(self, name: Hashable, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
-        """The program that ``run`` calls, compiled if it is not yet. Safe to use from several threads."""
+        """The program that ``run`` calls, compiled if it is not yet. Safe to use from several threads.
+
+        Raises:
+            DoesNotFitError: it needs more memory than a device has, by XLA's own count.
+        """
         key = (name, _signature(args))
         mine: Future[Any] = Future()
         with self._lock:
@@ -101,7 +124,25 @@ class Programs:
             program = lowered.compile(compile_options(self.platform))
         with self._lock:
             self.seconds += time.monotonic() - start
+        if self.memory_bytes is not None and (needed := needed_bytes(program)) > self.memory_bytes:
+            raise DoesNotFitError(
+                f"a program and what it reads fit a device's memory, {self.memory_bytes / 2**30:.3g} GiB; this one "
+                f"needs {needed / 2**30:.3g} GiB"
+            )
         return program
+
+
+def needed_bytes(program: Any) -> int:
+    """Bytes of a device that a compiled program takes: what it is given, makes on its way and gives."""
+    memory = program.memory_analysis()
+    if memory is None:
+        return 0
+    parts = ("argument", "output", "temp", "generated_code")
+    return sum(getattr(memory, f"{part}_size_in_bytes") for part in parts) - memory.alias_size_in_bytes
+
+
+def _memory_of(device: Any) -> float | None:
+    return (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
 
 
 def _signature(args: Any) -> Hashable:

@@ -35,3 +35,5 @@ class SupernetTraining:
     remat: bool = False
     accumulate: int = 1
     """Parts of a batch that are worked on one after the other."""
+    most_parts: int = 1
+    """Of those: batches divide into as many, and where memory is short they are worked on in up to as many."""

@@ -7,7 +7,7 @@ for weights and logits alike.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -22,14 +22,14 @@ from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation, RelaxedPlan
 from tvnjax.trainers.gene_layout import GeneLayout
-from tvnjax.trainers.gene_weights import GeneWeights, default_weights, plan_masks
-from tvnjax.trainers.optim import Optimizer, updated
+from tvnjax.trainers.gene_weights import GeneWeights, plan_masks
+from tvnjax.trainers.plan_store import Fitted, PlanStore
 from tvnjax.trainers.plan_supernet import Batch, PlanSupernet, View
 from tvnjax.trainers.programs import Programs, inline
 from tvnjax.trainers.search_steps import Constraint, SearchSteps, Settings
+from tvnjax.trainers.single_networks import SingleNetworks
 from tvnjax.trainers.supernet_settings import SupernetTraining
 from tvnjax.trainers.supernet_state import SupernetState, broken_part
-from tvnjax.trainers.trainer import Score, sum_score
 
 Lengths = Mapping[int, float]
 """Parts of a loss by the number of blocks, for a plan and its prefixes."""
@@ -59,20 +59,20 @@ class SupernetTrainer:
         programs: Programs | None = None,
     ):
         self.relaxation, self.training = relaxation, training
-        self._num_classes, self._view_of = num_classes, view_of
-        self._head: HeadKind = head
         self._constraint, self._constraints = constraint, constraints
         self._programs = programs or Programs()
         self.largest = relaxation.largest()
-        model = relaxation.supernet(self.largest, num_classes, seed, head=self._head)
+        model = relaxation.supernet(self.largest, num_classes, seed, head=head)
         _, alphas, params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
         # On the host: what is on a device is the state's, whose memory a step may take.
         self._params = jax.device_get(params)
         self.layout = GeneLayout(self.largest.blocks, alphas)
         self._steps = self._steps_at(1.0)
         self._key = np.asarray(jax.random.key_data(jax.random.key(seed)))
-        self._plans: dict[Plan, PlanSupernet] = {}
-        self._masks: dict[PlanSupernet, Array] = {}
+        self.store = PlanStore(relaxation, self.layout, num_classes, view_of, training, self._programs, head)
+        """Supernets of plans."""
+        networks = SingleNetworks(self.store, self.layout, self._programs, training)
+        self.score, self.recalibrate, self.fine_tune = networks.score, networks.recalibrate, networks.fine_tune
         self._ready: set[tuple[PlanSupernet, bool]] = set()
         self._seconds = 0.0
 
@@ -88,12 +88,13 @@ class SupernetTrainer:
 
     def capture(self) -> dict[str, Any]:
         """What a search goes on with besides the state, to be kept as JSON."""
-        return {"rate": self._steps.rate, "compile_seconds": self.compile_seconds}
+        return {"rate": self._steps.rate, "compile_seconds": self.compile_seconds, "plans": self.store.capture()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what ``capture`` gave."""
         self._seconds = state["compile_seconds"] - self._programs.seconds
         self._steps = self._steps_at(state["rate"])
+        self.store.restore(state["plans"])
 
     def lower_rate(self, factor: float) -> None:
         """Multiplies the weights' learning rate from here on."""
@@ -134,31 +135,11 @@ class SupernetTrainer:
 
     def supernet(self, plan: Plan) -> PlanSupernet:
         """Of a plan and its prefixes, whatever the distance between frames; made on first use."""
-        plan = self.relaxation.program(plan)
-        if plan not in self._plans:
-            with jax.transfer_guard("allow"):
-                self._make(plan)
-        return self._plans[plan]
+        return self.store.supernet(plan)
 
-    def _make(self, plan: Plan) -> None:
-        prefixes = self.relaxation.prefixes(plan)
-        made = PlanSupernet(
-            self.relaxation,
-            self.relaxed(plan),
-            tuple(len(prefix.blocks) for prefix in prefixes),
-            self._num_classes,
-            self.layout,
-            self._view_of(plan),
-            sampled=self.training.mode == "sampled",
-            head=self._head,
-            precision=self.training.precision,
-            remat=self.training.remat,
-            accumulate=self.training.accumulate,
-            unroll=self._programs.platform == "cpu",
-        )
-        self._masks[made] = self._programs.put(made.mask)
-        for prefix in prefixes:
-            self._plans.setdefault(prefix, made)
+    def has_room(self, plan: Plan) -> bool:
+        """Whether a plan is not known to be too large for a device."""
+        return self.store.has_room(plan)
 
     def relaxed(self, plan: Plan) -> RelaxedPlan:
         """What is relaxed in a plan."""
@@ -172,26 +153,31 @@ class SupernetTrainer:
         scoring: Callable[[Plan], Batch],
         *,
         learning: bool = True,
-    ) -> None:
+    ) -> list[Fitted]:
         """Compiles what a search needs of some plans, and the expected costs, two at a time (XLA lets go of the
-        interpreter).
+        interpreter). Returns those that do not fit the device as they were asked for, and what became of them.
 
         Args:
+            plans: of programs of their own.
             learning: whether the logits are about to take steps; otherwise only the weights are.
         """
-        new = {self.supernet(plan): plan for plan in plans if not self.ready([plan], learning=learning)}
-        self._ready |= {(supernet, learning) for supernet in new}
-        settings = self._settings(1.0, 0.0)
-        jobs: list[Callable[[], Any]] = [partial(self._steps.costs, self._run, state, settings)]
-        for supernet, plan in new.items():
-            jobs.append(partial(self._compile, supernet, state, batch(plan), learning))
-            if self.relaxation.searched:
-                jobs.append(partial(self._step, "plan_losses", supernet, state, scoring(plan), settings))
+        new = [plan for plan in plans if not self.ready([plan], learning=learning)]
+        settings, found = self._settings(1.0, 0.0), []
+
+        def fit(plan: Plan) -> None:
+            compile_ = partial(self._compile, state, batch(plan), scoring(plan), learning)
+            if (fitted := self.store.fit(plan, compile_)) is not None:
+                found.append(fitted)
+            if self.store.has_room(plan):
+                self._ready.add((self.supernet(plan), learning))
+
         before, start = self.compile_seconds, time.monotonic()
         with ThreadPoolExecutor(2) as pool:
-            for job in [pool.submit(job) for job in jobs]:
+            jobs: list[Any] = [pool.submit(self._steps.costs, self._run, state, settings)]
+            for job in jobs + [pool.submit(fit, plan) for plan in new]:
                 job.result()
         self._seconds = before + time.monotonic() - start - self._programs.seconds
+        return found
 
     def ready(self, plans: Sequence[Plan], *, learning: bool) -> bool:
         """Whether ``compile`` has nothing to do for some plans."""
@@ -337,48 +323,18 @@ class SupernetTrainer:
         """Probabilities of every shape gene's values; genes of one value included; on the host."""
         return jax.device_get(self._run("shape weights", self._steps.shape_weights, shapes))
 
-    def score(
-        self, state: SupernetState, plan: Plan, stats: nnx.State, weights: GeneWeights, batches: Iterable[Any]
-    ) -> Score:
-        """Accuracy under given gene weights (relaxed or one-hot) in evaluation mode."""
-        supernet, weights = self.supernet(plan), self._programs.put(weights)
-        name = (supernet, "score", len(weights))
-        return sum_score(self._run(name, supernet.score, state.params, stats, weights, batch) for batch in batches)
-
-    def recalibrate(
-        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Batch]
-    ) -> nnx.State:
-        """The running statistics of one network: the plain mean over the batches."""
-        supernet, weights = self.supernet(plan), self._programs.put(weights)
-        name, stats = (supernet, "statistics", len(weights)), self._programs.put(supernet.fresh_stats)
-        for number, batch in enumerate(batches):
-            momentum = self._scalar(number / (number + 1))
-            stats = self._run(name, supernet.statistics, state.params, stats, weights, batch, momentum)
-        return stats
-
-    def fine_tune(
-        self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Batch]
-    ) -> SupernetState:
-        """Trains the shared weights further for one network alone: a step for every batch, the rate falling to 0."""
-        supernet, params = self.supernet(plan), state.params
-        tx = Optimizer(learning_rate=self.training.learning_rate).build(len(batches))
-        # The program runs on to its last block; one path there is the least it can do.
-        rest = tuple(map(default_weights, supernet.plan.blocks[len(weights) :]))
-        packed, parts = self._programs.put(self.layout.pack(weights + rest)), self._parts(plan, None)
-        opt = self._run("fine-tuning init", tx.init, params)
-        for batch in batches:
-            _, grads, _ = self._run((supernet, "gradients"), supernet.gradients, params, packed, batch, parts)
-            params, opt = self._run(("fine-tuning", len(batches)), partial(updated, tx), grads, opt, params)
-        return state._replace(params=params)
-
-    def _compile(self, supernet: PlanSupernet, state: SupernetState, batch: Batch, learning: bool) -> None:
+    def _compile(
+        self, state: SupernetState, batch: Batch, scoring: Batch, learning: bool, supernet: PlanSupernet
+    ) -> None:
         parts = self._programs.put(np.eye(len(supernet.lengths), dtype=np.float32)[-1])
         settings = self._settings(1.0, 0.0)
-        name, batches = ("search_step", (batch, batch)) if learning else ("weight_step", (batch,))
-        if self._programs.fused:
-            self._step(name, supernet, state, *batches, settings, parts, ahead=True)
-        else:
+        if self.relaxation.searched:
+            self._step("plan_losses", supernet, state, scoring, settings)
+        if not self._programs.fused:
             self._step("weight_step", supernet, state, batch, settings, parts)
+            return
+        name, batches = ("search_step", (batch, batch)) if learning else ("weight_step", (batch,))
+        self._step(name, supernet, state, *batches, settings, parts, ahead=True)
 
     def _several(
         self,
@@ -394,12 +350,12 @@ class SupernetTrainer:
         rows = [Settings.of(self.training, temperature, part).array() for temperature, part in pairs]
         settings, parts = self._programs.put(np.stack(rows)), self._parts(plan, lengths)
         name, whole = (supernet, "steps", self._steps.rate), partial(self._steps.steps, supernet)
-        arguments = (state, self._masks[supernet], *batches, settings, parts)
+        arguments = (state, self.store.mask(supernet), *batches, settings, parts)
         return self._programs.run(name, whole, *arguments, donate=(0,) if self.donates else ())
 
     def _step(self, name: str, supernet: PlanSupernet, state: SupernetState, *args: Any, ahead: bool = False) -> Any:
         """A step of a plan: one program, or one for each of its parts. ``ahead``: it is compiled alone."""
-        function, mask = getattr(self._steps, name), self._masks[supernet]
+        function, mask = getattr(self._steps, name), self.store.mask(supernet)
         if not self._programs.fused:
             return function(self._run, supernet, state, mask, *args)
         # Gradients and losses leave the state to the step that uses them.
@@ -417,7 +373,7 @@ class SupernetTrainer:
         return self._programs.run((name, self._steps.rate), partial(function, inline), state, *args, donate=donate)
 
     def _logit_step(self, supernet: PlanSupernet, state: SupernetState, by_gene: Array, settings: Array) -> Any:
-        return self._shared("logit_step", state, self._masks[supernet], by_gene, settings)
+        return self._shared("logit_step", state, self.store.mask(supernet), by_gene, settings)
 
     def _parts(self, plan: Plan, lengths: Lengths | None) -> Array:
         """Parts of the loss in the order of the supernet's lengths."""

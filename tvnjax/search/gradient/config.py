@@ -1,6 +1,7 @@
 """How the relaxed network is searched by gradient."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from tvnjax.core.errors import InvalidInputError
@@ -27,8 +28,11 @@ class DifferentiableConfig:
     run, for Perfetto and TensorBoard; the report lists their costliest operations. They take longer so. 0: none."""
     batch_size: int = 32
     accumulate: int = 1
-    """Parts that a batch is worked on in, one after the other, where it does not fit a device's memory at once. Each
-    has batch statistics of its own."""
+    """Parts that a batch is worked on in, one after the other; each has batch statistics of its own. A plan that does
+    not fit the memory is given more, and rematerialised, unasked; the run says so."""
+    memory_gb: float | None = None
+    """Of a device, for a step's program and what it reads, in GiB. Default: what the device says; a CPU has no limit.
+    """
     steps_per_dispatch: int = 1
     """Steps that an accelerator is sent as one program; they are of one plan. Longer programs are sent less often and
     take longer to compile. On a CPU steps are sent one by one, and plans drawn as often."""
@@ -110,6 +114,8 @@ class DifferentiableConfig:
                     f"search.{name} divides into search.accumulate equal parts; got {getattr(self, name)} and "
                     f"{self.accumulate}: give a multiple"
                 )
+        if self.memory_gb is not None and not self.memory_gb > 0:
+            raise InvalidInputError(f"search.memory_gb is above 0; got {self.memory_gb}")
         if not self.learning_rate > 0:
             raise InvalidInputError(f"search.learning_rate is above 0; got {self.learning_rate}")
         if not 1 <= self.draw_sharpness <= 100:
@@ -119,5 +125,6 @@ class DifferentiableConfig:
                 raise InvalidInputError(f"search.{name} is 0 or above; got {getattr(self, name)}")
 
     def training(self) -> SupernetTraining:
-        names = {field.name for field in dataclasses.fields(SupernetTraining)}
-        return SupernetTraining(**{name: getattr(self, name) for name in names})
+        names = {field.name for field in dataclasses.fields(SupernetTraining)} - {"most_parts"}
+        parts = math.gcd(self.batch_size, self.score_clips)
+        return SupernetTraining(**{name: getattr(self, name) for name in names}, most_parts=parts)

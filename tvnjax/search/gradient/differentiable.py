@@ -7,7 +7,7 @@ exact gradient of the expected validation loss over the set, without sampling no
 all plans. Both meet in an augmented Lagrangian of ``log(expected cost / budget) <= 0`` with learned multipliers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.projection import Data, Projection
 from tvnjax.search.gradient.search_loop import SearchLoop
 from tvnjax.spaces.relaxing import Relaxation
+from tvnjax.trainers.programs import Programs
 from tvnjax.trainers.supernet_state import SupernetState
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
@@ -37,9 +38,10 @@ class DifferentiableSearch:
         costs: Costs,
         num_classes: int,
         seed: int,
+        devices: Sequence[Any] | None = None,
         **trainer_options: Any,
     ):
-        self.config, self.relaxation, self.costs = config, relaxation, costs
+        self.config, self.relaxation, self.costs, self.devices = config, relaxation, costs, devices
         self.num_classes, self.seed, self._trainer_options = num_classes, seed, trainer_options
         self._rng = np.random.default_rng([seed, 4])
 
@@ -54,6 +56,7 @@ class DifferentiableSearch:
         config = self.config
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         account = CostAccount(self.name, self.seed, task, stage, initial_seconds=initial_seconds)
+        limit = None if config.memory_gb is None else config.memory_gb * 2**30
         trainer = SupernetTrainer(
             self.relaxation,
             self.num_classes,
@@ -62,10 +65,15 @@ class DifferentiableSearch:
             len(self.costs.names),
             config.training(),
             seed=self.seed,
+            programs=Programs(self.devices, memory_bytes=limit),
             **self._trainer_options,
         )
         projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
-        plans = self.relaxation.working_set(config.working_set, self._rng, projection.fits)
+
+        def allowed(plan: Any) -> bool:
+            return projection.fits(plan) and trainer.has_room(plan)
+
+        plans = self.relaxation.working_set(config.working_set, self._rng, allowed)
         names = self.costs.names
         loop = SearchLoop(config, self.relaxation, names, account, stage, trainer, plans, projection, data, self._rng)
         state = loop.run()

@@ -5,12 +5,14 @@ next steps, reports, and keeps checkpoints. Within one it only sends work: no st
 and arrays go to the device by explicit calls alone, which ``jax.transfer_guard`` watches over.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.stages import Stage
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.config import DifferentiableConfig
@@ -18,6 +20,7 @@ from tvnjax.search.gradient.projection import Data, Projection
 from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.search.gradient.step_trace import StepTrace
 from tvnjax.spaces.relaxing import Plan, Relaxation, WorkingSet
+from tvnjax.trainers.plan_store import Fitted
 from tvnjax.trainers.supernet_state import SupernetState
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
@@ -65,6 +68,7 @@ class SearchLoop:
         self._redraws = {self._warmup + behind * (i + 1) // (count + 2) for i in range(count)}
         self._report_every = max(steps // 50, 1)
         self._searched = bool(relaxation.searched)
+        self._too_large: list[str] = []
         # What programs are compiled with, whichever step that is before: a search that goes on reads the same clips.
         self._sample = next(data.train), next(data.scoring)
 
@@ -174,19 +178,42 @@ class SearchLoop:
 
     def _fill(self, fill: Callable[[Any], list[Plan]], state: SupernetState, *, learning: bool) -> None:
         """Compiles the programs that are new to the working set."""
-        account, new = self._account, fill(self._trainer.shape_weights(state.shapes))
+        account, before = self._account, self._plans.programs
+        new = fill(self._trainer.shape_weights(state.shapes))
         account.monitor.progress(account.name, 0, self._config.steps, f"compiling {len(new)} plans")
         self._compile(new, state, learning=learning)
-        for plan in new:
+        for plan in self._plans.programs:
+            if plan in before:
+                continue
             what = {"plan": str(plan), "members": len(self._plans.members_of(plan)), "charged_s": account.seconds}
             account.monitor.event("plan", strategy=account.name, seed=account.seed, **what)
 
     def _compile(self, plans: Sequence[Plan], state: SupernetState, *, learning: bool) -> None:
-        if self._trainer.ready(plans, learning=learning):
-            return
+        """Compiles what is new; plans that a device has no room for are replaced by others, as long as there are."""
         cut, (train, scoring) = self._data.cut, self._sample
         of_train, of_scoring = (lambda plan: cut(train, plan, None)), (lambda plan: cut(scoring, plan, None))
-        self._trainer.compile(plans, state, of_train, of_scoring, learning=learning)
+        while plans and not self._trainer.ready(plans, learning=learning):
+            for fitted in self._trainer.compile(plans, state, of_train, of_scoring, learning=learning):
+                self._fitted(fitted)
+            plans = self._plans.fill(self._trainer.shape_weights(state.shapes))
+        if not self._plans.programs:
+            raise InvalidInputError(
+                "a plan fits a device's memory, a clip at a time and with its units computed again; none of "
+                f"{len(self._too_large)} does ({self._too_large[-1]}): give smaller images, fewer frames or narrower "
+                "blocks"
+            )
+
+    def _fitted(self, fitted: Fitted) -> None:
+        """Says what became of a plan that has no room as it was asked for."""
+        account, name = self._account, str(fitted.plan)
+        if fitted.working is None:
+            self._too_large.append(f"{name}: {fitted.reason}")
+            self._plans.drop(fitted.plan)
+        how = "left out" if fitted.working is None else str(fitted.working)
+        account.monitor.event(
+            "plan_memory", strategy=account.name, seed=account.seed, plan=name, reason=fitted.reason, becomes=how
+        )
+        warnings.warn(f"plan {name} is now {how}: {fitted.reason}", stacklevel=2)
 
     def _pick(self, p: np.ndarray, progress: float) -> tuple[Plan, dict[int, float]]:
         """Members by the policy, part of the time by lot: half at first, a fifth at the end. Returns the longest of

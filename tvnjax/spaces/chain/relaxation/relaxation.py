@@ -81,6 +81,10 @@ class OnePlan:
 
     renew = fill
 
+    def drop(self, program: ChainPlan) -> None:
+        del program
+        self.seen = []
+
     def probabilities(self, weights: Any) -> np.ndarray:
         return np.ones(len(self.seen))
 

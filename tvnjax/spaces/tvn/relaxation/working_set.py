@@ -127,6 +127,11 @@ class WorkingSet:
         self.fill(weights)
         return [plan for plan in self.programs if plan not in before]
 
+    def drop(self, program: Plan) -> None:
+        """Takes out a program and its members, as if they had never been there; ``fill`` replaces them."""
+        gone = self._programs.pop(program)
+        self.seen = [plan for plan in self.seen if plan not in gone]
+
     def _family(self, longest: Plan, weights: ShapeTable) -> list[Plan]:
         """What comes along with a plan: its allowed prefixes, with its own frame stride and the likeliest others."""
         key = ShapeKey("frame_stride")
