@@ -97,7 +97,7 @@ class DifferentiableConfig:
     projection: ProjectionConfig = dataclasses.field(default_factory=ProjectionConfig)
 
     def __post_init__(self) -> None:
-        check_literals("search", self)
+        check_literals(self, "search.")
         if self.steps < 1 or not 0 <= self.arch_warmup < 1 or not 0 < self.temperature <= 1:
             raise InvalidInputError(
                 "a search has steps of at least 1, arch_warmup in [0, 1) and temperature in (0, 1]; got "
