@@ -24,6 +24,7 @@ from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import ShapeKey
+from tvnjax.trainers.plan_store import Fitted, Working
 from tvnjax.trainers.supernet_state import SupernetState
 
 STEPS = 30
@@ -35,8 +36,11 @@ class ArithmeticTrainer(UndecidedTrainer):
 
     breaks_at: tuple = ()
     """Calls of ``weight_step`` whose loss and weights are not finite."""
+    full_at: tuple = ()
+    """Calls at which the device has no memory left."""
     kill_at = None
     calls = 0
+    lessened = 0
 
     def __init__(self, *_, seed, **__):
         super().__init__(seed)
@@ -60,11 +64,18 @@ class ArithmeticTrainer(UndecidedTrainer):
     def ready(self, plans, *, learning):
         return True
 
+    def has_room(self, plan):
+        return True
+
     def placed(self, state):
         return jax.tree.map(jnp.asarray, state)
 
     def copied(self, state):
         return state
+
+    def lessen(self, plan, reason):
+        type(self).lessened += 1
+        return Fitted(plan=plan, working=Working(True, 2), reason=reason)
 
     def broken_part(self, state):
         return "weights is not finite"
@@ -96,6 +107,8 @@ class ArithmeticTrainer(UndecidedTrainer):
         cls.calls += 1
         if cls.calls == cls.kill_at:
             raise Killed
+        if cls.calls in cls.full_at:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.\nMore of it.")
         bad = np.nan if cls.calls in cls.breaks_at else 0.0
         params = state.params * 1.01 + self.rate * (batch["number"] + self._rng.random() + plan.image_size) + bad
         return state._replace(params=params, step=state.step + 1), jnp.sum(params)
@@ -122,7 +135,7 @@ class Numbers:
         self.at = state["at"]
 
 
-def search(run_dir=None, kill_at=None, breaks_at=(), monitor=None, kill_check=None):
+def search(run_dir=None, kill_at=None, breaks_at=(), monitor=None, kill_check=None, full_at=()):
     """Runs or goes on; returns the result as JSON, the state's numbers and how many steps were done."""
     checks = []
 
@@ -150,7 +163,7 @@ def search(run_dir=None, kill_at=None, breaks_at=(), monitor=None, kill_check=No
         steps=STEPS, working_set=1, redraws=2, projection=ProjectionConfig(top_k=3, finalists=2, fine_tune_steps=1)
     )
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=Budget(ms=12.0))
-    trainer = type("Trainer", (ArithmeticTrainer,), {"kill_at": kill_at, "breaks_at": breaks_at})
+    trainer = type("Trainer", (ArithmeticTrainer,), {"kill_at": kill_at, "breaks_at": breaks_at, "full_at": full_at})
     stage = Stage(monitor or Silent(), run_dir, "differentiable", checkpoint_s=0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(differentiable, "SupernetTrainer", trainer)
@@ -209,3 +222,17 @@ def test_the_second_time_it_stops_and_says_where(tmp_path):
     # The last good checkpoint is still there, and the run goes on from it.
     _, numbers, calls = search(run_dir)
     assert np.isfinite(numbers[0]).all() and calls == STEPS - 19
+
+
+@pytest.mark.parametrize("full_at", [(1,), (9, 10), (STEPS,)])
+def test_a_device_without_memory_ends_nothing(full_at, tmp_path):
+    """The window is done again from its beginning, its plan worked on in a smaller way, and that is said."""
+    whole, numbers, steps = search()
+    run_dir = RunDir(tmp_path / "run")
+    said = r"plan .* is now batches in \d parts, units computed again: RESOURCE_EXHAUSTED"
+    with pytest.warns(UserWarning, match=said):
+        again, same, calls = search(run_dir, monitor=Telling(run_dir), full_at=full_at)
+    run_dir.close()
+    assert same == numbers and again["candidates"] == whole["candidates"] and calls > steps
+    told = [event for event in read_events(tmp_path / "run") if event["event"] == "plan_memory"]
+    assert len(told) == len(full_at) and "More" not in told[0]["reason"] and "2 parts" in told[-1]["becomes"]

@@ -141,6 +141,10 @@ class SupernetTrainer:
         """Whether a plan is not known to be too large for a device."""
         return self.store.has_room(plan)
 
+    def lessen(self, plan: Plan, reason: str) -> Fitted:
+        """Takes a plan, behind a step that had no memory left, to a way of working that needs less."""
+        return self.store.lessen(plan, reason)
+
     def relaxed(self, plan: Plan) -> RelaxedPlan:
         """What is relaxed in a plan."""
         return self.relaxation.relaxed(plan)

@@ -91,10 +91,15 @@ class SearchCheckpoint:
                 f"({what}), at {_LOWERED:g} of the learning rate too; the last good checkpoint is "
                 f"{where or f'that of step {good.step}, in memory alone'}"
             )
-        self._plans.restore(good.state["plans"])
-        self._restore(good.state)
+        state = self.return_to(good)
         self._trainer.lower_rate(_LOWERED)
-        return good.step, good.tree
+        return state
+
+    def return_to(self, saved: Saved) -> tuple[int, SupernetState]:
+        """Goes on from what ``capture`` gave, in this process; the seconds since are charged."""
+        self._plans.restore(saved.state["plans"])
+        self._restore(saved.state)
+        return saved.step, saved.tree
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._rng.bit_generator.state = state["rng"]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from tvnjax.core.checkpoints import Saved
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.stages import Stage
 from tvnjax.search.cost_account import CostAccount
@@ -21,6 +22,7 @@ from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.search.gradient.step_trace import StepTrace
 from tvnjax.spaces.relaxing import Plan, Relaxation, WorkingSet
 from tvnjax.trainers.plan_store import Fitted
+from tvnjax.trainers.programs import is_out_of_memory
 from tvnjax.trainers.supernet_state import SupernetState
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
@@ -69,6 +71,8 @@ class SearchLoop:
         self._report_every = max(steps // 50, 1)
         self._searched = bool(relaxation.searched)
         self._too_large: list[str] = []
+        self._at: Any = None
+        """The plan of the step that was sent last."""
         # What programs are compiled with, whichever step that is before: a search that goes on reads the same clips.
         self._sample = next(data.train), next(data.scoring)
 
@@ -83,20 +87,25 @@ class SearchLoop:
         done, state = checkpoint.restore(stage, trainer.init(), compile_)
         if done == 0:
             self._fill(self._plans.fill, state, learning=self._warmup == 0)
-        good = checkpoint.capture(done, trainer.copied(state))
+        good = kept = checkpoint.capture(done, trainer.copied(state))
         trace = StepTrace(stage.folder("trace"), self._warmup + 2, config.trace)
         while done < config.steps:
+            window = self._window(done + 1)
+            reported = window[-1] % self._report_every == 0 or window[-1] == config.steps
             try:
-                window = self._window(done + 1)
                 state, told = self._steps(window, state, trace)
-            except BaseException:
+                loss = jax.device_get(told.loss) if reported else 0.0
+            except BaseException as error:
                 trace.stop()
-                raise
+                if not is_out_of_memory(error):
+                    raise
+                done, state = self._lessen(checkpoint, kept, error)
+                continue
             done = window[-1]
-            if done % self._report_every == 0 or done == config.steps:
-                if not np.isfinite(jax.device_get(told.loss)):
+            if reported:
+                if not np.isfinite(loss):
                     done, state = checkpoint.go_back(stage, good, done, state, told.plan)
-                    state = trainer.copied(state)
+                    kept, state = good, trainer.copied(state)
                     continue
                 self._report(state, done, told)
             if self._searched and done in self._redraws and done > self._warmup:
@@ -109,6 +118,15 @@ class SearchLoop:
             stage.checkpoints.offer(done, kept.tree, kept.state)
         stage.checkpoints.write()
         return state
+
+    def _lessen(self, checkpoint: SearchCheckpoint, kept: Saved, error: BaseException) -> tuple[int, SupernetState]:
+        """Goes back to where the last window ended, its plan taken to a way of working that needs less memory."""
+        done, state = checkpoint.return_to(kept)
+        state = self._trainer.copied(state)
+        self._fitted(self._trainer.lessen(self._at, str(error).splitlines()[0]))
+        learning = done >= self._warmup
+        self._compile(self._plans.programs, state, learning=learning)
+        return done, state
 
     def _window(self, first: int) -> range:
         """The steps from ``first`` on that nothing is read between."""
@@ -134,6 +152,7 @@ class SearchLoop:
         told: Told | None = None
         with jax.transfer_guard("disallow"):
             for steps, plan, lengths in groups:
+                self._at = plan
                 for step in steps:
                     trace.before(step)
                 progress = [self._progress(step) for step in steps]
@@ -208,7 +227,7 @@ class SearchLoop:
         account, name = self._account, str(fitted.plan)
         if fitted.working is None:
             self._too_large.append(f"{name}: {fitted.reason}")
-            self._plans.drop(fitted.plan)
+            self._plans.drop(self._relaxation.program(fitted.plan))
         how = "left out" if fitted.working is None else str(fitted.working)
         account.monitor.event(
             "plan_memory", strategy=account.name, seed=account.seed, plan=name, reason=fitted.reason, becomes=how
