@@ -92,16 +92,16 @@ def search(arm: str, manifest: Path, seed: int, out: Path) -> dict[str, Any]:
     run_dir = RunDir(out)
     monitor = ConsoleMonitor(run_dir)
     start = time.monotonic()
-    result, state = DifferentiableSearch(
-        config.search, problem.relaxation, costs, problem.num_classes, seed, head=config.head
-    ).run(task, problem.search_data(), monitor)
+    search = DifferentiableSearch(config.search, problem.relaxation, costs, problem.num_classes, seed, head=config.head)
+    result, state = search.run(task, problem.search_data(), monitor)
     seconds = time.monotonic() - start
     run_dir.close()
     events = [json.loads(line) for line in (out / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     ledger = next(event["rows"] for event in events if event["event"] == "ledger")
     plan = problem.relaxation.shapes.mode(problem.relaxation.uniform())
     relaxed = problem.relaxation.relaxed(plan)
-    logits = [state.alphas["alphas"][index] for index in range(len(relaxed.blocks))]
+    alphas = search.logits(state)
+    logits = [alphas[index] for index in range(len(relaxed.blocks))]
     weights = jax.device_get(softmax_weights(relaxed, logits, config.search.temperature))
     tendency = describe(relaxed.blocks, weights, {})
     masses = [mass for block in tendency["parameter_free"] for mass in block.values()]

@@ -67,7 +67,7 @@ def _differentiable(
         head=config.head,
     )
     result, state = search.run(task, problem.search_data(), stage, table)
-    parts = {"params": state.params, "alphas": state.alphas}
+    parts = {"params": state.params, "alphas": search.logits(state)}
     save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
     return result_from_json(stage.finish(result_to_json(result)))
 

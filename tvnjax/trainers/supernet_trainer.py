@@ -300,12 +300,14 @@ class SupernetTrainer:
         """Losses of plans under the relaxed choices, each on a batch: for a plan and its prefixes, by the number of
         blocks. All plans that are scored between two steps are under one draw."""
         settings = self._settings(temperature, progress)
-        losses = {
-            plan: self._step("plan_losses", self.supernet(plan), state, batch, settings)
-            for plan, batch in batches.items()
-        }
-        read = jax.device_get(losses)
-        return {plan: dict(zip(self.supernet(plan).lengths, map(float, row))) for plan, row in read.items()}
+        supernets = [self.supernet(plan) for plan in batches]
+        losses = [
+            self._step("plan_losses", supernet, state, batch, settings)
+            for supernet, batch in zip(supernets, batches.values())
+        ]
+        # Read when all are on their way.
+        rows = [map(float, row) for row in jax.device_get(losses)]
+        return {plan: dict(zip(supernet.lengths, row)) for plan, supernet, row in zip(batches, supernets, rows)}
 
     def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
         """Probabilities of what a plan can have."""

@@ -10,10 +10,13 @@ all plans. Both meet in an augmented Lagrangian of ``log(expected cost / budget)
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
+from flax import nnx
 
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
+from tvnjax.core.variables import ArchParam
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import CostAccount
@@ -68,6 +71,7 @@ class DifferentiableSearch:
             programs=Programs(self.devices, memory_bytes=limit),
             **self._trainer_options,
         )
+        self._layout = trainer.layout
         projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
 
         def allowed(plan: Any) -> bool:
@@ -82,3 +86,8 @@ class DifferentiableSearch:
         projection.run(state, plans, config.temperature)
         account.device.charge("compile", trainer.compile_seconds - compiled)
         return account.finish(), state
+
+    def logits(self, state: SupernetState) -> nnx.State:
+        """The operator logits of a state that ``run`` gave, by block and choice; a choice without any has zeros."""
+        rows = self._layout.unpack(jax.device_get(state.alphas))
+        return nnx.State({block: {gene: ArchParam(row[gene]) for gene in row} for block, row in enumerate(rows)})
