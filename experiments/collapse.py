@@ -93,7 +93,7 @@ def search(arm: str, manifest: Path, seed: int, out: Path) -> dict[str, Any]:
     monitor = ConsoleMonitor(run_dir)
     start = time.monotonic()
     search = DifferentiableSearch(config.search, problem.relaxation, costs, problem.num_classes, seed, head=config.head)
-    result, state = search.run(task, problem.search_data(), monitor)
+    result, state = search.run(task, problem.search_data(monitor), monitor)
     seconds = time.monotonic() - start
     run_dir.close()
     events = [json.loads(line) for line in (out / "events.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -71,7 +71,7 @@ def main() -> int:
         task = SearchTask(space=problem.space, budget_ms=budget_ms, check=check, evaluate=evaluate)
         start, busy = time.monotonic(), time.process_time()
         result, _ = DifferentiableSearch(config.search, problem.relaxation, costs, classes, config.seed).run(
-            task, problem.search_data(), stage
+            task, problem.search_data(stage), stage
         )
         stage.checkpoints.wait()
         clock_s, processor_s = time.monotonic() - start, time.process_time() - busy

@@ -106,7 +106,7 @@ def searched(table: Table, budget_ms: float, seed: int, margin: float, predicted
         costs, profiling = costs_of(table, problem, budget_ms)
         search = DifferentiableSearch(config.search, problem.relaxation, costs, problem.num_classes, seed)
         task = dataclasses.replace(table.task(budget_ms), clocked=True)
-        result, _ = search.run(task, problem.search_data(), monitor)
+        result, _ = search.run(task, problem.search_data(monitor), monitor)
     # The clock saw the supernet; what was looked up takes what it took when it was recorded.
     trained = (c.evaluation.seconds or 0.0 for c in result.candidates if c.evaluation is not None)
     recorded = sum(c.verdict.seconds or 0.0 for c in result.candidates) + sum(trained)

@@ -47,7 +47,7 @@ def train_shared(steps: int, rate: float, seed: int, fine_tune_steps: int, monit
         problem.relaxation,
         problem.space,
         problem.num_classes,
-        problem.search_data(),
+        problem.search_data(monitor),
         seed,
         monitor,
         fine_tune_steps=fine_tune_steps,

@@ -9,7 +9,8 @@ from tvnjax.core.monitor import Silent
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.cost_account import CostAccount
-from tvnjax.search.gradient.projection import Data, Projection, ProjectionConfig
+from tvnjax.search.gradient.data import Data
+from tvnjax.search.gradient.projection import Projection, ProjectionConfig
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.lowering import lower
@@ -84,9 +85,7 @@ def project(budget_ms, bias, seed, again=None, **changes):
     )
     account = CostAccount("differentiable", 0, task, Silent())
     empty = iter(dict, None)
-    data = Data(
-        train=empty, val=empty, scoring=empty, val_once=list, times=lambda *_: np.zeros(1), view_of=lambda _: None
-    )
+    data = Data(train=empty, val=empty, scoring=empty, val_once=list, read=lambda *_: {}, view_of=lambda _: None)
     trainer, weight = changes.pop("trainer", None) or UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
     budget = Budget(ms=budget_ms, params=changes.pop("params", None))
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=budget, params=MACS)

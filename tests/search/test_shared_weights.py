@@ -8,7 +8,8 @@ import pytest
 from tests.trainers.test_supernet_trainer import OPERATORS, SMALL, batches, view_of
 from tvnjax.core.monitor import Silent
 from tvnjax.search.gradient.config import DifferentiableConfig
-from tvnjax.search.gradient.projection import Data, ProjectionConfig
+from tvnjax.search.gradient.data import Data
+from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.search_space import search_space
@@ -26,7 +27,7 @@ def shared():
         val=batches(2),
         scoring=batches(2),
         val_once=lambda: val,
-        times=lambda batch, plan, rng: np.zeros((len(batch["label"]), plan.num_frames), np.int32),
+        read=lambda batch, plan, rng: batch,
         view_of=view_of,
     )
     projection = ProjectionConfig(recalibration_batches=2)

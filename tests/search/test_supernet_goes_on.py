@@ -17,8 +17,9 @@ from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient import differentiable
 from tvnjax.search.gradient.config import DifferentiableConfig
+from tvnjax.search.gradient.data import Data
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.projection import Data, ProjectionConfig
+from tvnjax.search.gradient.projection import ProjectionConfig
 from tvnjax.search.results import result_to_json
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import relax_plan
@@ -156,7 +157,7 @@ def search(run_dir=None, kill_at=None, breaks_at=(), monitor=None, kill_check=No
         val=Numbers(1000),
         scoring=Numbers(2000),
         val_once=list,
-        times=lambda batch, plan, rng: None if rng is None else rng.random(),
+        read=lambda batch, plan, rng: batch if rng is None else {**batch, "drawn": rng.random()},
         view_of=lambda _: None,
     )
     config = DifferentiableConfig(

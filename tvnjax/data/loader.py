@@ -1,6 +1,6 @@
 """Batches of clips through Grain, in this process: the clips are decoded already, so worker processes cost more."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 import grain
@@ -13,7 +13,8 @@ from tvnjax.data.sampling import ClipSampler
 
 # Two threads fill the next batches while the device works on this one: reading and decompressing clips leaves the
 # interpreter lock free, cutting and stacking them does not, so more gain nothing.
-_AHEAD = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+AHEAD = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+_AT_ONCE = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
 _MAX_PLACE = 10**12
 """Batches no training reads."""
 
@@ -35,6 +36,7 @@ class Stream:
         augment: bool,
         sampler: "Sampler",
         kind: str = "",
+        numbered: bool = False,
     ) -> None:
         """Opens a split, or several together.
 
@@ -42,15 +44,18 @@ class Stream:
           split: ``train``, or as in ``("train", "val")`` or ``train+val``.
           augment: batches are the sampler's random ones, not its centred ones.
           kind: told apart in saved states.
+          numbered: the sampler is given the numbers of clips in the split, not the clips: the order is the same, and so
+            are saved places.
         """
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)
         split = split if isinstance(split, str) else "+".join(split)
-        batches = (
-            grain.MapDataset.source(clips.source(split)).seed(seed).shuffle().repeat().batch(batch_size, batch_fn=list)
-        )
+        source: Any = clips.source(split)
+        records = grain.MapDataset.source(range(len(source)) if numbered else source)
+        batches = records.seed(seed).shuffle().repeat().batch(batch_size, batch_fn=list)
         batches = batches.random_map(sampler.random) if augment else batches.map(sampler.centred)
-        self._iterator = iter(batches.to_iter_dataset(_AHEAD))
+        # Numbers are drawn faster than they are handed from thread to thread.
+        self._iterator = iter(batches.to_iter_dataset(_AT_ONCE if numbered else AHEAD))
         # What a saved place in the stream is only meaningful together with.
         self._stream = f"{kind}{clips.fingerprint} {split} batch_size={batch_size} seed={seed}"
 
@@ -92,9 +97,9 @@ class Stream:
 class Sampler(Protocol):
     """Makes a batch of stored clips."""
 
-    def centred(self, records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]: ...
+    def centred(self, records: Sequence[Any]) -> dict[str, np.ndarray]: ...
 
-    def random(self, records: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> dict[str, np.ndarray]: ...
+    def random(self, records: Sequence[Any], rng: np.random.Generator) -> dict[str, np.ndarray]: ...
 
 
 class TrainLoader(Stream):
@@ -158,4 +163,4 @@ def one_pass(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Returns what ``make`` makes of a split's records, in order, at most ``batch_size`` at a time."""
     batches = grain.MapDataset.source(clips.source(split)).batch(batch_size, batch_fn=list)
-    return iter(batches.map(make).to_iter_dataset(_AHEAD))
+    return iter(batches.map(make).to_iter_dataset(AHEAD))

@@ -8,10 +8,10 @@ machine that is busy all the while, then cancels.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.memory import free_bytes
 from tvnjax.graph import Network
 from tvnjax.latency.clocks import Watch
 from tvnjax.latency.memory import memory_mb
@@ -194,13 +194,8 @@ def check_memory(name: str, network: Network, batch: int = 1) -> None:
 
 
 def _free_mb() -> float | None:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return None
+    free = free_bytes()
+    return None if free is None else free / 2**20
 
 
 def make_reference(

@@ -23,7 +23,7 @@ from tvnjax.search.registry import GRADIENT
 
 _CONFIG = "config.json"
 _PLACES = ("data.manifest", "data.folder")
-_FREE = ("out", "checkpoint_seconds", "data.max_skipped", *_PLACES)
+_FREE = ("out", "checkpoint_seconds", "data.max_skipped", "search.resident_gb", *_PLACES)
 """What may differ between two halves of a run: nothing that is found depends on it. Of the data, what the clips hold is
 compared, not the place they are read from."""
 _LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}

@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
-from functools import partial
+import weakref
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import jax
@@ -15,10 +15,10 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
-from tvnjax.data.device_crop import plan_view
 from tvnjax.data.loader import TrainLoader, eval_batches
+from tvnjax.data.placement import FIRST_DEVICE, Placement
 from tvnjax.data.preparation import ClipSizes, Preparation
-from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.resident import ResidentClips, ResidentLimit
 from tvnjax.data.video_folder import VideoData
 from tvnjax.graph import Network
 from tvnjax.latency.measure import ReferenceNetwork, make_reference
@@ -31,9 +31,10 @@ from tvnjax.running.config import RunConfig
 from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
-from tvnjax.search.gradient.projection import Data
+from tvnjax.search.gradient.data import Data
+from tvnjax.search.gradient.stored_data import hold_clips, stored_data
 from tvnjax.spaces.base import Genotype, Space
-from tvnjax.spaces.relaxing import Plan, Relaxation
+from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
 from tvnjax.trainers.trainer import Batch, ChildTrainer, Trained
 from tvnjax.zoo.resolve import of_genotype
@@ -77,25 +78,33 @@ class Problem:
         """One pass over a split."""
         return iter(eval_batches(self.clips, split, batch_size=_EVAL_BATCH, **_sampling(genotype)))
 
-    def search_data(self) -> Data:
-        """Stored clips, from which every plan of a differentiable search cuts its own."""
-        search, clips, seed = self.config.search, self.clips, self.config.seed
+    def search_data(self, monitor: Monitor, placement: Placement = FIRST_DEVICE) -> Data:
+        """Stored clips, from which every plan of a differentiable search cuts its own. Those on the device are shared
+        by all searches that read them at the same time, and given up with the last.
 
-        def endless(split: str, batch_size: int, offset: int) -> Iterator[Any]:
-            return iter(RawTrainLoader(clips, split, batch_size=batch_size, seed=seed + offset, augment=True))
-
-        return Data(
-            train=endless("train", search.batch_size, 0),
-            val=endless("val", search.batch_size, 1),
-            scoring=endless("val", search.score_clips, 2),
-            val_once=lambda: raw_eval_batches(clips, "val", batch_size=_EVAL_BATCH),
-            times=self._times,
-            view_of=lambda plan: partial(plan_view, image_size=self.relaxation.reads(plan).image_size),
+        Args:
+            monitor: is told which splits live on the device.
+        """
+        search, held = self.config.search, self._held
+        resident = held.get(placement)
+        if resident is None:
+            resident = hold_clips(self.clips, ResidentLimit.of(search.resident_gb), placement, monitor)
+            if resident is not None:
+                held[placement] = resident
+        return stored_data(
+            self.clips,
+            self.relaxation,
+            resident,
+            placement,
+            batch_size=search.batch_size,
+            score_clips=search.score_clips,
+            eval_batch=_EVAL_BATCH,
+            seed=self.config.seed,
         )
 
-    def _times(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> np.ndarray:
-        """The frames a plan reads of each clip of a batch."""
-        return PlanView(**self.relaxation.reads(plan)._asdict()).times(batch, rng)
+    @functools.cached_property
+    def _held(self) -> weakref.WeakValueDictionary[Placement, ResidentClips]:
+        return weakref.WeakValueDictionary()
 
     def evaluator(self) -> "Evaluator":
         """The proxy, with nothing compiled yet: a strategy gets one of its own, so that none profits from another."""

@@ -66,7 +66,7 @@ def _differentiable(
         config.seed,
         head=config.head,
     )
-    result, state = search.run(task, problem.search_data(), stage, table)
+    result, state = search.run(task, problem.search_data(stage), stage, table)
     parts = {"params": state.params, "alphas": search.logits(state)}
     save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
     return result_from_json(stage.finish(result_to_json(result)))
@@ -116,14 +116,15 @@ def _ask_for_evaluations(
 
 def _share_weights(problem: Problem, stages: Stages) -> SharedWeights:
     config = problem.config
+    stage = stages.stage(f"shared-weights-{config.seed}")
     return SharedWeights(
         config.search,
         problem.relaxation,
         problem.space,
         problem.num_classes,
-        problem.search_data(),
+        problem.search_data(stage),
         config.seed,
-        stages.stage(f"shared-weights-{config.seed}"),
+        stage,
         fine_tune_steps=config.sharing.fine_tune_steps,
         head=config.head,
     )

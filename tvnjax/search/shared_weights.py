@@ -15,7 +15,7 @@ from tvnjax.core.stages import Stage
 from tvnjax.graph import HeadKind
 from tvnjax.search.base import Evaluation
 from tvnjax.search.gradient.config import DifferentiableConfig
-from tvnjax.search.gradient.projection import Data
+from tvnjax.search.gradient.data import Data
 from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.spaces.base import Genotype, Space

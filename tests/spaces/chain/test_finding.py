@@ -97,7 +97,7 @@ def test_the_gradient_search_finds_one_of_the_best_three_in_four_of_five_seeds(p
             evaluate=lambda genotype, seed, part: trained[genotype.id][seed % 2],
         )
         search = DifferentiableSearch(CONFIG.search, problem.relaxation, costs, problem.num_classes, seed)
-        result, _ = search.run(task, problem.search_data(), Silent())
+        result, _ = search.run(task, problem.search_data(Silent()), Silent())
         ranks.append(sorted(means, key=lambda identity: -means[identity]).index(result.best.id))
         hits += result.best.id in best
     assert hits >= 4, f"ranks {ranks} of {sorted(means.values(), reverse=True)}"

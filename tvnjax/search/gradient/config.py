@@ -90,6 +90,10 @@ class DifferentiableConfig:
     """Steps between scorings of the whole working set."""
     score_clips: int = 64
     """Validation clips of a scoring, the same for every plan."""
+    resident_gb: float | None = None
+    """Stored clips that may live on the device, in 10^9 bytes: whole splits, validation first; the others are streamed,
+    a few batches in advance. Batches are the same either way. Default: a quarter of the device's memory, on a CPU of
+    what is free when the search begins. 0: all are streamed."""
     shape_learning_rate: float = 3.0
     """Of the shape logits (plain gradient steps)."""
     shape_decay: float = 0.02
@@ -120,6 +124,8 @@ class DifferentiableConfig:
             raise InvalidInputError(f"search.learning_rate is above 0; got {self.learning_rate}")
         if not 1 <= self.draw_sharpness <= 100:
             raise InvalidInputError(f"search.draw_sharpness is in 1 to 100; got {self.draw_sharpness}")
+        if self.resident_gb is not None and not self.resident_gb >= 0:
+            raise InvalidInputError(f"search.resident_gb is 0 or above; got {self.resident_gb}")
         for name in _NOT_NEGATIVE:
             if not getattr(self, name) >= 0:
                 raise InvalidInputError(f"search.{name} is 0 or above; got {getattr(self, name)}")

@@ -21,7 +21,8 @@ from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.config import DifferentiableConfig
-from tvnjax.search.gradient.projection import Data, Projection
+from tvnjax.search.gradient.data import Data
+from tvnjax.search.gradient.projection import Projection
 from tvnjax.search.gradient.search_loop import SearchLoop
 from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.trainers.programs import Programs

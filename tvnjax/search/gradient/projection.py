@@ -1,7 +1,6 @@
 """From the relaxed network to one network: likeliest plans, knapsack, ranking, measurement, landing in the budget."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,10 +13,10 @@ from tvnjax.graph.outline import parametric_layers
 from tvnjax.search.base import Candidate
 from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import CostAccount
+from tvnjax.search.gradient.data import Data
 from tvnjax.spaces.base import Genotype
 from tvnjax.spaces.relaxing import Choice, Plan, WorkingSet
 from tvnjax.trainers.gene_weights import one_hot
-from tvnjax.trainers.plan_supernet import View
 from tvnjax.trainers.supernet_trainer import SupernetState, SupernetTrainer
 from tvnjax.trainers.trainer import Score
 
@@ -80,37 +79,6 @@ class ProjectionConfig:
         for name in ("plans", "recalibration_batches", "attempts"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"search.projection.{name} is at least 1; got {getattr(self, name)}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Data:
-    """What a differentiable search reads: stored clips, from which every plan cuts its own frames and pixels."""
-
-    train: Iterator[Mapping[str, Any]]
-    """Endless batches of training clips."""
-    val: Iterator[Mapping[str, Any]]
-    """Endless batches of validation clips."""
-    scoring: Iterator[Mapping[str, Any]]
-    """Endless, larger batches of validation clips."""
-    val_once: Callable[[], Iterable[Mapping[str, Any]]]
-    """Makes one pass over the validation split."""
-    times: Callable[[Mapping[str, Any], Plan, np.random.Generator | None], np.ndarray]
-    """Which frames a plan reads of each clip of a batch, ``[B, T]``; the centred window without a generator."""
-    view_of: Callable[[Plan], View]
-
-    def capture(self) -> dict[str, Any]:
-        """Where the endless streams are, to be kept as JSON; of those that can tell."""
-        streams = {name: getattr(self, name) for name in ("train", "val", "scoring")}
-        return {name: stream.get_state() for name, stream in streams.items() if hasattr(stream, "get_state")}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what ``capture`` gave."""
-        for name, stream in state.items():
-            getattr(self, name).set_state(stream)
-
-    def cut(self, batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> dict[str, Any]:
-        """A batch with the frames a plan reads of it."""
-        return jax.device_put({**batch, "times": self.times(batch, plan, rng)})
 
 
 class Projection:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tvnjax.core.checkpoints import Saved
 from tvnjax.core.stages import Stage
-from tvnjax.search.gradient.projection import Data
+from tvnjax.search.gradient.data import Data
 from tvnjax.search.seconds import DeviceSeconds
 from tvnjax.spaces.relaxing import Plan, WorkingSet
 from tvnjax.trainers.supernet_state import SupernetState

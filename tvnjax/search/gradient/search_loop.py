@@ -17,7 +17,8 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.stages import Stage
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.config import DifferentiableConfig
-from tvnjax.search.gradient.projection import Data, Projection
+from tvnjax.search.gradient.data import Data
+from tvnjax.search.gradient.projection import Projection
 from tvnjax.search.gradient.search_checkpoint import SearchCheckpoint
 from tvnjax.search.gradient.step_trace import StepTrace
 from tvnjax.spaces.relaxing import Plan, Relaxation, WorkingSet
