@@ -1,5 +1,7 @@
 """Whole clips cropped, mirrored and cut into windows on the host: what the device's path is held against."""
 
+import functools
+
 import grain
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,8 @@ def train_batches(clips, split, *, batch_size, seed, augment=True):
 
     records = grain.MapDataset.source(clips.source(split)).seed(seed).shuffle().repeat()
     records = records.batch(batch_size, batch_fn=list)
-    return iter(records.random_map(random) if augment else records.map(centred))
+    batches = records.random_map(random) if augment else records.map(centred)
+    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
 
 def eval_batches(clips, split, *, batch_size):
@@ -40,10 +43,10 @@ def seen(batch, view, rng):
     first, centre, last = window_starts(batch["span"], batch["valid"], view.window)
     starts = (centre if rng is None else rng.integers(first, last, endpoint=True)).astype(np.int32)
     times = starts[:, None] + np.arange(view.num_frames, dtype=np.int32) * view.frame_stride
-    read = jax.jit(_view, static_argnums=2)
-    return np.asarray(read(batch["clip"], times, view.image_size)), batch["label"]
+    return np.asarray(_view(batch["clip"], times, view.image_size)), batch["label"]
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def _view(clip, times, image_size):
     side = clip.shape[2]
     frames = jnp.take_along_axis(clip, times[:, :, None, None, None], axis=1).astype(jnp.float32)

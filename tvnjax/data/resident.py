@@ -27,14 +27,15 @@ _PIECE = 32 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class ResidentLimit:
-    """How many bytes of clips the device may hold."""
+    """How much of a device clips may take."""
 
-    bytes: int
+    most: int
+    """Bytes."""
     why: str
     """Where the number comes from, for logs."""
 
     @classmethod
-    def of(cls, given_gb: float | None, device: jax.Device | None = None) -> "ResidentLimit":
+    def of(cls, given_gb: float | None, device: Any = None) -> "ResidentLimit":
         """Returns the limit that was given, or a quarter of a device's memory; on a CPU of the memory that is free.
 
         Args:
@@ -42,15 +43,15 @@ class ResidentLimit:
           device: default: JAX's first.
         """
         if given_gb is not None:
-            return cls(bytes=round(given_gb * 1e9), why="as given")
-        device = device or jax.devices()[0]
-        stats = device.memory_stats() or {}
+            return cls(most=round(given_gb * 1e9), why="as given")
+        device = jax.devices()[0] if device is None else device
+        stats: Any = device.memory_stats() or {}
         if device.platform != "cpu" and "bytes_limit" in stats:
-            return cls(bytes=stats["bytes_limit"] // _SHARE, why="a quarter of the device's memory")
+            return cls(most=stats["bytes_limit"] // _SHARE, why="a quarter of the device's memory")
         free = free_bytes() if device.platform == "cpu" else None
         if free is not None:
-            return cls(bytes=free // _SHARE, why="a quarter of the free memory")
-        return cls(bytes=_UNKNOWN, why="nothing tells how much memory there is")
+            return cls(most=free // _SHARE, why="a quarter of the free memory")
+        return cls(most=_UNKNOWN, why="nothing tells how much memory there is")
 
 
 def split_bytes(clips: ClipSet, split: str) -> int:

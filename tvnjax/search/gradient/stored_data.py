@@ -27,12 +27,12 @@ _DEPTH = 2
 
 def hold_clips(clips: ClipSet, limit: ResidentLimit, placement: Placement, monitor: Monitor) -> ResidentClips | None:
     """Decides which splits live on the device, and tells the monitor; None where none does."""
-    held = splits_within(clips, limit.bytes, READ)
+    held = splits_within(clips, limit.most, READ)
     sizes = {split: split_bytes(clips, split) for split in READ}
     streamed = [split for split in READ if split not in held]
     monitor.event(
         "resident_clips",
-        limit_bytes=limit.bytes,
+        limit_bytes=limit.most,
         limit=limit.why,
         resident={split: sizes[split] for split in held},
         streamed={split: sizes[split] for split in streamed},
@@ -41,7 +41,7 @@ def hold_clips(clips: ClipSet, limit: ResidentLimit, placement: Placement, monit
     def listed(splits: Any) -> str:
         return ", ".join(f"{split} ({sizes[split] / 1e9:.3g} GB)" for split in splits) or "none"
 
-    text = f"on the device: {listed(held)}; streamed: {listed(streamed)}; limit {limit.bytes / 1e9:.3g} GB, {limit.why}"
+    text = f"on the device: {listed(held)}; streamed: {listed(streamed)}; limit {limit.most / 1e9:.3g} GB, {limit.why}"
     monitor.progress("clips", 1, 1, text)
     return ResidentClips(clips, held, placement) if held else None
 
