@@ -17,7 +17,17 @@ from tvnjax.data.device_crop import plan_view
 from tvnjax.data.loader import Stream
 from tvnjax.data.placement import FIRST_DEVICE
 from tvnjax.data.resident import ResidentClips, ResidentLimit, split_bytes, splits_within
-from tvnjax.data.stored_clips import FIRST, LEFT, MIRRORED, STRIDE, TOP, PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.stored_clips import (
+    FIRST,
+    LEFT,
+    MIRRORED,
+    STORED,
+    STRIDE,
+    TOP,
+    PlanView,
+    RawTrainLoader,
+    raw_eval_batches,
+)
 
 BOTH = ("val", "train")
 
@@ -38,7 +48,8 @@ def program(num_frames, image_size, side, flip):
 
 def seen(batch, view, clips, rng):
     read = program(view.num_frames, view.image_size, clips.image_size, clips.flip)
-    pixels, labels = read({"clips": batch["clips"], "rows": view.rows(batch, rng)})
+    clips_of = {name: batch[name] for name in ("clips", STORED) if name in batch}
+    pixels, labels = read({**clips_of, "rows": view.rows(batch, rng)})
     return np.asarray(pixels), np.asarray(labels)
 
 

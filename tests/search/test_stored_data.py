@@ -131,7 +131,8 @@ def test_a_scoring_puts_its_clips_on_the_device_at_most_once():
         cuts = [streams.cut(scoring, plan, None) for plan in PLANS * 3]
         rows = [array for array in placement.put[before:] if array.ndim == 2]
         assert [(array.shape, array.dtype) for array in rows] == [((6, 7), np.int32)] * 9
-        assert all(cut["clips"] is scoring["clips"] and cut.keys() == {"clips", "rows"} for cut in cuts)
+        name = "clips" if limit == "all streamed" else "stored"
+        assert all(cut[name] is scoring[name] and cut.keys() == {name, "rows"} for cut in cuts)
 
 
 def test_a_pass_is_held_or_streamed_once():
@@ -170,7 +171,8 @@ def test_the_loop_copies_nothing_unasked(limit):
                 others = {"train": "val", "val": "train"}
                 jax.block_until_ready(programs[others.get(name, name)](batch))
             for batch in itertools.islice(streams.val_once(), 2):
-                assert streams.cut(batch, PLANS[0], None).keys() == {"clips", "rows", "weight"}
+                name = "clips" if limit == "all streamed" else "stored"
+                assert streams.cut(batch, PLANS[0], None).keys() == {name, "rows", "weight"}
 
 
 def test_what_is_held_and_what_is_streamed_is_said_once():
@@ -188,3 +190,17 @@ def test_what_is_held_and_what_is_streamed_is_said_once():
         assert monitor.events == [{"event": "resident_clips", **told}]
         (line,) = monitor.lines
         assert words in line and "as given" in line
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_batch_is_cut_in_parts_with_its_rows(limit):
+    """As accumulated gradients do and several devices: all but the stored clips, which every part has."""
+    streams, _ = data(limit)
+    for stream in (streams.train, streams.val, streams.scoring):
+        batch = streams.cut(next(stream), PLANS[0], None)
+        whole = program(PLANS[0])(batch)
+        half = len(batch["rows"]) // 2
+        for part in (slice(half), slice(half, None)):
+            cut = {name: array if name == "stored" else array[part] for name, array in batch.items()}
+            found = program(PLANS[0])(cut)
+            assert all(np.array_equal(one, other[part]) for one, other in zip(found, whole, strict=True))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.sampling import area_weights
-from tvnjax.data.stored_clips import FIRST, INDEX, LABEL, LEFT, MIRRORED, STRIDE, TOP
+from tvnjax.data.stored_clips import FIRST, INDEX, LABEL, LEFT, MIRRORED, STORED, STRIDE, TOP
 
 
 def plan_view(
@@ -18,8 +18,9 @@ def plan_view(
     numbers that :class:`tvnjax.data.sampling.ClipSampler` gives as uint8 for the same windows; and labels int32 [b].
 
     Args:
-      batch: ``clips`` uint8 [n, frames_stored, size, 3 * size], those of the batch or of whole splits, and ``rows``
-        int32 [b, 7] from :meth:`tvnjax.data.stored_clips.PlanView.rows`.
+      batch: ``rows`` int32 [b, 7] from :meth:`tvnjax.data.stored_clips.PlanView.rows`, and ``clips`` uint8 [b,
+        frames_stored, size, 3 * size], which may be cut or spread over devices with them, or ``stored`` uint8 [n, ...],
+        which the rows point into.
       num_frames: frames to read.
       image_size: side in pixels.
       side: of the crop, the set's ``image_size``.
@@ -33,7 +34,7 @@ def plan_view(
             f"a plan reads no more than a clip holds, but {image_size} pixels were asked of clips of {side}; take fewer"
         )
     rows = batch["rows"]
-    frames = _cut(batch["clips"], rows, num_frames, side, flip).astype(jnp.float32)
+    frames = _cut(batch, num_frames, side, flip).astype(jnp.float32)
     if image_size < side:
         # The sums of sampling.area_resize: rows first, then columns, in full float32 also where products are rounded.
         weights = jnp.asarray(area_weights(side, image_size))
@@ -42,17 +43,23 @@ def plan_view(
     return frames, rows[:, LABEL]
 
 
-def _cut(clips: jax.Array, rows: jax.Array, num_frames: int, side: int, flip: bool) -> jax.Array:
+def _cut(batch: Mapping[str, Any], num_frames: int, side: int, flip: bool) -> jax.Array:
     """The frames of a batch, cropped and mirrored, uint8 [b, num_frames, side, side, 3]: one gather, which XLA:CPU
     does as fast as it copies whole clips and faster than frames first, crops later."""
-    whole = side == clips.shape[2]
+    rows, times = batch["rows"], jnp.arange(num_frames, dtype=jnp.int32)
 
-    def frame(row: jax.Array, time: jax.Array) -> jax.Array:
-        corner = (0, 0) if whole else (row[TOP], 3 * row[LEFT])
-        at = (row[INDEX], row[FIRST] + row[STRIDE] * time, *corner)
+    def frame(clips: jax.Array, index: Any, row: jax.Array, time: jax.Array) -> jax.Array:
+        corner = (0, 0) if side == clips.shape[2] else (row[TOP], 3 * row[LEFT])
+        at = (index, row[FIRST] + row[STRIDE] * time, *corner)
         return jax.lax.dynamic_slice(clips, at, (1, 1, side, 3 * side), allow_negative_indices=False)
 
-    frames = jax.vmap(jax.vmap(frame, (None, 0)), (0, None))(rows, jnp.arange(num_frames, dtype=jnp.int32))
+    def of_clip(clips: jax.Array, index: Any, row: jax.Array) -> jax.Array:
+        return jax.vmap(frame, (None, None, None, 0))(clips, index, row, times)
+
+    if STORED in batch:
+        frames = jax.vmap(of_clip, (None, 0, 0))(batch[STORED], rows[:, INDEX], rows)
+    else:
+        frames = jax.vmap(lambda clip, row: of_clip(clip[None], 0, row))(batch["clips"], rows)
     frames = frames.reshape(-1, num_frames, side, side, 3)
     if not flip:
         return frames

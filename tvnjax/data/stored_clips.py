@@ -20,8 +20,11 @@ from tvnjax.data.loader import Stream, one_pass
 from tvnjax.data.spans import window_starts
 
 INDEX, TOP, LEFT, MIRRORED, LABEL, FIRST, STRIDE = range(7)
-"""Columns of a batch's rows: the clip among those of the batch, the corner of its crop in pixels, 1 where it is
-mirrored, its class, the first frame to read, and the distance between frames."""
+"""Columns of a batch's rows: the clip among the stored ones (not read where a batch has clips of its own), the corner
+of its crop in pixels, 1 where it is mirrored, its class, the first frame to read, and the distance between frames."""
+
+STORED = "stored"
+"""What a batch calls the clips of whole splits, which all batches share; its own are ``clips``."""
 
 
 def flat_frames(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -103,7 +106,8 @@ class PlanView:
         span, valid = batch["span"], batch["valid"]
         usable = valid[:, 1] - valid[:, 0]
         # A clip of a whole video that is short is filled up with its last frame, which a window may touch.
-        usable = np.where(valid[:, 0] == 0, np.maximum(usable, batch["clips"].shape[1]), usable)
+        frames_stored = batch[STORED if STORED in batch else "clips"].shape[1]
+        usable = np.where(valid[:, 0] == 0, np.maximum(usable, frames_stored), usable)
         if self.window > usable.min():
             raise InvalidInputError(
                 f"a window lies inside its clip, but {self.num_frames} frames {self.frame_stride} apart span "
@@ -122,7 +126,7 @@ class PlanView:
 class RawTrainLoader(Stream):
     """An endless iterator of shuffled batches, the training crop and mirroring drawn:
 
-    - ``clips``: uint8 [b, frames_stored, size, 3 * size], or those of a whole split on the device,
+    - ``clips``: uint8 [b, frames_stored, size, 3 * size], or ``stored``: those of whole splits, on the device,
     - ``picks``: int32 [b, 5], the first columns of the rows,
     - ``span`` and ``valid``: int32 [b, 2], for :meth:`PlanView.starts`.
     """
@@ -161,7 +165,7 @@ class RawTrainLoader(Stream):
 
     def __next__(self) -> dict[str, Any]:
         batch = super().__next__()
-        return batch if self._resident is None else {"clips": self._resident.clips, **batch}
+        return batch if self._resident is None else {STORED: self._resident.clips, **batch}
 
 
 def raw_eval_batches(
@@ -192,7 +196,7 @@ def raw_eval_batches(
         return one_pass(clips, split, batch_size, fill_up)
     numbers = range(clips.splits[split])
     firsts = range(0, len(numbers), batch_size)
-    return ({"clips": resident.clips, **fill_up(numbers[first : first + batch_size])} for first in firsts)
+    return ({STORED: resident.clips, **fill_up(numbers[first : first + batch_size])} for first in firsts)
 
 
 class _Picker:

@@ -14,7 +14,7 @@ from tvnjax.data.clips import ClipSet
 from tvnjax.data.device_crop import plan_view
 from tvnjax.data.placement import Placement
 from tvnjax.data.resident import ResidentClips, ResidentLimit, split_bytes, splits_within
-from tvnjax.data.stored_clips import INDEX, PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.stored_clips import INDEX, STORED, PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.search.gradient.data import Data
 from tvnjax.spaces.relaxing import Plan, Relaxation
 from tvnjax.trainers.plan_supernet import View
@@ -81,8 +81,8 @@ def stored_data(
 
     def read(batch: Mapping[str, Any], plan: Plan, rng: np.random.Generator | None) -> dict[str, Any]:
         view = PlanView(**relaxation.reads(plan)._asdict())
-        rows = {"clips": batch["clips"], "rows": view.rows(batch, rng)}
-        return rows | {name: batch[name] for name in ("weight",) if name in batch}
+        kept = {name: batch[name] for name in ("clips", STORED, "weight") if name in batch}
+        return kept | {"rows": view.rows(batch, rng)}
 
     def view_of(plan: Plan) -> View:
         reads = relaxation.reads(plan)
@@ -114,10 +114,8 @@ class _Taken:
 
     def __next__(self) -> dict[str, Any]:
         batch = next(self._loader)
-        picks = batch["picks"].copy()
-        index = self._placement.split(picks[:, INDEX])
-        picks[:, INDEX] = np.arange(len(picks))
-        return {**batch, "clips": self._take(batch["clips"], index), "picks": picks}
+        index = self._placement.split(batch["picks"][:, INDEX])
+        return {"clips": self._take(batch.pop(STORED), index), **batch}
 
     def get_state(self) -> dict[str, Any]:
         return self._loader.get_state()
