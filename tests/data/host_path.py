@@ -1,7 +1,5 @@
 """Whole clips cropped, mirrored and cut into windows on the host: what the device's path is held against."""
 
-import functools
-
 import grain
 import jax
 import jax.numpy as jnp
@@ -38,16 +36,20 @@ def eval_batches(clips, split, *, batch_size):
         yield _crop(records, np.full((len(records), 2), clips.shift), clips.image_size)
 
 
-def seen(batch, view, rng):
+def seen(batch, plan, rng):
     """The pixels a plan reads of a batch and its labels."""
-    first, centre, last = window_starts(batch["span"], batch["valid"], view.window)
+    return np.asarray(_view(batch["clip"], times(batch, plan, rng), plan.image_size)), batch["label"]
+
+
+def times(batch, plan, rng):
+    """The frames a plan reads of each clip."""
+    first, centre, last = window_starts(batch["span"], batch["valid"], plan.window)
     starts = (centre if rng is None else rng.integers(first, last, endpoint=True)).astype(np.int32)
-    times = starts[:, None] + np.arange(view.num_frames, dtype=np.int32) * view.frame_stride
-    return np.asarray(_view(batch["clip"], times, view.image_size)), batch["label"]
+    return starts[:, None] + np.arange(plan.num_frames, dtype=np.int32) * plan.frame_stride
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _view(clip, times, image_size):
+def view(clip, times, image_size):
+    """The pixels of whole clips at some frames, within a program."""
     side = clip.shape[2]
     frames = jnp.take_along_axis(clip, times[:, :, None, None, None], axis=1).astype(jnp.float32)
     if image_size == side:
@@ -55,6 +57,9 @@ def _view(clip, times, image_size):
     weights = jnp.asarray(area_weights(side, image_size))
     rows = jnp.einsum("py,btyxc->btpxc", weights, frames, precision="highest")
     return jnp.rint(jnp.einsum("qx,btpxc->btpqc", weights, rows, precision="highest"))
+
+
+_view = jax.jit(view, static_argnums=2)
 
 
 def _crop(records, corners, side):

@@ -8,12 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+from tvnjax.data.batch_fields import LABEL
 from tvnjax.data.clips import prepare
 from tvnjax.data.device_crop import plan_view
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.data.planted import PlantedData
 from tvnjax.data.procedural import ProceduralData
-from tvnjax.data.stored_clips import LABEL, PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.data.video_folder import VideoData
 
 PLANS = [(1, 1, 24), (1, 8, 8), (2, 7, 12), (4, 2, 24), (8, 1, 17), (3, 3, 16)]

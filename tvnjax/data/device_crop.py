@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.data.batch_fields import FIRST, INDEX, LABEL, LEFT, MIRRORED, STORED, STRIDE, TOP
 from tvnjax.data.sampling import area_weights
-from tvnjax.data.stored_clips import FIRST, INDEX, LABEL, LEFT, MIRRORED, STORED, STRIDE, TOP
 
 
 def plan_view(

@@ -14,17 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.data.batch_fields import STORED
 from tvnjax.data.checks import check_integer, window_length
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.loader import Stream, one_pass
 from tvnjax.data.spans import window_starts
-
-INDEX, TOP, LEFT, MIRRORED, LABEL, FIRST, STRIDE = range(7)
-"""Columns of a batch's rows: the clip among the stored ones (not read where a batch has clips of its own), the corner
-of its crop in pixels, 1 where it is mirrored, its class, the first frame to read, and the distance between frames."""
-
-STORED = "stored"
-"""What a batch calls the clips of whole splits, which all batches share; its own are ``clips``."""
 
 
 def flat_frames(records: Sequence[Mapping[str, Any]]) -> np.ndarray:

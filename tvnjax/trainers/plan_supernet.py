@@ -16,6 +16,7 @@ from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.variables import ArchParam
+from tvnjax.data.batch_fields import STORED
 from tvnjax.graph import HeadKind
 from tvnjax.nn.parts import BN_MOMENTUM, Precision, normalize
 from tvnjax.spaces.relaxing import Relaxation, RelaxedPlan
@@ -160,10 +161,6 @@ class PlanSupernet:
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         total, _ = jax.lax.scan(add, zeros, stacked)
         return jax.tree.map(lambda leaf: leaf / count, total)
-
-
-STORED = "stored"
-"""Name of what a batch reads clips from; all else in it has one row a clip."""
 
 
 def _without_stored(batch: Batch) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from tvnjax.data.batch_fields import STORED
 from tvnjax.trainers.arch_gradients import (
     STILL,
     Draw,
@@ -26,7 +27,7 @@ from tvnjax.trainers.arch_gradients import (
 from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights
 from tvnjax.trainers.optim import Optimizer, updated
-from tvnjax.trainers.plan_supernet import STORED, Batch, PlanSupernet
+from tvnjax.trainers.plan_supernet import Batch, PlanSupernet
 from tvnjax.trainers.programs import Run, inline
 from tvnjax.trainers.second_order import second_order
 from tvnjax.trainers.supernet_settings import SupernetTraining

@@ -10,11 +10,12 @@ import numpy as np
 
 from tvnjax.core.monitor import Monitor
 from tvnjax.data.ahead import StreamAhead, ahead, placed
+from tvnjax.data.batch_fields import INDEX, STORED
 from tvnjax.data.clips import ClipSet
 from tvnjax.data.device_crop import plan_view
 from tvnjax.data.placement import Placement
 from tvnjax.data.resident import ResidentClips, ResidentLimit, split_bytes, splits_within
-from tvnjax.data.stored_clips import INDEX, STORED, PlanView, RawTrainLoader, raw_eval_batches
+from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
 from tvnjax.search.gradient.data import Data
 from tvnjax.spaces.relaxing import Plan, Relaxation
 from tvnjax.trainers.plan_supernet import View
