@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tvnjax.data.loader import AHEAD
 from tvnjax.data.sampling import area_weights
 from tvnjax.data.spans import window_starts
 
@@ -25,7 +26,7 @@ def train_batches(clips, split, *, batch_size, seed, augment=True):
     records = grain.MapDataset.source(clips.source(split)).seed(seed).shuffle().repeat()
     records = records.batch(batch_size, batch_fn=list)
     batches = records.random_map(random) if augment else records.map(centred)
-    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
+    return iter(batches.to_iter_dataset(AHEAD))
 
 
 def eval_batches(clips, split, *, batch_size):

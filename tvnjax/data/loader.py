@@ -14,7 +14,6 @@ from tvnjax.data.sampling import ClipSampler
 # Two threads fill the next batches while the device works on this one: reading and decompressing clips leaves the
 # interpreter lock free, cutting and stacking them does not, so more gain nothing.
 AHEAD = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-_AT_ONCE = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
 _MAX_PLACE = 10**12
 """Batches no training reads."""
 
@@ -54,8 +53,7 @@ class Stream:
         records = grain.MapDataset.source(range(len(source)) if numbered else source)
         batches = records.seed(seed).shuffle().repeat().batch(batch_size, batch_fn=list)
         batches = batches.random_map(sampler.random) if augment else batches.map(sampler.centred)
-        # Numbers are drawn faster than they are handed from thread to thread.
-        self._iterator = iter(batches.to_iter_dataset(_AT_ONCE if numbered else AHEAD))
+        self._iterator = iter(batches.to_iter_dataset(AHEAD))
         # What a saved place in the stream is only meaningful together with.
         self._stream = f"{kind}{clips.fingerprint} {split} batch_size={batch_size} seed={seed}"
 
