@@ -13,21 +13,12 @@ from tests.data import host_path
 from tests.data.in_memory import FRAMES, SIZE, SPANS, in_memory
 from tvnjax.data import resident as resident_module
 from tvnjax.data.ahead import StreamAhead, ahead
+from tvnjax.data.batch_fields import FIRST, LEFT, MIRRORED, STORED, STRIDE, TOP
 from tvnjax.data.device_crop import plan_view
 from tvnjax.data.loader import Stream
 from tvnjax.data.placement import FIRST_DEVICE
 from tvnjax.data.resident import ResidentClips, ResidentLimit, split_bytes, splits_within
-from tvnjax.data.stored_clips import (
-    FIRST,
-    LEFT,
-    MIRRORED,
-    STORED,
-    STRIDE,
-    TOP,
-    PlanView,
-    RawTrainLoader,
-    raw_eval_batches,
-)
+from tvnjax.data.stored_clips import PlanView, RawTrainLoader, raw_eval_batches
 
 BOTH = ("val", "train")
 
