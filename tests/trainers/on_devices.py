@@ -12,11 +12,11 @@ from tvnjax.trainers.programs import Programs
 
 def losses(count, fused):
     programs = Programs(jax.devices()[:count], fused=fused)
-    trainer = make(mode="concrete", programs=programs, arch_learning_rate=0.05)
+    trainer = make(mode="concrete", programs=programs, arch_learning_rate=0.02, learning_rate=0.005)
     stream, state, told = batches(0, 16), trainer.init(), []
     for number in range(30):
         plan = (SMALL, LARGE)[number % 2]
-        train, val = programs.spread(next(stream)), programs.spread(next(stream))
+        train, val = programs.placement.split(next(stream)), programs.placement.split(next(stream))
         progress = [max(number - 10, 0) / 20]
         if number < 10:
             state, loss = trainer.weight_steps(state, plan, [train], [1.0], progress)

@@ -1,9 +1,12 @@
 """Where the clips of a search and its batches go: the one place that puts them on devices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +21,21 @@ class Placement:
     whole: Any = None
     """Of arrays that every device reads at any place, as stored clips are."""
 
-    def split(self, array: Any) -> jax.Array:
-        """Puts an array with a row for each clip of a batch."""
-        return jax.device_put(array, self.batch)
+    @classmethod
+    def over(cls, devices: Sequence[Any]) -> "Placement":
+        """Batches spread over devices, all else on each of them: a mesh of one axis, ``data``."""
+        if len(devices) == 1:
+            return cls() if devices[0] == jax.devices()[0] else cls(batch=devices[0], whole=devices[0])
+        mesh = Mesh(np.array(devices), ("data",))
+        return cls(batch=NamedSharding(mesh, PartitionSpec("data")), whole=NamedSharding(mesh, PartitionSpec()))
 
-    def copy(self, array: Any) -> jax.Array:
-        """Puts an array that every device reads as a whole."""
-        return jax.device_put(array, self.whole)
+    def split(self, tree: Any) -> Any:
+        """Puts arrays with a row for each clip of a batch."""
+        return jax.device_put(tree, self.batch)
+
+    def copy(self, tree: Any) -> Any:
+        """Puts arrays that every device reads as a whole."""
+        return jax.device_put(tree, self.whole)
 
 
 FIRST_DEVICE = Placement()

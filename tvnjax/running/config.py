@@ -53,6 +53,9 @@ class RunConfig:
     latency_batch: int = 1
     """Clips of a call whose latency counts, of XLA. Budgets in milliseconds are then of such a call; tables of other
     batches are others."""
+    devices: int | Literal["all"] = 1
+    """Devices of JAX that batches of the gradient search are spread over: so many, or all. Batch statistics are those
+    of whole batches, so that the numbers are those of one device but for rounding; weights are on each."""
     data: ProceduralData | PlantedData | VideoData | ArrayData = field(default_factory=ProceduralData)
     shapes: ShapeChoices = field(default_factory=ShapeChoices)
     """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""
@@ -141,6 +144,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_literals(self)
         object.__setattr__(self, "shapes", _chosen_blocks(self.shapes))
+        if self.devices != "all" and not (isinstance(self.devices, int) and self.devices >= 1):
+            raise InvalidInputError(f"devices is 'all' or at least 1; got {self.devices!r}")
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
         object.__setattr__(self, "strategies", strategy_choices(self.strategies))

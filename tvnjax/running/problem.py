@@ -28,11 +28,13 @@ from tvnjax.latency.runtimes import Runtime, load_runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
 from tvnjax.running.config import RunConfig
+from tvnjax.running.search_devices import search_devices
 from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.gradient.data import Data
 from tvnjax.search.gradient.stored_data import hold_clips, stored_data
+from tvnjax.search.registry import facts_of, name_of
 from tvnjax.spaces.base import Genotype, Space
 from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
@@ -78,12 +80,13 @@ class Problem:
         """One pass over a split."""
         return iter(eval_batches(self.clips, split, batch_size=_EVAL_BATCH, **_sampling(genotype)))
 
-    def search_data(self, monitor: Monitor, placement: Placement = FIRST_DEVICE) -> Data:
+    def search_data(self, monitor: Monitor, placement: Placement = FIRST_DEVICE, devices: int = 1) -> Data:
         """Stored clips, from which every plan of a differentiable search cuts its own. Those on the device are shared
         by all searches that read them at the same time, and given up with the last.
 
         Args:
             monitor: is told which splits live on the device.
+            devices: that batches are spread over; a pass over a split fills its batches up to a multiple.
         """
         search, held = self.config.search, self._held
         resident = held.get(placement)
@@ -98,7 +101,7 @@ class Problem:
             placement,
             batch_size=search.batch_size,
             score_clips=search.score_clips,
-            eval_batch=_EVAL_BATCH,
+            eval_batch=-(-_EVAL_BATCH // devices) * devices,
             seed=self.config.seed,
         )
 
@@ -176,6 +179,8 @@ def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -
     # What cannot be is refused before clips are made, which takes long.
     runtime = runtime_of(config)
     space_of(config)
+    if any(facts_of(name_of(choice)).by_gradient for choice in config.strategies):
+        search_devices(config)
     sizes = clip_sizes(config)
     clips = prepare(
         config.data,

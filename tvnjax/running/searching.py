@@ -8,8 +8,10 @@ from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.journal import OtherCourseError
 from tvnjax.core.stages import Stages
+from tvnjax.data.placement import Placement
 from tvnjax.latency.profile import Profile
 from tvnjax.running.problem import Problem
+from tvnjax.running.search_devices import search_devices
 from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
@@ -58,15 +60,18 @@ def _differentiable(
     stage = stages.stage(f"{GRADIENT.name}-{config.seed}")
     if stage.result is not None:
         return result_from_json(stage.result)
+    devices = search_devices(config)
     search = DifferentiableSearch(
         config.search,
         problem.relaxation,
         costs,
         problem.num_classes,
         config.seed,
+        devices,
         head=config.head,
     )
-    result, state = search.run(task, problem.search_data(stage), stage, table)
+    data = problem.search_data(stage, Placement.over(devices), len(devices))
+    result, state = search.run(task, data, stage, table)
     parts = {"params": state.params, "alphas": search.logits(state)}
     save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
     return result_from_json(stage.finish(result_to_json(result)))

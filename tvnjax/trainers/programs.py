@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from tvnjax.data.placement import Placement
 from tvnjax.trainers.compilation import compile_options
 
 Run = Callable[..., Any]
@@ -66,12 +66,7 @@ class Programs:
         """Of compiling; what is compiled side by side counts as often."""
         self._programs: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
-        self._everywhere: NamedSharding | None = None
-        self._spread: NamedSharding | None = None
-        if len(self.devices) > 1:
-            mesh = Mesh(np.array(self.devices), ("data",))
-            self._everywhere = NamedSharding(mesh, PartitionSpec())
-            self._spread = NamedSharding(mesh, PartitionSpec("data"))
+        self.placement = Placement.over(self.devices)
 
     @property
     def platform(self) -> str:
@@ -79,11 +74,7 @@ class Programs:
 
     def put(self, tree: Any) -> Any:
         """Arrays of the host, on every device."""
-        return jax.device_put(tree, self._everywhere)
-
-    def spread(self, tree: Any) -> Any:
-        """Arrays of the host, spread over the devices by their first axis."""
-        return jax.device_put(tree, self._spread)
+        return self.placement.copy(tree)
 
     def run(self, name: Hashable, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         """What the function gives.
@@ -117,7 +108,8 @@ class Programs:
 
     def _compiled(self, function: Callable, args: Sequence[Any], donate: tuple[int, ...]) -> Any:
         start = time.monotonic()
-        options: dict[str, Any] = {} if self._everywhere is None else {"out_shardings": self._everywhere}
+        whole = self.placement.whole
+        options: dict[str, Any] = {"out_shardings": whole} if len(self.devices) > 1 else {}
         # Constants of a program are put on the device when it is made, wherever that is.
         with jax.transfer_guard("allow"):
             lowered = jax.jit(function, donate_argnums=donate, **options).lower(*args)

@@ -130,7 +130,8 @@ class DifferentiableConfig:
             if not getattr(self, name) >= 0:
                 raise InvalidInputError(f"search.{name} is 0 or above; got {getattr(self, name)}")
 
-    def training(self) -> SupernetTraining:
+    def training(self, devices: int = 1) -> SupernetTraining:
+        """Of a supernet on so many devices."""
         names = {field.name for field in dataclasses.fields(SupernetTraining)} - {"most_parts"}
-        parts = math.gcd(self.batch_size, self.score_clips)
+        parts = math.gcd(self.batch_size // devices, self.score_clips // devices)
         return SupernetTraining(**{name: getattr(self, name) for name in names}, most_parts=parts)

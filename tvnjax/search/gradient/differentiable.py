@@ -61,15 +61,16 @@ class DifferentiableSearch:
         stage = monitor if isinstance(monitor, Stage) else Stage(monitor)
         account = CostAccount(self.name, self.seed, task, stage, initial_seconds=initial_seconds)
         limit = None if config.memory_gb is None else config.memory_gb * 2**30
+        programs = Programs(self.devices, memory_bytes=limit)
         trainer = SupernetTrainer(
             self.relaxation,
             self.num_classes,
             data.view_of,
             self.costs.parts,
             len(self.costs.names),
-            config.training(),
+            config.training(len(programs.devices)),
             seed=self.seed,
-            programs=Programs(self.devices, memory_bytes=limit),
+            programs=programs,
             **self._trainer_options,
         )
         self._layout = trainer.layout
