@@ -36,7 +36,8 @@ from tvnjax.core.monitor import Silent
 from tvnjax.core.run_dir import RunDir, write_json
 from tvnjax.graph.outline import parametric_layers
 from tvnjax.running.config import PRESETS, RunConfig
-from tvnjax.running.problem import Problem, decide_costs, make_task, prepare_problem, profile_problem
+from tvnjax.running.problem import Problem, decide_costs, prepare_problem, profile_problem
+from tvnjax.running.task import make_task
 from tvnjax.search.base import Evaluation, Verdict
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
 from tvnjax.search.gradient.projection import ProjectionConfig

@@ -45,6 +45,7 @@ from tvnjax.nn.convolution import Form, default_form
 from tvnjax.nn.parts import normalize
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
+from tvnjax.running.task import Evaluator
 from tvnjax.search.base import Candidate, Evaluation, Verdict
 from tvnjax.search.pools import Lost, SpawnPool
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
@@ -68,7 +69,7 @@ class EvaluatorWithoutCache:
 
     def __call__(self, strategy: str) -> Callable[[Genotype, int, float], Evaluation]:
         jax.config.update("jax_enable_compilation_cache", False)
-        return prepare_problem(self.config, Silent()).evaluator().evaluate
+        return Evaluator(prepare_problem(self.config, Silent())).evaluate
 
 
 class PlainLoop:
@@ -120,7 +121,7 @@ class PlainLoop:
 def make_evaluate(problem: Problem, way: str) -> Callable[[Genotype, int, float], Evaluation]:
     if way in ("plain", "forms"):
         return PlainLoop(problem, "plain" if way == "plain" else default_form()).evaluate
-    return dataclasses.replace(problem, config=dataclasses.replace(problem.config, evaluation=way)).evaluator().evaluate
+    return Evaluator(dataclasses.replace(problem, config=dataclasses.replace(problem.config, evaluation=way))).evaluate
 
 
 Train = Callable[[list[Genotype]], list[Evaluation]]

@@ -20,10 +20,11 @@ from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
 from tvnjax.running.config import RunConfig
 from tvnjax.running.continuing import begin, check_continues
-from tvnjax.running.problem import Problem, check_counted, decide_costs, make_task, prepare_problem, watch_drift
+from tvnjax.running.problem import Problem, check_counted, decide_costs, prepare_problem, watch_drift
 from tvnjax.running.profiling import Measurements, profile_run
 from tvnjax.running.retraining import confirm, retrain
 from tvnjax.running.searching import search_all
+from tvnjax.running.task import make_task
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs

@@ -4,10 +4,9 @@ import dataclasses
 import functools
 import warnings
 import weakref
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
 from tvnjax.core.environment import cache_dir
@@ -29,20 +28,17 @@ from tvnjax.latency.table import LatencyTable
 from tvnjax.latency.timer import Timer
 from tvnjax.running.config import RunConfig
 from tvnjax.running.search_devices import search_devices
-from tvnjax.search.base import Evaluation, SearchTask
 from tvnjax.search.budget import Costs
-from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.search.gradient.data import Data
 from tvnjax.search.gradient.stored_data import hold_clips, stored_data
 from tvnjax.search.registry import facts_of, name_of
 from tvnjax.spaces.base import Genotype, Space
 from tvnjax.spaces.relaxing import Relaxation
-from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
-from tvnjax.trainers.trainer import Batch, ChildTrainer, Trained
+from tvnjax.trainers.trainer import Batch
 from tvnjax.zoo.resolve import of_genotype
 from tvnjax.zoo.trained import TrainedNetwork
 
-_EVAL_BATCH = 64
+EVAL_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +74,7 @@ class Problem:
 
     def eval_batches(self, genotype: Genotype, split: str) -> Iterator[Batch]:
         """One pass over a split."""
-        return iter(eval_batches(self.clips, split, batch_size=_EVAL_BATCH, **_sampling(genotype)))
+        return iter(eval_batches(self.clips, split, batch_size=EVAL_BATCH, **_sampling(genotype)))
 
     def search_data(self, monitor: Monitor, placement: Placement = FIRST_DEVICE, devices: int = 1) -> Data:
         """Stored clips, from which every plan of a differentiable search cuts its own. Those on the device are shared
@@ -101,17 +97,13 @@ class Problem:
             placement,
             batch_size=search.batch_size,
             score_clips=search.score_clips,
-            eval_batch=-(-_EVAL_BATCH // devices) * devices,
+            eval_batch=-(-EVAL_BATCH // devices) * devices,
             seed=self.config.seed,
         )
 
     @functools.cached_property
     def _held(self) -> weakref.WeakValueDictionary[Placement, ResidentClips]:
         return weakref.WeakValueDictionary()
-
-    def evaluator(self) -> "Evaluator":
-        """The proxy, with nothing compiled yet: a strategy gets one of its own, so that none profits from another."""
-        return Evaluator(self)
 
     def trained(self, name: str, genotype: Genotype) -> TrainedNetwork:
         """What the weights of a network are that is trained to the end; it is kept with them."""
@@ -127,44 +119,6 @@ class Problem:
     def describe_data(self) -> dict[str, Any]:
         """For the report."""
         return self.clips.describe()
-
-
-class Evaluator:
-    """The proxy: a short training from scratch, scored on the validation split. A candidate that breaks is an
-    evaluation with its reason, not a crash."""
-
-    def __init__(self, problem: Problem):
-        self._problem, self._training = problem, problem.config.proxy
-        self._programs = make_programs(self._training) if problem.config.evaluation == "layers" else None
-        self._paused: dict[tuple[str, int], tuple[Any, Any, Iterator[Batch]]] = {}
-
-    def evaluate(self, genotype: Genotype, seed: int, part: float = 1.0) -> Evaluation:
-        """Trains up to ``part`` of the steps, from where an earlier call for this network and seed stopped; where that
-        was in a process that was killed, from the beginning, to the same weights."""
-        key = (genotype.id, seed)
-        trainer, state, batches = self._paused.pop(key, None) or self._begin(genotype, seed)
-        before = trainer.compile_seconds
-        until = max(1, round(part * self._training.steps))
-        try:
-            if self._programs is not None:
-                trainer.compile(self._training.batch_size, _EVAL_BATCH, threads=2)
-            trained: Any = trainer.train(batches, state=state, until=until)
-            state = trained.state if isinstance(trained, Trained) else trained
-            score = trainer.score(state, self._problem.eval_batches(genotype, "val"))
-        except (FloatingPointError, MemoryError, jax.errors.JaxRuntimeError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            return Evaluation(top1=0.0, top5=0.0, compile_seconds=trainer.compile_seconds - before, failed=reason)
-        if until < self._training.steps:
-            self._paused[key] = (trainer, state, batches)
-        return Evaluation(top1=score.top1, top5=score.top5, compile_seconds=trainer.compile_seconds - before)
-
-    def _begin(self, genotype: Genotype, seed: int) -> tuple[Any, Any, Iterator[Batch]]:
-        network = self._problem.lower(genotype)
-        if self._programs is not None:
-            trainer: Any = LayerwiseTrainer(network, self._training, seed, self._programs)
-        else:
-            trainer = ChildTrainer(network, self._training, seed)
-        return trainer, None, self._problem.train_batches(genotype, "train", self._training.batch_size, seed)
 
 
 def prepare_problem(config: RunConfig, monitor: Monitor, *, told: bool = True) -> Problem:
@@ -368,45 +322,6 @@ def watch_drift(problem: Problem, profile: Profile, costs: Costs, stage: Stage) 
     )
     stage.journal.add("sentinel", "", reference.reference_ms)
     return reference
-
-
-def make_task(
-    problem: Problem,
-    profile: Profile,
-    costs: Costs,
-    reference: ReferenceNetwork | None = None,
-    measured: MutableMapping[str, Any] | None = None,
-) -> SearchTask:
-    """One space, one filter, one way to evaluate.
-
-    Args:
-        measured: what was measured of networks before; more is added.
-    """
-    frozen = None
-    if problem.config.reproducible:
-        networks = (point for point in profile.points if point["kind"] == "network")
-        ending = profile.key_of("")
-        frozen = {p["key"].removesuffix(ending): p["measured_ms"] for p in networks if p["key"].endswith(ending)}
-    runtime = RuntimeFilter(
-        budget=costs.budget,
-        model=profile.model,
-        margin=max(profile.margin, 0.05),
-        lower=problem.lower,
-        runtime=problem.runtime,
-        timer=filter_timer(problem, costs),
-        reference=reference,
-        frozen=frozen,
-        measured={} if measured is None else measured,
-    )
-    assert costs.budget.ms is not None
-    return SearchTask(
-        space=problem.space,
-        budget_ms=costs.budget.ms,
-        check=runtime.check,
-        evaluate=problem.evaluator().evaluate,
-        screen=runtime.screen,
-        confirm=None if problem.config.reproducible else runtime.confirm,
-    )
 
 
 def _sampling(genotype: Genotype) -> dict[str, int]:

@@ -12,6 +12,7 @@ from tvnjax.data.placement import Placement
 from tvnjax.latency.profile import Profile
 from tvnjax.running.problem import Problem
 from tvnjax.running.search_devices import search_devices
+from tvnjax.running.task import Evaluator
 from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
@@ -94,7 +95,7 @@ def _ask_for_evaluations(
         if stage.result is not None:
             found.append(result_from_json(stage.result))
             continue
-        own, before = dataclasses.replace(task, evaluate=problem.evaluator().evaluate), dict(table)
+        own, before = dataclasses.replace(task, evaluate=Evaluator(problem).evaluate), dict(table)
         if one.shares_weights:
             shared = shared or _share_weights(problem, stages)
             own = dataclasses.replace(own, inherit=shared.inherit, space=shared.covered)

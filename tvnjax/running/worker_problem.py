@@ -10,6 +10,7 @@ from tvnjax.data.clips import ClipSet
 from tvnjax.data.contents import is_whole
 from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, prepare_problem, problem_of, runtime_of
+from tvnjax.running.task import Evaluator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class EvaluatorOf:
         if key not in _PROBLEMS:
             _PROBLEMS.clear()
             _PROBLEMS[key] = self._problem()
-        return _PROBLEMS[key].evaluator().evaluate
+        return Evaluator(_PROBLEMS[key]).evaluate
 
     def _problem(self) -> Problem:
         """The run's problem: its clips are read where the run has put them. On a machine without that folder they are

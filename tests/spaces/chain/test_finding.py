@@ -11,6 +11,7 @@ from tvnjax.core.monitor import Silent
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.running.config import PRESETS
 from tvnjax.running.problem import prepare_problem
+from tvnjax.running.task import Evaluator
 from tvnjax.search.base import SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.config import DifferentiableConfig
@@ -70,7 +71,7 @@ def trained(problem):
     """Every network's evaluation by the short training, the mean top-1 of two seeds by its id."""
     found = {}
     for chosen in itertools.product(range(3), repeat=3):
-        genotype, evaluator = SPACE.genotype(chosen), problem.evaluator()
+        genotype, evaluator = SPACE.genotype(chosen), Evaluator(problem)
         found[genotype.id] = [evaluator.evaluate(genotype, seed) for seed in (0, 1)]
     assert len(found) == 27
     return found
