@@ -193,9 +193,15 @@ class Relaxation(Protocol):
         """What is relaxed in a plan's program."""
         ...
 
-    def supernet(self, plan: Any, num_classes: int, seed: int = 0, *, head: HeadKind = "mean") -> Any:
+    def supernet(
+        self, plan: Any, num_classes: int, seed: int = 0, *, head: HeadKind = "mean", platform: str | None = None
+    ) -> Any:
         """The ``nnx.Module`` of a relaxed plan: weights are ``nnx.Param``, logits ``ArchParam`` under ``alphas``; it
-        has ``of_lengths`` as ``spaces.tvn.relaxation.supernet.Supernet`` has."""
+        has ``of_lengths`` as ``spaces.tvn.relaxation.supernet.Supernet`` has.
+
+        Args:
+            platform: that it is compiled for: its convolutions have the form that trains fastest there.
+        """
         ...
 
     def working_set(self, size: int, rng: np.random.Generator, allowed: Callable[[Any], bool] | None = None) -> Any:

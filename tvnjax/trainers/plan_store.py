@@ -148,6 +148,7 @@ class PlanStore:
             self._view_of(program),
             sampled=training.mode == "sampled",
             head=self._head,
+            platform=self._programs.platform,
             precision=training.precision,
             remat=way.remat,
             accumulate=way.accumulate,

@@ -42,6 +42,7 @@ class PlanSupernet:
         layout: of the gene weights that losses and gradients are given and give.
         view: cuts the plan's clips out of a batch.
         sampled: whether gene weights hold zeros whose paths are then left out.
+        platform: that it is compiled for.
         precision: of activations; weights, gradients, statistics and losses are float32 either way.
         remat: whether a gradient computes the insides of units again instead of keeping them.
         accumulate: parts that a batch is worked on in, one after the other; each has its own batch statistics.
@@ -59,6 +60,7 @@ class PlanSupernet:
         *,
         sampled: bool,
         head: HeadKind = "mean",
+        platform: str | None = None,
         precision: Precision = "float32",
         remat: bool = False,
         accumulate: int = 1,
@@ -67,7 +69,7 @@ class PlanSupernet:
         self.plan, self.lengths, self._layout, self._view, self._sampled = plan, lengths, layout, view, sampled
         self._precision, self._remat, self._accumulate, self._unroll = precision, remat, accumulate, unroll
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(
-            relaxation.supernet(plan, num_classes, head=head), nnx.Param, ArchParam, ...
+            relaxation.supernet(plan, num_classes, head=head, platform=platform), nnx.Param, ArchParam, ...
         )
         self._shapes = {path: leaf.shape for path, leaf in nnx.to_flat_state(params)}
         self.mask = layout.pack(plan_masks(plan, len(layout.genes)), bool)

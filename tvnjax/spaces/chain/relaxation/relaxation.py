@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tvnjax.graph import HeadKind, Network
+from tvnjax.nn.convolution import default_form
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.chain.relaxation.expected import ChainCost, ChainMemory
 from tvnjax.spaces.chain.relaxation.supernet import ChainSupernet
@@ -157,8 +158,16 @@ class ChainRelaxation:
     def relaxed(self, plan: ChainPlan) -> ChainPlan:
         return plan
 
-    def supernet(self, plan: ChainPlan, num_classes: int, seed: int = 0, *, head: HeadKind = "mean") -> ChainSupernet:
-        return ChainSupernet(self.space, num_classes, seed, head=head)
+    def supernet(
+        self,
+        plan: ChainPlan,
+        num_classes: int,
+        seed: int = 0,
+        *,
+        head: HeadKind = "mean",
+        platform: str | None = None,
+    ) -> ChainSupernet:
+        return ChainSupernet(self.space, num_classes, seed, head=head, form=default_form(platform))
 
     def working_set(
         self, size: int, rng: np.random.Generator, allowed: Callable[[ChainPlan], bool] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tvnjax.graph import HeadKind, Network
+from tvnjax.nn.convolution import default_form
 from tvnjax.spaces.base import Reads
 from tvnjax.spaces.relaxing import Choice, Extreme, KeyWeights, LayerCost, Weights
 from tvnjax.spaces.tvn.costs.bounds import AnyCost, extreme_genotype, extreme_network
@@ -78,9 +79,18 @@ class TvnRelaxation:
     def relaxed(self, plan: Plan) -> RelaxedPlan:
         return relax_plan(self.program(plan), self.operators)
 
-    def supernet(self, plan: RelaxedPlan, num_classes: int, seed: int = 0, *, head: HeadKind = "mean") -> Supernet:
+    def supernet(
+        self,
+        plan: RelaxedPlan,
+        num_classes: int,
+        seed: int = 0,
+        *,
+        head: HeadKind = "mean",
+        platform: str | None = None,
+    ) -> Supernet:
         check_weights(plan)
-        return Supernet(plan, num_classes, seed, head=head, room=self._widths)
+        form = default_form(platform)
+        return Supernet(plan, num_classes, seed, form=form, head=head, room=self._widths)
 
     def working_set(
         self, size: int, rng: np.random.Generator, allowed: Callable[[Plan], bool] | None = None
