@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from tvnjax.trainers.optim import Optimizer, updated
 
@@ -42,7 +43,8 @@ def test_shared_weights_move_as_if_their_own_steps_were_all_there_are(part):
 
     Also its moments: between its steps nothing of it changes."""
     settings = Optimizer(learning_rate=0.05, warmup=0.0, schedule="step", drop=1.0, weight_decay=0.1, clip_norm=1e6)
-    tx, rng = settings.build_shared(40), np.random.default_rng(0)
+    decays = ravel_pytree({name: jnp.full(shape, len(shape) > 1) for name, shape in SHAPES.items()})[0]
+    tx, rng = settings.build_vector(40, lambda params: params * decays, shared=True), np.random.default_rng(0)
 
     def of_network(number, name):
         if part == "corners":
@@ -53,11 +55,12 @@ def test_shared_weights_move_as_if_their_own_steps_were_all_there_are(part):
 
     turns = rng.integers(0, 2, 40)
     params, start = drawn(0), drawn(0)
-    state = tx.init(params)
+    state, apart = tx.init(ravel_pytree(params)[0]), ravel_pytree(params)[1]
     for step, turn in enumerate(turns):
         masks = {name: of_network(turn, name) for name in SHAPES}
         grads = {name: grad * masks[name] for name, grad in drawn(step + 1).items()}
-        moved, after = updated(tx, grads, state, params)
+        whole, after = updated(tx, ravel_pytree(grads)[0], state, ravel_pytree(params)[0])
+        moved = apart(whole)
         outside = np.concatenate([~masks[name].ravel() for name in sorted(SHAPES)])
         for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after)):
             if old.shape == outside.shape:

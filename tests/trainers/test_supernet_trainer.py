@@ -110,6 +110,11 @@ def logits(state, block, gene):
     return np.asarray(layout().unpack(state.alphas)[block][gene])
 
 
+def named(trainer, state):
+    """Weights by their names."""
+    return trainer.weights_layout.unflatten(state.params)
+
+
 def with_logits(state, block, gene, values):
     rows = jax.tree.map(np.array, layout().unpack(np.asarray(state.alphas)))
     rows[block][gene][:] = values
@@ -122,7 +127,7 @@ def gradients(trainer, plan, params, weights, batch, parts=None):
     parts = np.eye(len(supernet.lengths), dtype=np.float32)[-1] if parts is None else np.array(parts, np.float32)
     arguments = (params, jnp.asarray(trainer.layout.pack(weights)), batch, parts)
     loss, grads, by_gene = trainer._run((supernet, "gradients"), supernet.gradients, *arguments)
-    return loss, grads, trainer.layout.unpack(by_gene, len(supernet.plan.blocks))
+    return loss, trainer.weights_layout.unflatten(grads), trainer.layout.unpack(by_gene, len(supernet.plan.blocks))
 
 
 def drawn(trainer, state, plan, purpose, progress=1.0, temperature=1.0):
@@ -242,7 +247,7 @@ def test_second_order_agrees_with_exact_differentiation():
     weights = jnp.asarray(trainer.layout.pack(trainer.weights(supernet.plan, state, 1.0)))
 
     def loss(*arguments):
-        return supernet._losses(*arguments)[-1]
+        return supernet.losses(*arguments)[-1]
 
     rate = trainer.training.learning_rate
 
@@ -351,7 +356,7 @@ def test_weights_that_a_step_has_no_part_in_stay_where_they_are(mode):
     state = trainer.init()
     for _ in range(6):
         state, _ = trainer.weight_step(state, LARGE, next(stream), 1.0, lengths={1: 0.5, 2: 0.5})
-    assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(state.params["blocks"][1]))
+    assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(named(trainer, state)["blocks"][1]))
     for plan, lengths, gone in (
         (SMALL, None, [("blocks", 1), ("heads", 1)]),
         (LARGE, {1: 1.0}, [("blocks", 1), ("heads", 1)]),
@@ -361,8 +366,9 @@ def test_weights_that_a_step_has_no_part_in_stay_where_they_are(mode):
         for _ in range(3):
             state, _ = trainer.weight_step(state, plan, next(stream), 1.0, lengths=lengths)
         for kind, number in gone:
-            assert not changed(before.params[kind][number], state.params[kind][number]), (plan, kind)
-        assert changed(before.params["blocks"][0], state.params["blocks"][0])
+            one, other = (named(trainer, some)[kind][number] for some in (before, state))
+            assert not changed(one, other), (plan, kind)
+        assert changed(*(named(trainer, some)["blocks"][0] for some in (before, state)))
     assert _moved_moments(trainer, before, state) == _moved(before.params, state.params)
 
 
@@ -473,7 +479,7 @@ def test_a_search_in_bfloat16_with_units_computed_again():
     state, batch = trainer.init(), next(stream)
     weights = trainer.weights(trainer.relaxed(LARGE), state, 1.0)
     packed = jnp.asarray(trainer.layout.pack(weights))
-    jaxpr = jax.make_jaxpr(trainer.supernet(LARGE)._losses)(state.params, packed, batch)
+    jaxpr = jax.make_jaxpr(trainer.supernet(LARGE).losses)(state.params, packed, batch)
     units = [equation for equation in jaxpr.eqns if equation.primitive.name == "remat2"]
     assert len(units) == 2 and all(unit.outvars[0].aval.dtype == jnp.bfloat16 for unit in units)
     losses = [gradients(one, LARGE, state.params, weights, batch)[0] for one in (trainer, plain)]

@@ -73,7 +73,7 @@ def _differentiable(
     )
     data = problem.search_data(stage, Placement.over(devices), len(devices))
     result, state = search.run(task, data, stage, table)
-    parts = {"params": state.params, "alphas": search.logits(state)}
+    parts = {"params": search.weights(state), "alphas": search.logits(state)}
     save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
     return result_from_json(stage.finish(result_to_json(result)))
 

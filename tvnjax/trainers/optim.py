@@ -1,6 +1,7 @@
 """The optimizer of a network's weights."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -62,24 +63,30 @@ class Optimizer:
         moments = optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), optax.scale_by_adam()))
         return optax.chain(moments, *self._decay_and_rate(steps))
 
-    def build_shared(self, steps: int) -> optax.GradientTransformation:
-        """``build`` for weights that networks share: a step leaves those alone that have no gradient in it.
+    def build_vector(
+        self, steps: int, decayed: Callable[[Array], Array], *, shared: bool = False
+    ) -> optax.GradientTransformation:
+        """``build`` for weights that are one vector.
 
-        Momentum and decay would go on to move the weights of blocks a step's plan lacks, and of paths it did not draw.
-        Every weight's moments count the steps it was part of, so that it moves as it would if there were no others.
+        Args:
+            decayed: the weights that decay, 0 for the others.
+            shared: networks share them: a step leaves those alone that have no gradient in it. Momentum and decay would
+                go on to move the weights of blocks a step's plan lacks, and of paths it did not draw. Every weight's
+                moments count the steps it was part of, so that it moves as it would if there were no others.
         """
-        moments = optax.flatten(optax.chain(optax.clip_by_global_norm(self.clip_norm), _scale_by_sparse_adam()))
-        decay_and_rate = optax.chain(*self._decay_and_rate(steps))
+        adam = _scale_by_sparse_adam() if shared else optax.scale_by_adam()
+        moments = optax.chain(optax.clip_by_global_norm(self.clip_norm), adam)
+        rate = optax.scale_by_learning_rate(self.schedule_of(steps))
 
         def init(params: optax.Params) -> tuple[optax.OptState, optax.OptState]:
-            return moments.init(params), decay_and_rate.init(params)
+            return moments.init(params), rate.init(params)
 
         def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, optax.OptState]:
             of_moments, of_rate = state
+            moves: Any
             moves, of_moments = moments.update(updates, of_moments)
-            moves, of_rate = decay_and_rate.update(moves, of_rate, params)
-            moves = jax.tree.map(lambda grad, move: jnp.where(grad != 0, move, 0), updates, moves)
-            return moves, (of_moments, of_rate)
+            moves, of_rate = rate.update(moves + self.weight_decay * decayed(params), of_rate)
+            return (jnp.where(updates != 0, moves, 0) if shared else moves), (of_moments, of_rate)
 
         return optax.GradientTransformation(init, update)
 

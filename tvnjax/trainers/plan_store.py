@@ -10,6 +10,7 @@ from jax import Array
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation
 from tvnjax.trainers.gene_layout import GeneLayout
+from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_supernet import PlanSupernet, View
 from tvnjax.trainers.programs import DoesNotFitError, Programs
 from tvnjax.trainers.supernet_settings import SupernetTraining
@@ -45,13 +46,15 @@ class PlanStore:
         self,
         relaxation: Relaxation,
         layout: GeneLayout,
+        weights: ParamLayout,
         num_classes: int,
         view_of: Callable[[Plan], View],
         training: SupernetTraining,
         programs: Programs,
         head: HeadKind,
     ):
-        self._relaxation, self._layout, self._num_classes, self._view_of = relaxation, layout, num_classes, view_of
+        self._relaxation, self._num_classes, self._view_of = relaxation, num_classes, view_of
+        self._layout, self._weights = layout, weights
         self._training, self._programs = training, programs
         self._head: HeadKind = head
         self._made: dict[Plan, PlanSupernet] = {}
@@ -145,6 +148,7 @@ class PlanStore:
             tuple(len(prefix.blocks) for prefix in prefixes),
             self._num_classes,
             self._layout,
+            self._weights,
             self._view_of(program),
             sampled=training.mode == "sampled",
             head=self._head,

@@ -23,6 +23,7 @@ from tvnjax.spaces.relaxing import Relaxation, RelaxedPlan
 from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights, plan_masks
 from tvnjax.trainers.objective import count_correct, cross_entropy
+from tvnjax.trainers.param_layout import ParamLayout
 
 Batch = Mapping[str, Any]
 """What a loader gives for a step: arrays by name, which a ``View`` reads; for scoring ``weight`` float32 ``[B]``."""
@@ -40,6 +41,7 @@ class PlanSupernet:
         plan: what it relaxes.
         lengths: numbers of blocks for which it has losses; the last is the plan's own.
         layout: of the gene weights that losses and gradients are given and give.
+        weights: of the weights that all plans share.
         view: cuts the plan's clips out of a batch.
         sampled: whether gene weights hold zeros whose paths are then left out.
         platform: that it is compiled for.
@@ -56,6 +58,7 @@ class PlanSupernet:
         lengths: tuple[int, ...],
         num_classes: int,
         layout: GeneLayout,
+        weights: ParamLayout,
         view: View,
         *,
         sampled: bool,
@@ -67,6 +70,7 @@ class PlanSupernet:
         unroll: bool = True,
     ):
         self.plan, self.lengths, self._layout, self._view, self._sampled = plan, lengths, layout, view, sampled
+        self._weights = weights
         self._precision, self._remat, self._accumulate, self._unroll = precision, remat, accumulate, unroll
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(
             relaxation.supernet(plan, num_classes, head=head, platform=platform), nnx.Param, ArchParam, ...
@@ -90,9 +94,7 @@ class PlanSupernet:
             parts.append((path, leaf.replace(part)))
         return nnx.from_flat_state(parts)
 
-    def gradients(
-        self, shared: nnx.State, weights: Array, batch: Batch, parts: Array
-    ) -> tuple[Array, nnx.State, Array]:
+    def gradients(self, shared: Array, weights: Array, batch: Batch, parts: Array) -> tuple[Array, Array, Array]:
         """Loss on a batch (batch statistics), its gradients for the shared weights and for the gene weights.
 
         Args:
@@ -100,30 +102,33 @@ class PlanSupernet:
             parts: of the loss, for every one of ``lengths``.
         """
 
-        def gradients(batch: Batch) -> tuple[Array, nnx.State, Array]:
+        params = self._weights.unflatten(shared)
+
+        def gradients(batch: Batch) -> tuple[Array, Array, Array]:
             def loss(shared: nnx.State, weights: Array) -> Array:
                 return parts @ self._losses(shared, weights, batch)
 
-            value, grads = jax.value_and_grad(loss, argnums=(0, 1))(shared, weights)
-            return value, *grads
+            value, (grads, by_gene) = jax.value_and_grad(loss, argnums=(0, 1))(params, weights)
+            return value, self._weights.flatten(grads), by_gene
 
         return self._mean(gradients, batch)
 
-    def losses(self, shared: nnx.State, weights: Array, batch: Batch) -> Array:
+    def losses(self, shared: Array, weights: Array, batch: Batch) -> Array:
         """Mean cross-entropy on a batch, with the batch's own statistics, for every one of ``lengths``."""
-        return self._mean(lambda batch: self._losses(shared, weights, batch), batch)
+        params = self._weights.unflatten(shared)
+        return self._mean(lambda batch: self._losses(params, weights, batch), batch)
 
-    def score(self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Batch) -> dict[str, Array]:
+    def score(self, shared: Array, stats: nnx.State, weights: GeneWeights, batch: Batch) -> dict[str, Array]:
         """``count_correct`` of a batch in evaluation mode, for the prefix that has ``weights``."""
-        model = self._model(shared, stats)
+        model = self._model(self._weights.unflatten(shared), stats)
         pixels, label = self._read(batch)
         return count_correct(model(pixels, weights), label, batch["weight"])
 
     def statistics(
-        self, shared: nnx.State, stats: nnx.State, weights: GeneWeights, batch: Batch, momentum: Array
+        self, shared: Array, stats: nnx.State, weights: GeneWeights, batch: Batch, momentum: Array
     ) -> nnx.State:
         """Running statistics of the prefix that has ``weights`` after one more batch."""
-        model = self._model(shared, stats)
+        model = self._model(self._weights.unflatten(shared), stats)
         model(self._read(batch)[0], weights, train=True, momentum=momentum)
         return nnx.state(model, nnx.BatchStat)
 

@@ -27,6 +27,7 @@ from tvnjax.trainers.arch_gradients import (
 from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights
 from tvnjax.trainers.optim import Optimizer, updated
+from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_supernet import Batch, PlanSupernet
 from tvnjax.trainers.programs import Run, inline
 from tvnjax.trainers.second_order import second_order
@@ -71,6 +72,7 @@ class SearchSteps:
 
     Args:
         layout: of logits, masks and gene weights.
+        weights: of the weights.
         constraint: expected costs as parts of their budgets; the first is the latency.
         keys: of all choices between plans.
         rate: what the weights' learning rate is multiplied with.
@@ -80,6 +82,7 @@ class SearchSteps:
         self,
         training: SupernetTraining,
         layout: GeneLayout,
+        weights: ParamLayout,
         constraint: Constraint,
         keys: Sequence[Any],
         rate: float = 1.0,
@@ -92,7 +95,7 @@ class SearchSteps:
             learning_rate=rate * training.learning_rate, schedule=training.schedule, drop=training.drop
         )
         self._schedule = optimizer.schedule_of(training.steps)
-        self.tx = optimizer.build_shared(training.steps)
+        self.tx = optimizer.build_vector(training.steps, weights.decayed, shared=True)
         # Adam would blow up the gradient of choices that hardly matter, as in blocks few plans have; hence its epsilon.
         self.arch_tx = optax.scale_by_adam(b1=0.5, eps=1e-3)
 

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jax import Array
 
 from tvnjax.trainers.plan_supernet import Batch
@@ -18,8 +17,8 @@ _RADIUS = 0.01
 
 def second_order(
     run: Run,
-    gradients: Callable[[nnx.State, Array, Batch], tuple[Array, nnx.State, Array]],
-    params: nnx.State,
+    gradients: Callable[[Array, Array, Batch], tuple[Array, Array, Array]],
+    params: Array,
     weights: Array,
     train: Batch,
     val: Batch,

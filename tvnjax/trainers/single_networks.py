@@ -11,6 +11,7 @@ from tvnjax.spaces.relaxing import Plan
 from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights, default_weights
 from tvnjax.trainers.optim import Optimizer, updated
+from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_store import PlanStore
 from tvnjax.trainers.plan_supernet import Batch
 from tvnjax.trainers.programs import Programs
@@ -22,8 +23,16 @@ from tvnjax.trainers.trainer import Score, sum_score
 class SingleNetworks:
     """Runs a supernet under weights that pick one network (or under relaxed ones)."""
 
-    def __init__(self, store: PlanStore, layout: GeneLayout, programs: Programs, training: SupernetTraining):
-        self._store, self._layout, self._programs, self._training = store, layout, programs, training
+    def __init__(
+        self,
+        store: PlanStore,
+        layout: GeneLayout,
+        weights: ParamLayout,
+        programs: Programs,
+        training: SupernetTraining,
+    ):
+        self._store, self._layout, self._weights = store, layout, weights
+        self._programs, self._training = programs, training
 
     def score(
         self, state: SupernetState, plan: Plan, stats: nnx.State, weights: GeneWeights, batches: Iterable[Any]
@@ -49,7 +58,7 @@ class SingleNetworks:
     ) -> SupernetState:
         """Trains the shared weights further for one network alone: a step for every batch, the rate falling to 0."""
         supernet, params = self._store.supernet(plan), state.params
-        tx = Optimizer(learning_rate=self._training.learning_rate).build(len(batches))
+        tx = Optimizer(learning_rate=self._training.learning_rate).build_vector(len(batches), self._weights.decayed)
         # The program runs on to its last block; one path there is the least it can do.
         rest = tuple(map(default_weights, supernet.plan.blocks[len(weights) :]))
         own = np.array([length == len(plan.blocks) for length in supernet.lengths], np.float32)

@@ -5,17 +5,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from flax import nnx
 from jax import Array
 
 from tvnjax.trainers.gene_layout import GeneLayout
+from tvnjax.trainers.param_layout import ParamLayout
 
 
 class SupernetState(NamedTuple):
     """Everything a search step changes, and what it draws from."""
 
-    params: nnx.State
-    """Weights of the largest plan; every other plan's are slices."""
+    params: Array
+    """Weights of the largest plan in one vector (see ``ParamLayout``); every other plan's are slices of its arrays."""
     alphas: Array
     """Operator logits ``[blocks, choices, candidates]`` (see ``GeneLayout``)."""
     shapes: Any
@@ -29,17 +29,14 @@ class SupernetState(NamedTuple):
     """What every step's draws are made from, together with its number: uint32 ``[2]``."""
 
 
-def broken_part(state: SupernetState, layout: GeneLayout) -> str:
+def broken_part(state: SupernetState, layout: GeneLayout, params: ParamLayout) -> str:
     """Which part of a state is not finite, choices before weights; where all are, the largest weights."""
-    for name, part in (
-        ("gene", layout.unpack(np.asarray(state.alphas))),
-        ("shape gene", state.shapes),
-        ("weights", state.params),
-    ):
+    genes, weights = layout.unpack(np.asarray(state.alphas)), params.unflatten(np.asarray(state.params))
+    for name, part in (("gene", genes), ("shape gene", state.shapes), ("weights", weights)):
         for path, leaf in jax.tree_util.tree_leaves_with_path(part):
             if not np.isfinite(np.asarray(leaf)).all():
                 return f"{name} {_named(path)} is not finite"
-    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    leaves = jax.tree_util.tree_leaves_with_path(weights)
     path, leaf = max(leaves, key=lambda pair: float(np.abs(np.asarray(pair[1])).max(initial=0.0)))
     return f"all weights are finite, the largest are {_named(path)}, up to {float(np.abs(np.asarray(leaf)).max()):.3g}"
 

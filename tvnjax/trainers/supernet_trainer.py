@@ -23,6 +23,7 @@ from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation, RelaxedPlan
 from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights, plan_masks
+from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_store import Fitted, PlanStore
 from tvnjax.trainers.plan_supernet import Batch, PlanSupernet, View
 from tvnjax.trainers.programs import Programs, inline
@@ -64,14 +65,17 @@ class SupernetTrainer:
         self.largest = relaxation.largest()
         model = relaxation.supernet(self.largest, num_classes, seed, head=head)
         _, alphas, params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
+        self.weights_layout = ParamLayout(params)
         # On the host: what is on a device is the state's, whose memory a step may take.
-        self._params = jax.device_get(params)
+        self._params = np.asarray(self.weights_layout.flatten(params))
         self.layout = GeneLayout(self.largest.blocks, alphas)
         self._steps = self._steps_at(1.0)
         self._key = np.asarray(jax.random.key_data(jax.random.key(seed)))
-        self.store = PlanStore(relaxation, self.layout, num_classes, view_of, training, self._programs, head)
+        self.store = PlanStore(
+            relaxation, self.layout, self.weights_layout, num_classes, view_of, training, self._programs, head
+        )
         """Supernets of plans."""
-        networks = SingleNetworks(self.store, self.layout, self._programs, training)
+        networks = SingleNetworks(self.store, self.layout, self.weights_layout, self._programs, training)
         self.score, self.recalibrate, self.fine_tune = networks.score, networks.recalibrate, networks.fine_tune
         self._ready: set[tuple[PlanSupernet, bool]] = set()
         self._seconds = 0.0
@@ -103,7 +107,8 @@ class SupernetTrainer:
     def _steps_at(self, rate: float) -> SearchSteps:
         unroll = self._programs.platform == "cpu"
         keys = self.relaxation.keys
-        return SearchSteps(self.training, self.layout, self._constraint, keys, rate, unroll=unroll)
+        layouts = (self.layout, self.weights_layout)
+        return SearchSteps(self.training, *layouts, self._constraint, keys, rate, unroll=unroll)
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""
@@ -131,7 +136,7 @@ class SupernetTrainer:
 
     def broken_part(self, state: SupernetState) -> str:
         """Which part of a state is not finite, in words."""
-        return broken_part(state, self.layout)
+        return broken_part(state, self.layout, self.weights_layout)
 
     def supernet(self, plan: Plan) -> PlanSupernet:
         """Of a plan and its prefixes, whatever the distance between frames; made on first use."""

@@ -73,7 +73,7 @@ class DifferentiableSearch:
             programs=programs,
             **self._trainer_options,
         )
-        self._layout = trainer.layout
+        self._layout, self._weights = trainer.layout, trainer.weights_layout
         projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
 
         def allowed(plan: Any) -> bool:
@@ -88,6 +88,10 @@ class DifferentiableSearch:
         projection.run(state, plans, config.temperature)
         account.device.charge("compile", trainer.compile_seconds - compiled)
         return account.finish(), state
+
+    def weights(self, state: SupernetState) -> nnx.State:
+        """The weights of a state that ``run`` gave, by name: those of the largest plan."""
+        return self._weights.unflatten(jax.device_get(state.params))
 
     def logits(self, state: SupernetState) -> nnx.State:
         """The operator logits of a state that ``run`` gave, by block and choice; a choice without any has zeros."""
