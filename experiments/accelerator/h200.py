@@ -35,7 +35,8 @@ device_description_str: "NVIDIA H200 141GB HBM3e"
 
 
 def compiler_for_h200(plugins: Path) -> Callable[..., Any]:
-    """``compile(function, *args)``, args being arrays or shapes: the function's program for one H200.
+    """``compile(function, *args, donate=())``, args being arrays or shapes: the function's program for one H200; of
+    arguments at positions ``donate`` the memory is reused.
 
     Has to be called before JAX is used: it sets the flags that JAX reads then.
     """
@@ -53,8 +54,8 @@ def compiler_for_h200(plugins: Path) -> Callable[..., Any]:
     device = topologies.get_topology_desc(platform="cuda", topology_name="1x1x1", topology="1x1x1", target_config=_H200)
     there = NamedSharding(Mesh(np.array(device.devices).reshape(-1), ("data",)), PartitionSpec())
 
-    def compile_(function: Callable[..., Any], *args: Any) -> Any:
+    def compile_(function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = ()) -> Any:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=there), args)
-        return jax.jit(function).lower(*shapes).compile()
+        return jax.jit(function, donate_argnums=donate).lower(*shapes).compile()
 
     return compile_

@@ -121,7 +121,7 @@ def main() -> None:
     for name, (function, arguments, host) in steps().items():
         if args.only not in (None, name):
             continue
-        program = compile_(function, *arguments)
+        program = compile_(function, *arguments, donate=() if name == "losses" else (0,))
         text = program.as_text()
         if args.hlo:
             (args.hlo / f"{name.replace(' ', '-')}.hlo").write_text(text)

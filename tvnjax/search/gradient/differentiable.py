@@ -73,7 +73,7 @@ class DifferentiableSearch:
             programs=programs,
             **self._trainer_options,
         )
-        self._layout, self._weights = trainer.layout, trainer.weights_layout
+        self._trainer = trainer
         projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
 
         def allowed(plan: Any) -> bool:
@@ -91,9 +91,9 @@ class DifferentiableSearch:
 
     def weights(self, state: SupernetState) -> nnx.State:
         """The weights of a state that ``run`` gave, by name: those of the largest plan."""
-        return self._weights.unflatten(jax.device_get(state.params))
+        return self._trainer.weights_layout.unflatten(jax.device_get(state.params))
 
     def logits(self, state: SupernetState) -> nnx.State:
         """The operator logits of a state that ``run`` gave, by block and choice; a choice without any has zeros."""
-        rows = self._layout.unpack(jax.device_get(state.alphas))
+        rows = self._trainer.layout.unpack(jax.device_get(state.alphas))
         return nnx.State({block: {gene: ArchParam(row[gene]) for gene in row} for block, row in enumerate(rows)})

@@ -151,7 +151,8 @@ class SearchLoop:
         p = self._plans.probabilities(trainer.shape_weights(state.shapes))
         groups = [(steps, *self._pick(p, self._progress(steps[0]))) for steps in self._groups(window)]
         told: Told | None = None
-        with jax.transfer_guard("disallow"):
+        # Nothing is read back either: a read waits for all that was sent.
+        with jax.transfer_guard("disallow"), jax.transfer_guard_device_to_host("disallow_explicit"):
             for steps, plan, lengths in groups:
                 self._at = plan
                 for step in steps:
