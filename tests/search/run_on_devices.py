@@ -1,5 +1,5 @@
-"""Run by ``test_run_on_devices`` in a process of eight CPU devices: whole searches on 1, 4 and 8 of them, decided by one
-latency table, and one on 4 again."""
+"""Run by ``test_run_on_devices`` in a process of eight CPU devices: whole searches on 1, 4 and 8 of them, decided by
+one latency table, and one on 4 again."""
 
 import dataclasses
 import json
@@ -11,10 +11,11 @@ from tvnjax.core.monitor import Silent
 from tvnjax.report.record import read_events
 from tvnjax.running import pipeline
 
+RETRAIN = dataclasses.replace(TINY.retrain, batch_size=8)
 SEARCH = dataclasses.replace(
     TINY.search, steps=30, batch_size=8, score_clips=16, redraws=1, learning_rate=1e-3, arch_learning_rate=0.02
 )
-CONFIG = dataclasses.replace(TINY, strategies=("differentiable",), search=SEARCH)
+CONFIG = dataclasses.replace(TINY, strategies=("differentiable",), search=SEARCH, retrain=RETRAIN)
 
 
 def searched(out: Path, devices: int, table: Path | None):

@@ -7,7 +7,11 @@ import jax
 import numpy as np
 
 from tests.trainers.test_supernet_trainer import LARGE, SMALL, batches, make, masks
+from tests.trainers.test_trainer import GENOTYPE
+from tests.trainers.test_trainer import batches as child_batches
+from tvnjax.spaces.tvn.lowering import lower
 from tvnjax.trainers.programs import Programs
+from tvnjax.trainers.trainer import ChildTrainer, Training
 
 
 def losses(count, fused):
@@ -38,6 +42,16 @@ def losses(count, fused):
     return told
 
 
+def child(count):
+    """Of a network trained from scratch: what it ends with, and its scores on 7 clips."""
+    trainer = ChildTrainer(lower(GENOTYPE, 3), Training(steps=6, batch_size=8), 0, jax.devices()[:count])
+    trained = trainer.train(child_batches(0))
+    few = {name: array[:7] for name, array in next(child_batches(1)).items()}
+    score = trainer.score(trained.state, [few])
+    assert score.clips == 7
+    return [trained.history[-1]["loss"], score.loss, score.top1]
+
+
 if __name__ == "__main__":
     fused = sys.argv[1] == "fused"
-    print(json.dumps({count: losses(count, fused) for count in (1, 4, 8)}))
+    print(json.dumps({count: losses(count, fused) + child(count) for count in (1, 4, 8)}))

@@ -60,6 +60,8 @@ class TrainOptions(ClipOptions, OutputOptions):
     """Default: the network's own."""
     head: HeadKind | None = None
     """How a Tiny Video Network pools its scores."""
+    devices: int | Literal["all"] = 1
+    """Devices of JAX that batches are spread over: so many, or all. Batch statistics are those of whole batches."""
     split: str = "train"
     """What to train on; train+val joins two."""
     eval_every: int = 0
@@ -224,7 +226,7 @@ def _config(options: TrainOptions) -> Any:
     training = Training(
         **{name: getattr(options, name) for name in names}, dropout=options.dropout != 0, optimizer=optimizer
     )
-    same = ("split", "head", "dropout", "init", "eval_every", "checkpoint_every", "tensorboard", "seed")
+    same = ("split", "head", "dropout", "init", "eval_every", "checkpoint_every", "tensorboard", "devices", "seed")
     return FitConfig(
         entry=find_network(
             options.network,

@@ -29,6 +29,7 @@ from tvnjax.spaces.tvn.making import tvn_space
 from tvnjax.spaces.tvn.presets import CLIPS, PLANTED, PLANTED_OPERATORS, QUICK
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import ShapeChoices
+from tvnjax.trainers.devices import Devices, check_devices
 from tvnjax.trainers.optim import Optimizer
 from tvnjax.trainers.trainer import Training
 
@@ -53,9 +54,10 @@ class RunConfig:
     latency_batch: int = 1
     """Clips of a call whose latency counts, of XLA. Budgets in milliseconds are then of such a call; tables of other
     batches are others."""
-    devices: int | Literal["all"] = 1
-    """Devices of JAX that batches of the gradient search are spread over: so many, or all. Batch statistics are those
-    of whole batches, so that the numbers are those of one device but for rounding; weights are on each."""
+    devices: Devices = 1
+    """Devices of JAX that batches of the gradient search and of the last trainings are spread over: so many, or all.
+    Batch statistics are those of whole batches, so that the numbers are those of one device but for rounding; weights
+    are on each. Candidates are trained on one (see ``workers``)."""
     data: ProceduralData | PlantedData | VideoData | ArrayData = field(default_factory=ProceduralData)
     shapes: ShapeChoices = field(default_factory=ShapeChoices)
     """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""
@@ -144,8 +146,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_literals(self)
         object.__setattr__(self, "shapes", _chosen_blocks(self.shapes))
-        if self.devices != "all" and not (isinstance(self.devices, int) and self.devices >= 1):
-            raise InvalidInputError(f"devices is 'all' or at least 1; got {self.devices!r}")
+        check_devices(self.devices)
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
         object.__setattr__(self, "strategies", strategy_choices(self.strategies))

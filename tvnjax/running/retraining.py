@@ -15,6 +15,7 @@ from tvnjax.latency.profile import Profile
 from tvnjax.latency.timer import Timer
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.running.problem import Problem, filter_timer
+from tvnjax.running.search_devices import search_devices
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.spaces.base import Genotype
@@ -198,7 +199,7 @@ def _scored(
 ) -> tuple[ChildState, dict[str, Any]]:
     """A training to the end and what is told of it."""
     training, seed = problem.config.retrain, problem.config.seed + _SEEDS_APART * number
-    trainer = ChildTrainer(problem.lower(genotype), training, seed)
+    trainer = ChildTrainer(problem.lower(genotype), training, seed, search_devices(problem.config))
 
     def on_step(step: int, loss: float) -> None:
         if step % 10 == 0 or step == training.steps:
@@ -225,7 +226,7 @@ def _trained(
     state, history, before = None, [], 0.0
     saved = stage.checkpoints.newest(trainer.init())
     if saved is not None:
-        state, history, before = saved.tree, saved.state["history"], saved.state["seconds"]
+        state, history, before = trainer.placed(saved.tree), saved.state["history"], saved.state["seconds"]
         stream.set_state(saved.state["stream"])
         stage.resumed(saved.seq)
 

@@ -21,9 +21,10 @@ from tvnjax.core.literals import check_literals
 from tvnjax.graph import Network, require_one_stream
 from tvnjax.nn.child import Child
 from tvnjax.nn.parts import Precision, normalize
-from tvnjax.trainers.compilation import compile_program
+from tvnjax.trainers.devices import check_spread
 from tvnjax.trainers.objective import count_correct, cross_entropy
 from tvnjax.trainers.optim import Optimizer
+from tvnjax.trainers.programs import Programs
 
 Batch = dict[str, np.ndarray]
 """``clip`` uint8 ``[B, T, S, S, 3]``, ``label`` int32 ``[B]``; for evaluation ``weight`` float32 ``[B]``."""
@@ -104,31 +105,44 @@ class ChildTrainer:
         network: the lowered network.
         training: how it is trained.
         seed: of the initial weights and of dropout.
+        devices: that batches are spread over; default: JAX's first alone.
 
     Raises:
         InvalidInputError: the network reads several streams.
     """
 
-    def __init__(self, network: Network, training: Training, seed: int):
+    def __init__(self, network: Network, training: Training, seed: int, devices: Sequence[Any] | None = None):
         require_one_stream(network, "a training")
+        self._programs = Programs(devices, fused=True, donate=False)
+        check_spread("batch_size", training.batch_size, len(self._programs.devices))
         self.network, self.training, self.seed = network, training, seed
-        self.compile_seconds = 0.0
         self._tx = training.optimizer.build(training.steps)
         if training.accumulate > 1:
             self._tx = optax.MultiSteps(self._tx, training.accumulate).gradient_transformation()
-        self._compiled: dict[str, Any] = {}
-        self._key = jax.random.key_data(jax.random.key(seed))
+        self._key = self._programs.put(jax.random.key_data(jax.random.key(seed)))
         self._graph, *self._fresh = nnx.split(Child(network, seed), nnx.Param, ...)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Of all programs so far."""
+        return self._programs.seconds
 
     def init(self, params: nnx.State | None = None, stats: nnx.State | None = None) -> ChildState:
         """Fresh weights, the same ones every time, or the given ones."""
-        params, stats = params or self._fresh[0], stats or self._fresh[1]
+        params = self._programs.put(self._fresh[0] if params is None else params)
+        stats = self._programs.put(self._fresh[1] if stats is None else stats)
         average = (params, stats) if self.training.ema else None
-        return ChildState(params, stats, self._call("init", self._tx.init, params), jnp.int32(0), average)
+        step = self._programs.put(np.int32(0))
+        return ChildState(params, stats, self._programs.run("init", self._tx.init, params), step, average)
 
     def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
         """One batch; returns the loss. Weights move with every ``training.accumulate``-th."""
-        return self._call("step", self._step, state, batch["clip"], batch["label"], self._key)
+        clip, label = self._placed(batch["clip"], batch["label"])
+        return self._programs.run("step", self._step, state, clip, label, self._key)
+
+    def placed(self, state: Any) -> ChildState:
+        """A state of the host where programs run."""
+        return self._programs.put(state)
 
     def kept(self, state: ChildState) -> tuple[nnx.State, nnx.State]:
         """The weights and statistics that are scored and kept: the averaged ones where there is an average."""
@@ -137,8 +151,8 @@ class ChildTrainer:
     def score(self, state: ChildState, batches: Iterable[Batch]) -> Score:
         """Accuracy in evaluation mode."""
         kept = self.kept(state)
-        sums = [self._call("score", self._score, *kept, b["clip"], b["label"], b["weight"]) for b in batches]
-        return sum_score(sums)
+        each = (self._placed(batch["clip"], batch["label"], batch["weight"]) for batch in batches)
+        return sum_score([self._programs.run("score", self._score, *kept, *given) for given in each])
 
     def train(
         self,
@@ -221,11 +235,16 @@ class ChildTrainer:
         model = nnx.merge(self._graph, params, stats, copy=True)
         return count_correct(model(self._read(clip)), label, weight)
 
-    def _call(self, name: str, function: Callable, *args: Any) -> Any:
-        if name not in self._compiled:
-            self._compiled[name], seconds = compile_program(function, *args)
-            self.compile_seconds += seconds
-        return self._compiled[name](*args)
+    def _placed(self, *arrays: np.ndarray) -> tuple[Any, ...]:
+        """A batch's arrays where programs run; over several devices filled up with zeros to a multiple of them, which
+        have no weight where a batch is scored (one that is trained on divides)."""
+        count = len(self._programs.devices)
+        if count == 1:
+            return arrays
+        missing = -len(arrays[0]) % count
+        return self._programs.placement.split(
+            tuple(np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) for array in arrays)
+        )
 
 
 def sum_score(sums: Iterable[dict[str, Array]]) -> Score:

@@ -21,6 +21,7 @@ from tvnjax.data.contents import copy_contents
 from tvnjax.data.loader import TrainLoader, eval_batches
 from tvnjax.graph import COUNTING_RULE, HeadKind
 from tvnjax.nn.saved_weights import save_weights
+from tvnjax.trainers.devices import Devices, check_spread, first_devices
 from tvnjax.trainers.trainer import ChildState, ChildTrainer, Score, Training
 from tvnjax.trainers.weights import load_start
 from tvnjax.training.clips import ClipOptions, prepare_clips
@@ -55,6 +56,7 @@ class FitConfig:
     """Steps between checkpoints a training can go on from."""
     eval_batch: int = 32
     tensorboard: bool = False
+    devices: Devices = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class FitConfig:
     def told(self) -> dict[str, Any]:
         """What two halves of one training must agree in."""
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        free = ("entry", "tensorboard", "eval_every", "checkpoint_every", "eval_batch", "init")
+        free = ("entry", "tensorboard", "devices", "eval_every", "checkpoint_every", "eval_batch", "init")
         told: dict[str, Any] = {name: value for name, value in parts.items() if name not in free}
         genotype = self.entry.genotype
         return told | {
@@ -90,6 +92,8 @@ class Fit:
         self.checkpoints = Checkpoints(out / "resume", every_s=0, seq=self.stage.seq)
         """What the training goes on from: the newest, and the best by the validation split."""
         self.view = reading(config.entry)
+        self._devices = first_devices(config.devices)
+        check_spread("batch_size", config.training.batch_size, len(self._devices))
         lower_for(
             config.entry, 2, config.head, config.dropout
         )  # refuses options before clips are made, which takes long
@@ -97,7 +101,7 @@ class Fit:
             config.clips, [self.view], lambda done, total, what: monitor.progress("data", done, total, what)
         )
         self.network = lower_for(config.entry, len(self.clips.class_names), config.head, config.dropout)
-        self.trainer = ChildTrainer(self.network, config.training, config.seed)
+        self.trainer = ChildTrainer(self.network, config.training, config.seed, self._devices)
         self._stream = TrainLoader(
             self.clips,
             config.split,
@@ -227,7 +231,7 @@ class Fit:
             return self._fresh(), 0
         self._stream.set_state(saved.state["stream"])
         self.stage.resumed(saved.seq)
-        return saved.tree, saved.step
+        return self.trainer.placed(saved.tree), saved.step
 
     def _finish(self, state: ChildState, scores: dict[str, Score], seconds: float, steps: int) -> dict[str, Any]:
         params, stats = self.trainer.kept(state)
