@@ -40,8 +40,8 @@ def warn_of_long_steps(problem: Problem) -> None:
     rate = flop_per_second(search.precision)
     step, both = flop / rate, "bfloat16 is for accelerators, and " if search.precision == "bfloat16" else ""
     warnings.warn(
-        f"{both}JAX has no device but a CPU here: a step of the search takes about {_words(step)} ({flop / 1e9:.3g} "
-        f"GFLOP, counted; {rate / 1e9:.3g} GFLOP/s, measured in a convolution), all {search.steps} take about "
+        f"{both}JAX has no device but a CPU here: a step of the search takes about {_words(step)} ({flop / 1e12:.3g} "
+        f"TFLOP, counted; {rate / 1e9:.3g} GFLOP/s, measured in a convolution), all {search.steps} take about "
         f"{_words(step * search.steps)}, profile and trainings apart; run it on a GPU or a TPU, or give fewer pixels, "
         "frames and steps (--shapes.image-size, --shapes.num-frames, --search.steps)",
         stacklevel=2,
@@ -53,10 +53,11 @@ def costliest_macs(relaxation: Any, num_classes: int, plans: int = _PLANS) -> fl
     the other finds it."""
     drawn = relaxation.working_set(plans, np.random.default_rng(0))
     drawn.fill(relaxation.uniform())
-    return float(np.mean([_costliest(relaxation.relaxed(plan), num_classes) for plan in drawn.programs]))
+    return float(np.mean([costliest_macs_of(relaxation.relaxed(plan), num_classes) for plan in drawn.programs]))
 
 
-def _costliest(plan: Any, num_classes: int) -> int:
+def costliest_macs_of(plan: Any, num_classes: int) -> int:
+    """The same of one relaxed plan."""
     chosen: list[dict[str, int]] = [{gene: block.default(gene) for gene in block.genes} for block in plan.blocks]
 
     def macs() -> int:
