@@ -192,7 +192,7 @@ def time_torch(rows: Rows, child: Measured) -> None:
         rows.once(name, partial(torch_row, name, child, kind))
 
 
-CHILDREN = ("tvn-1", "tvn-mobile-1")
+CHILDREN = ("tvn1", "tvn-mobile-1")
 
 
 def timed(step: Callable[[Any], Any], state: Any, steps: int) -> Timing:

@@ -284,6 +284,6 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         ),
     ),
     "tvn-gpu": (PRESET_LINES["tvn-gpu"], _for_accelerators(TVN, batch_size=32, accumulate=1, working_set=16)),
-    "tvn-tpu": (PRESET_LINES["tvn-tpu"], _for_accelerators(TVN_TPU, batch_size=64, accumulate=8, working_set=16)),
+    "tvn-tpu": (PRESET_LINES["tvn-tpu"], _for_accelerators(TVN_TPU, batch_size=64, accumulate=16, working_set=16)),
 }
 """Name, one line, and the configuration every option of the command line starts from."""
