@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 from experiments.accelerator.device_searches import check_gate, evolve_clips, search_clips
 from experiments.accelerator.form_checks import check_forms
 from experiments.accelerator.parts import Part, Rows, brief, rows_of, run_parts, state_of
-from experiments.accelerator.step_times import Measured, time_steps, time_torch
+from experiments.accelerator.step_times import CHILDREN, Measured, time_steps, time_torch
 from experiments.reliability.kill_anywhere import TINY
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import read_json, write_json
@@ -58,6 +58,8 @@ class Sizes(NamedTuple):
     step: RunConfig
     """Whose roomiest plan's search step is timed."""
     supernet: Measured
+    children: tuple[str, ...]
+    """Networks of the zoo whose training steps are timed."""
     child: Measured
     gate: RunConfig
     networks: int
@@ -78,17 +80,17 @@ def sizes_of(kind: str) -> Sizes:
             search=dataclasses.replace(TINY.search, precision="bfloat16", remat=True, steps=6),
         )
         child = Measured(2, 1, image_size=16, num_frames=2)
-        return Sizes(128, search, Measured(2, 1), child, search, 4, 3, search, toy=True)
+        return Sizes(128, search, Measured(2, 1), CHILDREN[:1], child, search, 4, 3, search, toy=True)
     if kind == "hour":
         gate = dataclasses.replace(clips, profile=Profiling(units=60, networks=40, chosen=10))
         search = _drawn(tvn, tvn.shapes, steps=100, plans=4, clips=256)
-        return Sizes(8192, tvn, Measured(32, 3), Measured(64, 20), gate, 100, 30, search)
+        return Sizes(8192, tvn, Measured(32, 3), CHILDREN, Measured(64, 20), gate, 100, 30, search)
     gate = dataclasses.replace(clips, profile=Profiling(units=12, networks=8, chosen=2, repeats=30))
     blocks = tuple(dataclasses.replace(block, repeats=(1,)) for block in tvn.shapes.blocks[:5])
     least: Any = {"image_size": (160,), "num_frames": (16,), "num_blocks": (5,), "blocks": blocks}
     small = dataclasses.replace(tvn.shapes, **least)
     search = _drawn(tvn, small, steps=20, plans=2, clips=96)
-    return Sizes(8192, search, Measured(32, 3), Measured(64, 10), gate, 12, 4, search)
+    return Sizes(8192, search, Measured(32, 3), CHILDREN, Measured(64, 10), gate, 12, 4, search)
 
 
 def _drawn(tvn: RunConfig, shapes: ShapeChoices, *, steps: int, plans: int, clips: int) -> RunConfig:
@@ -122,9 +124,9 @@ def parts_of(sizes: Sizes, out: Path) -> list[Part]:
         "forms": (4, partial(check_forms, toy=sizes.toy)),
         "steps": (
             10,
-            lambda rows: time_steps(rows, sizes.step, 10, sizes.supernet, sizes.child, sizes.product),
+            lambda rows: time_steps(rows, sizes.step, 10, sizes.supernet, sizes.children, sizes.child, sizes.product),
         ),
-        "torch": (4, lambda rows: time_torch(rows, sizes.child)),
+        "torch": (4, lambda rows: time_torch(rows, sizes.children, sizes.child)),
         "gate": (10, lambda rows: check_gate(rows, sizes.gate, sizes.networks, sizes.selected)),
         "search": (16, lambda rows: search_clips(rows, sizes.search)),
         "evolution": (16, lambda rows: evolve_clips(rows, sizes.search, out / "search")),
@@ -175,13 +177,14 @@ def table_of(parts: dict[str, dict[str, Any]]) -> str:
 
 
 def _of_forms(rows: dict[str, dict[str, Any]]) -> str:
-    held = [row for row in rows.values() if row.get("holds")]
-    worst = {
-        dtype: max((max(r["output_error"], r["gradient_error"]) for k, r in rows.items() if k.endswith(dtype) and "holds" in r), default=None)
-        for dtype in ("float32", "bfloat16")
-    }
-    errors = ", ".join(f"{dtype} {error:.2g}" for dtype, error in worst.items() if error is not None)
-    return f"  {len(held)} of {len(rows)} hold; largest errors: {errors}"
+    made = {name: max(row["output_error"], row["gradient_error"]) for name, row in rows.items() if "holds" in row}
+    held = sum(row.get("holds", False) for row in rows.values())
+    worst = {dtype: max([e for name, e in made.items() if name.endswith(dtype)], default=0.0) for dtype in _DTYPES}
+    errors = ", ".join(f"{dtype} {error:.2g}" for dtype, error in worst.items())
+    return f"  {held} of {len(rows)} hold; largest errors: {errors}"
+
+
+_DTYPES = ("float32", "bfloat16")
 
 
 def _begun(out: Path, kind: str) -> str:

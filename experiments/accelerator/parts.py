@@ -1,8 +1,9 @@
 """Parts of an experiment, one after the other: each in a process and within minutes of its own, its rows kept.
 
-A part is a function of ``Rows``. A row is made once: it is on disk as soon as it is known, and a part that goes on finds
-it there. What fails is a row with a reason, and is tried again when the experiment goes on. A part that breaks, that
-takes the device down with it, or whose time is over ends alone. Processes are forked from one that has touched no device.
+A part is a function of ``Rows``. A row is made once: it is on disk as soon as it is known, and a part that goes on
+finds it there. What fails is a row with a reason, and is tried again when the experiment goes on. A part that breaks,
+that takes the device down with it, or whose time is over ends alone. Processes are forked from one that has touched no
+device.
 """
 
 import contextlib

@@ -1,69 +1,79 @@
-"""A whole search step of a preset's largest plan, as one function of shapes: nothing of it is computed."""
+"""The search step of the plan of a configuration whose blocks meet the most frames and pixels."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 from unittest import mock
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tvnjax.data.batch_fields import INDEX, LABEL, STRIDE
+from tvnjax.data.device_crop import plan_view
+from tvnjax.nn import convolution
+from tvnjax.running.config import PRESETS, RunConfig
+from tvnjax.running.problem import relaxation_of, space_of
+from tvnjax.trainers.programs import Programs, inline
+from tvnjax.trainers.supernet_trainer import SupernetTrainer
+
 CLASSES = 400
+
+
+def roomiest(config: RunConfig, classes: int, programs: Programs) -> tuple[SupernetTrainer, Any]:
+    """The trainer of a configuration's search, and the plan; a budget of 1e12 multiply-adds stands for milliseconds."""
+    relaxation: Any = relaxation_of(space_of(config))
+    expected = relaxation.expected(lambda layer: float(layer.macs), classes)
+
+    def view(plan: Any) -> Any:
+        options: Any = {"num_frames": plan.num_frames, "image_size": plan.image_size, "side": config.reads.image_size}
+        return partial(plan_view, flip=True, **options)
+
+    def cost(weights: Any, shapes: Any) -> Any:
+        return jnp.stack([expected(weights, shapes) / 1e12])
+
+    trainer = SupernetTrainer(relaxation, classes, view, cost, 1, config.search.training(), seed=0, programs=programs)
+    return trainer, relaxation.shapes.roomiest()
+
+
+def batch_of(config: RunConfig, count: int, classes: int) -> dict[str, np.ndarray]:
+    """Clips of noise as a search streams them, with a margin of 8 pixels for crops."""
+    reads, rng = config.reads, np.random.default_rng(0)
+    side = reads.image_size + 16
+    rows = np.zeros((count, 7), np.int32)
+    rows[:, INDEX], rows[:, STRIDE], rows[:, LABEL] = np.arange(count), 1, rng.integers(0, classes, count)
+    return {"rows": rows, "clips": rng.integers(0, 256, (count, reads.window, side, 3 * side), np.uint8)}
 
 
 def search_step(preset: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The step of weights and logits that a fused search of a preset sends to an accelerator, and the shapes of its
-    arguments. Its plan is the one whose blocks meet the most frames and pixels, all of them as wide as can be; the
-    budget is half of the uniform mean of multiply-adds, which stand for milliseconds."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from tvnjax.data.device_crop import plan_view
-    from tvnjax.nn import convolution
-    from tvnjax.running.config import PRESETS
-    from tvnjax.running.problem import relaxation_of, space_of
-    from tvnjax.trainers.programs import Programs, inline
-    from tvnjax.trainers.supernet_trainer import SupernetTrainer
-
-    class ShapesAlone(Programs):
-        """Runs nothing."""
-
-        def run(self, name: Any, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
-            del name, donate
-            return jax.eval_shape(function, *args)
-
+    arguments: nothing is computed."""
     config = PRESETS[preset][1]
-    relaxation: Any = relaxation_of(space_of(config))
-    plan, search, reads = relaxation.shapes.roomiest(), config.search, config.reads
-    expected = relaxation.expected(lambda layer: float(layer.macs), CLASSES)
     # The default device is this machine's; convolutions take the form of the accelerator's.
     with mock.patch.object(convolution, "_default_platform", lambda: "gpu"):
-        trainer = SupernetTrainer(
-            relaxation,
-            CLASSES,
-            lambda plan: partial(plan_view, image_size=plan.image_size),
-            lambda weights, shapes: jnp.stack([expected(weights, shapes) / 1e12]),
-            1,
-            search.training(),
-            seed=0,
-            programs=ShapesAlone(fused=True),
-        )
+        trainer, plan = roomiest(config, CLASSES, _ShapesAlone(fused=True))
         state, supernet = trainer.init(), trainer.supernet(plan)
     # A loop over the parts of a batch, as on an accelerator.
     supernet._unroll = False
 
     def step(state: Any, mask: Any, train: Any, val: Any, settings: Any, parts: Any) -> Any:
-        state, loss, val_loss, by_gene = trainer._steps.search_step(
-            inline, supernet, state, mask, train, val, settings, parts
-        )
-        return *trainer._steps.logit_step(inline, state, mask, by_gene, settings), loss, val_loss
+        steps = trainer._steps
+        found = steps.search_step(inline, supernet, state, mask, train, val, settings, parts)
+        state, loss, val_loss, by_gene = found
+        return *steps.logit_step(inline, state, mask, by_gene, settings), loss, val_loss
 
     def shape(size: tuple[int, ...], dtype: Any = np.float32) -> Any:
         return jax.ShapeDtypeStruct(size, dtype)
 
-    side, count = reads.image_size, search.batch_size
-    clips = {
-        "clip": shape((count, reads.window, side, side, 3), np.uint8),
-        "label": shape((count,), np.int32),
-        "times": shape((count, plan.num_frames), np.int32),
-    }
+    batch = batch_of(config, 1, CLASSES)
+    clips = {name: shape((config.search.batch_size, *array.shape[1:]), array.dtype) for name, array in batch.items()}
     mask = shape(supernet.mask.shape, bool)
     return step, (state, mask, clips, clips, shape((4,)), shape((len(supernet.lengths),)))
+
+
+class _ShapesAlone(Programs):
+    """Runs nothing."""
+
+    def run(self, name: Any, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
+        del name, donate
+        return jax.eval_shape(function, *args)

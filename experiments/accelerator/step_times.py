@@ -1,14 +1,14 @@
 """How long a training step takes, and how much of a device it uses: supernet and child here, child in PyTorch.
 
 Counted is the arithmetic that a step has to do, two floating-point operations a multiply-add and three passes (forward,
-and back for inputs and weights), whatever is computed again to save memory: the usual model FLOP utilisation. A supernet
-is counted as the costliest network of its plan (see ``running.step_estimate``). Beside the peak that a vendor states
-stands what one product of large square matrices reaches on the device.
+and back for inputs and weights), whatever is computed again to save memory: the usual model FLOP utilisation. A
+supernet is counted as the costliest network of its plan (see ``running.step_estimate``). Beside the peak that a vendor
+states stands what one product of large square matrices reaches on the device.
 """
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,15 +18,13 @@ import numpy as np
 
 from experiments.accelerator.hlo import kernels
 from experiments.accelerator.parts import Rows
+from experiments.accelerator.preset_step import batch_of, roomiest
 from experiments.accelerator.torch_network import torch_network
-from tvnjax.data.device_crop import plan_view
 from tvnjax.graph import Network
 from tvnjax.latency.timer import Timing
 from tvnjax.running.config import RunConfig
-from tvnjax.running.problem import relaxation_of, space_of
 from tvnjax.running.step_estimate import costliest_macs_of
 from tvnjax.trainers.programs import Programs, needed_bytes
-from tvnjax.trainers.supernet_trainer import SupernetTrainer
 from tvnjax.trainers.trainer import ChildTrainer, Training
 from tvnjax.zoo.registry import zoo_entry
 
@@ -70,28 +68,9 @@ def product_row(size: int) -> dict[str, Any]:
 
 def supernet_row(config: RunConfig, classes: int, measured: Measured, product_tflop_s: float | None) -> dict[str, Any]:
     """The search step of a configuration's roomiest plan, on clips that are on the device."""
-    relaxation: Any = relaxation_of(space_of(config))
-    plan, search, reads = relaxation.shapes.roomiest(), config.search, config.reads
-    expected = relaxation.expected(lambda layer: float(layer.macs), classes)
-    programs = _Watched()
-    trainer = SupernetTrainer(
-        relaxation,
-        classes,
-        lambda plan: partial(plan_view, image_size=plan.image_size),
-        lambda weights, shapes: jnp.stack([expected(weights, shapes) / 1e12]),
-        1,
-        search.training(),
-        seed=0,
-        programs=programs,
-    )
-    rng = np.random.default_rng(0)
-    count, side = measured.batch, reads.image_size
-    batch = {
-        "clip": rng.integers(0, 256, (count, reads.window, side, side, 3), np.uint8),
-        "label": rng.integers(0, classes, count).astype(np.int32),
-        "times": np.tile(np.arange(plan.num_frames, dtype=np.int32), (count, 1)),
-    }
-    batch = programs.put(batch)
+    programs, search, count = _Watched(), config.search, measured.batch
+    trainer, plan = roomiest(config, classes, programs)
+    batch = programs.put(batch_of(config, count, classes))
     state = trainer.init()
     setup = set(programs.made)
 
@@ -99,7 +78,7 @@ def supernet_row(config: RunConfig, classes: int, measured: Measured, product_tf
         return trainer.search_steps(state, plan, [batch], [batch], [0.5], [0.5])[0]
 
     timing = timed(step, state, measured.steps)
-    macs = costliest_macs_of(relaxation.relaxed(plan), classes)
+    macs = costliest_macs_of(trainer.relaxed(plan), classes)
     made = [program for name, program in programs.made.items() if name not in setup]
     return _row(timing, 2 * 3 * 2 * count * macs, made, programs.seconds, product_tflop_s) | {
         "plan": str(plan),
@@ -177,18 +156,26 @@ def zoo_network(name: str, measured: Measured) -> Network:
     return entry.network(zoo_entry(name).num_classes)
 
 
-def time_steps(rows: Rows, config: RunConfig, classes: int, supernet: Measured, child: Measured, product: int) -> None:
+def time_steps(
+    rows: Rows,
+    config: RunConfig,
+    classes: int,
+    supernet: Measured,
+    children: Sequence[str],
+    child: Measured,
+    product: int,
+) -> None:
     """The rows of this engine."""
     reached = rows.once("product", partial(product_row, product)).get("tflop_s")
     rows.once("supernet", partial(supernet_row, config, classes, supernet, reached))
-    for name in CHILDREN:
+    for name in children:
         rows.once(name, partial(child_row, name, child, reached))
 
 
-def time_torch(rows: Rows, child: Measured) -> None:
+def time_torch(rows: Rows, children: Sequence[str], child: Measured) -> None:
     """The rows of PyTorch, in a process of their own: two engines do not share a device's memory."""
     kind = _gpu_name()
-    for name in CHILDREN:
+    for name in children:
         rows.once(name, partial(torch_row, name, child, kind))
 
 
@@ -196,7 +183,7 @@ CHILDREN = ("tvn1", "tvn-mobile-1")
 
 
 def timed(step: Callable[[Any], Any], state: Any, steps: int) -> Timing:
-    """Milliseconds of a step of several behind one another, waited for at the end alone; the first two are not timed."""
+    """Milliseconds of a step of several behind one another, waited for at the end alone; two before are not timed."""
     state = jax.block_until_ready(step(step(state)))
     samples = []
     for _ in range(_TRIES):

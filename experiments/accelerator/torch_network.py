@@ -1,7 +1,7 @@
 """A lowered network as a plain PyTorch module, for one comparison: how long the same training step takes there.
 
-Clips are ``[B, C, T, H, W]``. Padding is SAME as here, so that every layer does the same arithmetic. PyTorch is not among
-what this project needs; nothing of it is imported before a network is asked for.
+Clips are ``[B, C, T, H, W]``. Padding is SAME as here, so that every layer does the same arithmetic. PyTorch is not
+among what this project needs; nothing of it is imported before a network is asked for.
 """
 
 from typing import Any
@@ -52,7 +52,11 @@ def torch_network(network: Network) -> Any:
     class Pool(nn.Module):
         def __init__(self, layer: graph.Pool):
             super().__init__()
-            self.pad, self.window, self.stride = padding(layer, layer.window, layer.in_shape), layer.window, layer.stride
+            self.pad, self.window, self.stride = (
+                padding(layer, layer.window, layer.in_shape),
+                layer.window,
+                layer.stride,
+            )
             self.most = layer.kind == "max"
             ones = torch.ones(1, 1, *layer.in_shape[:3])
             mean = functional.avg_pool3d(functional.pad(ones, self.pad), self.window, self.stride)

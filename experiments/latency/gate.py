@@ -92,9 +92,10 @@ def verify(
         }
         for (key, (kind, _)), network, ms in zip(chosen.items(), networks, times)
     ]
-    random, chosen_ones = ([row for row in rows if row["kind"] == kind] for kind in ("random", "selected"))
+    random, proposed = ([row for row in rows if row["kind"] == kind] for kind in ("random", "selected"))
     columns = [[row[key] for row in random] for key in ("predicted_ms", "measured_ms", "macs")]
-    gate = Gate.of(*columns, selected=tuple([row[key] for row in chosen_ones] for key in ("predicted_ms", "measured_ms")))
+    of_proposed = ([row[key] for row in proposed] for key in ("predicted_ms", "measured_ms"))
+    gate = Gate.of(*columns, selected=tuple(of_proposed))
     result = {
         "command": f"python -m experiments.latency.gate --runtimes {name} --verify {count}",
         "gate": gate.as_json(),

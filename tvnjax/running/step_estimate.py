@@ -38,12 +38,13 @@ def warn_of_long_steps(problem: Problem) -> None:
         return
     flop = _of_step(search, costliest_macs(problem.relaxation, classes))
     rate = flop_per_second(search.precision)
-    step, both = flop / rate, "bfloat16 is for accelerators, and " if search.precision == "bfloat16" else ""
+    step = flop / rate
+    why = "bfloat16 is for accelerators, and " if search.precision == "bfloat16" else ""
     warnings.warn(
-        f"{both}JAX has no device but a CPU here: a step of the search takes about {_words(step)} ({flop / 1e12:.3g} "
-        f"TFLOP, counted; {rate / 1e9:.3g} GFLOP/s, measured in a convolution), all {search.steps} take about "
-        f"{_words(step * search.steps)}, profile and trainings apart; run it on a GPU or a TPU, or give fewer pixels, "
-        "frames and steps (--shapes.image-size, --shapes.num-frames, --search.steps)",
+        f"{why}JAX has no device but a CPU here: a step of the search takes at least {_words(step)} "
+        f"({flop / 1e12:.3g} TFLOP, counted; {rate / 1e9:.3g} GFLOP/s, measured in a convolution), all "
+        f"{search.steps:,} at least {_words(step * search.steps)}, profile and trainings apart; run it on a GPU or a "
+        "TPU, or give fewer pixels, frames and steps (--shapes.image-size, --shapes.num-frames, --search.steps)",
         stacklevel=2,
     )
 
@@ -108,4 +109,4 @@ def _words(seconds: float) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.2g} {unit}" if seconds < 100 * length else f"{seconds / length:,.0f} {unit}"
-    return f"{seconds:.2g} s"
+    return f"{max(seconds, 0.01):.2g} s"

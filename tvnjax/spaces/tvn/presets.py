@@ -25,7 +25,6 @@ CLIPS = ShapeChoices(
 )
 
 
-
 def _paper_scale(*widths: tuple[int, ...]) -> ShapeChoices:
     """The paper's ranges (section 3.1) as far as a supernet of them can be trained: 160 of its 32 to 320 px and more,
     16 to 32 frames, 5 to 8 blocks.
