@@ -58,7 +58,7 @@ def test_help_lists_them(name, capsys):
     with pytest.raises(SystemExit):
         main(["run", name, "--help"])
     told = capsys.readouterr().out
-    assert "--data.folder" in told and "512" in told
+    assert "--data.folder" in told and "160 192 224" in told
 
 
 def test_the_largest_plans_step_has_room_on_a_gpu():
