@@ -11,16 +11,16 @@ Parts, each a process with a slice of the minutes (what one leaves over is the o
   training step of two networks of the zoo in bfloat16.
 - ``torch``: the same two in PyTorch (``torch.compile``, bfloat16), where it is there with CUDA.
 - ``gate``: the latency gate of the ``clips`` preset's space: profile, cost model, networks nobody has seen.
-- ``search``: ``tvn-gpu`` on drawn clips, made as small as the minutes allow.
+- ``search``: ``tvn-gpu`` on drawn clips, with as few plans and steps as the minutes allow.
 - ``evolution``: on the same clips, for the device seconds that the search took.
 
 DIR keeps every part's rows as they come, ``one_hour.json`` with all of them, and the table that is printed at the end.
 Called again, after a kill too, it skips what is done, tries what failed once more, and goes on with the rest; the
-minutes are those of the call. Sizes stay those DIR began with. ``--toy`` is all of it at sizes of a test.
+minutes are those of the call. Below 30 minutes less is measured; sizes stay those DIR began with. ``--toy`` is all of
+it at sizes of a test.
 """
 
 import argparse
-import dataclasses
 import json
 import platform
 import shutil
@@ -30,109 +30,37 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiments.accelerator.device_searches import check_gate, evolve_clips, search_clips
 from experiments.accelerator.form_checks import check_forms
+from experiments.accelerator.hour_sizes import Sizes, sizes_of
 from experiments.accelerator.parts import Part, Rows, brief, rows_of, run_parts, state_of
-from experiments.accelerator.step_times import CHILDREN, Measured, time_steps, time_torch
-from experiments.reliability.kill_anywhere import TINY
+from experiments.accelerator.step_times import time_steps, time_torch
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import read_json, write_json
-from tvnjax.data.procedural import ProceduralData
-from tvnjax.latency.profile import Profiling
-from tvnjax.running.config import PRESETS, RunConfig
-from tvnjax.search.gradient.projection import ProjectionConfig
-from tvnjax.search.strategies.evolution import EvolutionConfig
-from tvnjax.spaces.tvn.shapes import ShapeChoices
 
 _SHORT_MINUTES = 30
 """Below, what is measured is smaller."""
 
 
-class Sizes(NamedTuple):
-    """How much is measured."""
-
-    product: int
-    """Side of the matrices whose product stands for what a device reaches."""
-    step: RunConfig
-    """Whose roomiest plan's search step is timed."""
-    supernet: Measured
-    children: tuple[str, ...]
-    """Networks of the zoo whose training steps are timed."""
-    child: Measured
-    gate: RunConfig
-    networks: int
-    """Random ones that the gate is verified on."""
-    selected: int
-    search: RunConfig
-    toy: bool = False
-
-
-def sizes_of(kind: str) -> Sizes:
-    """``hour``, ``minutes`` or ``toy``."""
-    tvn, clips = PRESETS["tvn-gpu"][1], PRESETS["clips"][1]
-    if kind == "toy":
-        search = dataclasses.replace(
-            TINY,
-            reproducible=False,
-            strategies=("differentiable",),
-            search=dataclasses.replace(TINY.search, precision="bfloat16", remat=True, steps=6),
-        )
-        child = Measured(2, 1, image_size=16, num_frames=2)
-        return Sizes(128, search, Measured(2, 1), CHILDREN[:1], child, search, 4, 3, search, toy=True)
-    if kind == "hour":
-        gate = dataclasses.replace(clips, profile=Profiling(units=60, networks=40, chosen=10))
-        search = _drawn(tvn, tvn.shapes, steps=100, plans=4, clips=256)
-        return Sizes(8192, tvn, Measured(32, 3), CHILDREN, Measured(64, 20), gate, 100, 30, search)
-    gate = dataclasses.replace(clips, profile=Profiling(units=12, networks=8, chosen=2, repeats=30))
-    blocks = tuple(dataclasses.replace(block, repeats=(1,)) for block in tvn.shapes.blocks[:5])
-    least: Any = {"image_size": (160,), "num_frames": (16,), "num_blocks": (5,), "blocks": blocks}
-    small = dataclasses.replace(tvn.shapes, **least)
-    search = _drawn(tvn, small, steps=20, plans=2, clips=96)
-    return Sizes(8192, search, Measured(32, 3), CHILDREN, Measured(64, 10), gate, 12, 4, search)
-
-
-def _drawn(tvn: RunConfig, shapes: ShapeChoices, *, steps: int, plans: int, clips: int) -> RunConfig:
-    """``tvn-gpu`` on clips that are drawn: frames one behind the other, so that they are as short as can be."""
-    few = clips // 4
-    small: Any = {"steps": steps, "working_set": plans, "redraws": 1, "score_clips": 32}
-    small["projection"] = ProjectionConfig(top_k=2, finalists=1, recalibration_batches=4, fine_tune_steps=8)
-    return dataclasses.replace(
-        tvn,
-        strategies=("differentiable",),
-        data=ProceduralData(
-            task="motion_shape",
-            train_clips=clips,
-            val_clips=few,
-            test_clips=few,
-            num_frames=max(shapes.num_frames),
-            size=max(shapes.image_size),
-        ),
-        shapes=dataclasses.replace(shapes, frame_stride=(1,)),
-        profile=Profiling(units=12, networks=6, chosen=0, repeats=30),
-        search=dataclasses.replace(tvn.search, **small),
-        evolution=EvolutionConfig(population=3, tournament=2),
-        proxy=dataclasses.replace(tvn.proxy, steps=steps),
-        retrain=dataclasses.replace(tvn.retrain, steps=2 * steps),
-    )
-
-
 def parts_of(sizes: Sizes, out: Path) -> list[Part]:
-    """In the order they are run; shares are about the minutes each has of an hour."""
-    runs: dict[str, tuple[float, Callable[[Rows], None]]] = {
-        "forms": (4, partial(check_forms, toy=sizes.toy)),
-        "steps": (
-            10,
-            lambda rows: time_steps(rows, sizes.step, 10, sizes.supernet, sizes.children, sizes.child, sizes.product),
-        ),
-        "torch": (4, lambda rows: time_torch(rows, sizes.children, sizes.child)),
-        "gate": (10, lambda rows: check_gate(rows, sizes.gate, sizes.networks, sizes.selected)),
-        "search": (16, lambda rows: search_clips(rows, sizes.search)),
-        "evolution": (16, lambda rows: evolve_clips(rows, sizes.search, out / "search")),
+    """In the order they are run."""
+
+    def steps(rows: Rows) -> None:
+        time_steps(rows, sizes.step, 10, sizes.supernet, sizes.children, sizes.child, sizes.product)
+
+    runs: dict[str, Callable[[Rows], None]] = {
+        "forms": partial(check_forms, only=sizes.forms),
+        "steps": steps,
+        "torch": lambda rows: time_torch(rows, sizes.children, sizes.child),
+        "gate": lambda rows: check_gate(rows, sizes.gate, sizes.networks, sizes.selected),
+        "search": lambda rows: search_clips(rows, sizes.search),
+        "evolution": lambda rows: evolve_clips(rows, sizes.search, out / "search"),
     }
-    machine = Part(name="machine", run=lambda rows: _machine(rows), share=0.5)
-    return [machine, *(Part(name=name, run=run, share=share) for name, (share, run) in runs.items())]
+    shared = zip(runs.items(), sizes.shares, strict=True)
+    machine = Part(name="machine", run=_machine, share=0.5)
+    return [machine, *(Part(name=name, run=run, share=share) for (name, run), share in shared)]
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from experiments.accelerator.hlo import kernels
 from experiments.accelerator.parts import Rows
 from experiments.accelerator.preset_step import batch_of, roomiest
 from experiments.accelerator.torch_network import torch_network
+from tvnjax.core.environment import use_compilation_cache
 from tvnjax.graph import Network
 from tvnjax.latency.timer import Timing
 from tvnjax.running.config import RunConfig
@@ -166,6 +167,7 @@ def time_steps(
     product: int,
 ) -> None:
     """The rows of this engine."""
+    use_compilation_cache()
     reached = rows.once("product", partial(product_row, product)).get("tflop_s")
     rows.once("supernet", partial(supernet_row, config, classes, supernet, reached))
     for name in children:

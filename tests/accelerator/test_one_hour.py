@@ -123,10 +123,11 @@ def test_slices_and_sizes():
         assert sizes.search.strategies == ("differentiable",) and sizes.search.search.precision == "bfloat16"
         assert max(sizes.search.shapes.num_frames) <= sizes.search.data.clip_frames
         assert sizes.search.data.size >= max(sizes.search.shapes.image_size)
+        shares = [part.share for part in one_hour.parts_of(sizes, Path())]
+        assert sum(shares) == pytest.approx(60, abs=1)
+        assert set(sizes.forms or ()) <= set(form_checks.cases())
     assert hour.networks >= 100 and hour.selected >= 30  # what a gate rests on
     assert minutes.search.search.steps < hour.search.search.steps
-    shares = [part.share for part in one_hour.parts_of(hour, Path())]
-    assert sum(shares) == pytest.approx(60, abs=1)
 
 
 def test_the_table_tells_what_failed():
