@@ -105,7 +105,7 @@ def _gate(profile: Profiling) -> RunConfig:
 
 def _drawn(tvn: RunConfig, shapes: ShapeChoices, *, steps: int, plans: int, clips: int) -> RunConfig:
     """``tvn-gpu`` on clips that are drawn: frames one behind the other, so that they are as short as can be."""
-    few = clips // 4
+    few = max(clips // 4, 64)
     small: Any = {"steps": steps, "working_set": plans, "redraws": 1, "score_clips": 32}
     small["projection"] = ProjectionConfig(top_k=2, finalists=1, recalibration_batches=4, fine_tune_steps=8)
     return dataclasses.replace(
