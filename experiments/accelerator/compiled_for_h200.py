@@ -10,9 +10,9 @@ frames of 224 pixels, batch 64, with the operators a plan has by default.
 ``inverted`` lists ``inverted_bottleneck`` False and True in the same space otherwise. Beside the supernets stand single
 networks of the same plan, the widest with ``std`` or ``depth`` convolutions of 5 x 5: an inverted unit works at the
 expanded width throughout, at the resolution in front of its stride too, so that a single such network already holds
-arrays that are ``expand`` times as wide. ``tvn-gpu search step`` is the whole step of weights and logits of that
-preset's largest plan; what it needs is temporaries, arguments (clips and the state) and results. Takes about 15 minutes
-on two free cores.
+arrays that are ``expand`` times as wide. ``tvn-gpu search step`` is the step of the weights, with the gradient for the
+logits behind it, of that preset's largest plan; what it needs is temporaries, arguments (clips and the state) and
+results. Takes about 15 minutes on two free cores.
 """
 
 import argparse
@@ -140,7 +140,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--plugins", type=Path, default=os.environ.get(PLUGINS), help=f"default: ${PLUGINS}")
     parser.add_argument("--small", action="store_true", help="programs of an eighth of the size alone")
-    parser.add_argument("--only", nargs="+", help="cases to compile; the others of the JSON file stay as they are")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*CASES, *SMALL],
+        help="cases to compile; the others of the JSON file stay as they are",
+    )
     parser.add_argument("--json", type=Path, help="write the counts here")
     args = parser.parse_args()
     if args.plugins is None:
@@ -153,8 +158,7 @@ def main() -> None:
     cases = SMALL if args.small else CASES
     rows = read_json(args.json)["programs"] if args.json and args.json.is_file() and args.only else {}
     for name in args.only or cases:
-        case = cases[name]
-        rows[name] = counts(compile_, **case)
+        rows[name] = counts(compile_, **{**CASES, **SMALL}[name])
         print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
     if args.json:
         command = "python -m experiments.accelerator.compiled_for_h200" + " --small" * args.small

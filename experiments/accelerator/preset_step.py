@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,6 @@ import numpy as np
 
 from tvnjax.data.batch_fields import INDEX, LABEL, STRIDE
 from tvnjax.data.device_crop import plan_view
-from tvnjax.nn import convolution
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import relaxation_of, space_of
 from tvnjax.trainers.programs import Programs, inline
@@ -46,21 +44,11 @@ def batch_of(config: RunConfig, count: int, classes: int) -> dict[str, np.ndarra
 
 
 def search_step(preset: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The step of weights and logits that a fused search of a preset sends to an accelerator, and the shapes of its
-    arguments: nothing is computed."""
+    """The step of the weights, with the gradient for the logits behind it, as a fused search of a preset sends it to an
+    accelerator, and the shapes of its arguments: nothing is computed."""
     config = PRESETS[preset][1]
-    # The default device is this machine's; convolutions take the form of the accelerator's.
-    with mock.patch.object(convolution, "_default_platform", lambda: "gpu"):
-        trainer, plan = roomiest(config, CLASSES, _ShapesAlone(fused=True))
-        state, supernet = trainer.init(), trainer.supernet(plan)
-    # A loop over the parts of a batch, as on an accelerator.
-    supernet._unroll = False
-
-    def step(state: Any, mask: Any, train: Any, val: Any, settings: Any, parts: Any) -> Any:
-        steps = trainer._steps
-        found = steps.search_step(inline, supernet, state, mask, train, val, settings, parts)
-        state, loss, val_loss, by_gene = found
-        return *steps.logit_step(inline, state, mask, by_gene, settings), loss, val_loss
+    trainer, plan = roomiest(config, CLASSES, _OfGpu(fused=True))
+    state, supernet = trainer.init(), trainer.supernet(plan)
 
     def shape(size: tuple[int, ...], dtype: Any = np.float32) -> Any:
         return jax.ShapeDtypeStruct(size, dtype)
@@ -68,11 +56,14 @@ def search_step(preset: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     batch = batch_of(config, 1, CLASSES)
     clips = {name: shape((config.search.batch_size, *array.shape[1:]), array.dtype) for name, array in batch.items()}
     mask = shape(supernet.mask.shape, bool)
-    return step, (state, mask, clips, clips, shape((4,)), shape((len(supernet.lengths),)))
+    function = partial(trainer._steps.search_step, inline, supernet)
+    return function, (state, mask, clips, clips, shape((4,)), shape((len(supernet.lengths),)))
 
 
-class _ShapesAlone(Programs):
-    """Runs nothing."""
+class _OfGpu(Programs):
+    """Makes everything for a GPU and runs nothing."""
+
+    platform = "cuda"
 
     def run(self, name: Any, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         del name, donate
