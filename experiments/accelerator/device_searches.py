@@ -1,5 +1,6 @@
 """The latency gate, a search at the paper's scale on drawn clips, and evolution for as many seconds of the device."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def evolve_clips(rows: Rows, config: RunConfig, search: Path) -> None:
             )
         options: Any = {"strategies": (EVOLUTION,), "baseline_seconds": before["seconds"] - before["profile_seconds"]}
         run = rows.folder / "run"
-        return _row(_run(run, _changed(config, **options)), run)
+        return _row(_run(run, dataclasses.replace(config, **options)), run)
 
     rows.once("evolution", make)
 
@@ -61,12 +62,6 @@ def _run(out: Path, config: RunConfig) -> dict[str, Any]:
     command = "python -m experiments.accelerator.one_hour"
     resume = (out / "config.json").is_file()
     return pipeline.run(config, out, command, ConsoleMonitor, argv=[command], resume=resume)
-
-
-def _changed(config: RunConfig, **options: Any) -> RunConfig:
-    import dataclasses
-
-    return dataclasses.replace(config, **options)
 
 
 def _row(results: Mapping[str, Any], run: Path) -> dict[str, Any]:
