@@ -10,7 +10,9 @@ frames of 224 pixels, batch 64, with the operators a plan has by default.
 ``inverted`` lists ``inverted_bottleneck`` False and True in the same space otherwise. Beside the supernets stand single
 networks of the same plan, the widest with ``std`` or ``depth`` convolutions of 5 x 5: an inverted unit works at the
 expanded width throughout, at the resolution in front of its stride too, so that a single such network already holds
-arrays that are ``expand`` times as wide. Takes about 10 minutes on two free cores.
+arrays that are ``expand`` times as wide. ``tvn-gpu search step`` is the step of the weights, with the gradient for the
+logits behind it, of that preset's largest plan; what it needs is temporaries, arguments (clips and the state) and
+results. Takes about 15 minutes on two free cores.
 """
 
 import argparse
@@ -37,6 +39,7 @@ CASES = {
         "inverted": True,
         "network": "depth",
     },
+    "tvn-gpu search step": {"preset": "tvn-gpu"},
 }
 SMALL = {
     "small": {"scale": 0.125},
@@ -112,8 +115,11 @@ def counts(compile_: Any, **case: Any) -> dict[str, Any]:
     import numpy as np
 
     from experiments.accelerator.hlo import convolutions, kernels, share_of
+    from experiments.accelerator.preset_step import search_step
+    from tvnjax.trainers.programs import needed_bytes
 
-    function, args = gradients(**case)
+    function, args = search_step(case["preset"]) if "preset" in case else gradients(**case)
+    weights = args[0].params if "preset" in case else args[0]
     start = time.monotonic()
     program = compile_(function, *args)
     text, memory = program.as_text(), program.memory_analysis()
@@ -124,7 +130,8 @@ def counts(compile_: Any, **case: Any) -> dict[str, Any]:
         "convolution_tflop": round(2e-12 * sum(one.multiply_adds for one in convolved), 4),
         "bfloat16_share": round(share_of("bf16", convolved), 5),
         "temporaries_gib": round(memory.temp_size_in_bytes / 2**30, 3),
-        "weights_m": round(sum(float(np.prod(leaf.shape)) for leaf in jax.tree.leaves(args[0])) / 1e6, 3),
+        "needed_gib": round(needed_bytes(program) / 2**30, 3),
+        "weights_m": round(sum(float(np.prod(leaf.shape)) for leaf in jax.tree.leaves(weights)) / 1e6, 3),
         "compile_s": round(time.monotonic() - start, 1),
     }
 
@@ -133,6 +140,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--plugins", type=Path, default=os.environ.get(PLUGINS), help=f"default: ${PLUGINS}")
     parser.add_argument("--small", action="store_true", help="programs of an eighth of the size alone")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*CASES, *SMALL],
+        help="cases to compile; the others of the JSON file stay as they are",
+    )
     parser.add_argument("--json", type=Path, help="write the counts here")
     args = parser.parse_args()
     if args.plugins is None:
@@ -140,11 +153,12 @@ def main() -> None:
     compile_ = compiler_for_h200(args.plugins)
 
     from tvnjax.core.environment import environment
-    from tvnjax.core.run_dir import write_json
+    from tvnjax.core.run_dir import read_json, write_json
 
-    rows = {}
-    for name, case in (SMALL if args.small else CASES).items():
-        rows[name] = counts(compile_, **case)
+    cases = SMALL if args.small else CASES
+    rows = read_json(args.json)["programs"] if args.json and args.json.is_file() and args.only else {}
+    for name in args.only or cases:
+        rows[name] = counts(compile_, **{**CASES, **SMALL}[name])
         print(f"{name:32}", "  ".join(f"{key} {value}" for key, value in rows[name].items()), flush=True)
     if args.json:
         command = "python -m experiments.accelerator.compiled_for_h200" + " --small" * args.small

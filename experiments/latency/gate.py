@@ -13,6 +13,7 @@ predictions picks what they are too low for, so that is where a bias would show.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -29,7 +30,7 @@ from tvnjax.latency.promising import promising_genotype
 from tvnjax.latency.runtimes import load_runtime
 from tvnjax.latency.timer import Timer
 from tvnjax.report.figures.canvas import plain_log_axis
-from tvnjax.running.config import PRESETS
+from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.problem import profile_device
 from tvnjax.running.verification import measure_all
 from tvnjax.spaces.tvn.canonical import genotype_id
@@ -55,13 +56,17 @@ def main() -> None:
         verify(name, args.verify, args.out)
 
 
-def verify(name: str, count: int, out: Path) -> None:
+def verify(
+    name: str, count: int, out: Path, config: RunConfig = CONFIG, selected: int = SELECTED_NETWORKS
+) -> dict[str, Any]:
+    """Profiles a configuration's space in a runtime, measures random and selected networks, and returns what it also
+    writes."""
     runtime = load_runtime(name)
-    choices = CONFIG.shapes
+    choices = config.shapes
     shapes = ShapeSpace(choices, (max(choices.num_frames) - 1) * max(choices.frame_stride) + 1)
-    space, rng = search_space(shapes, CONFIG.operators), np.random.default_rng(2026)
+    space, rng = search_space(shapes, config.operators), np.random.default_rng(2026)
     with ConsoleMonitor() as monitor:
-        profile = profile_device(CONFIG, space, DEFAULT_CLASSES, runtime, monitor)
+        profile = profile_device(config, space, DEFAULT_CLASSES, runtime, monitor)
         chosen: dict[str, tuple[str, Genotype]] = {}
         while len(chosen) < count:
             genotype = space.sample(rng)
@@ -71,7 +76,7 @@ def verify(name: str, count: int, out: Path) -> None:
             network = lower(genotype, DEFAULT_CLASSES)
             return profile.model.predict(network), network.macs
 
-        limits = np.quantile([ms for _, ms in profile.networks], np.linspace(0.1, 0.9, SELECTED_NETWORKS))
+        limits = np.quantile([ms for _, ms in profile.networks], np.linspace(0.1, 0.9, selected))
         for limit in limits:
             genotype = promising_genotype(space, space.sample(rng), costs, float(limit), _CLIMB, rng)
             chosen.setdefault(genotype_id(genotype), ("selected", genotype))
@@ -87,9 +92,10 @@ def verify(name: str, count: int, out: Path) -> None:
         }
         for (key, (kind, _)), network, ms in zip(chosen.items(), networks, times)
     ]
-    random, selected = ([row for row in rows if row["kind"] == kind] for kind in ("random", "selected"))
+    random, proposed = ([row for row in rows if row["kind"] == kind] for kind in ("random", "selected"))
     columns = [[row[key] for row in random] for key in ("predicted_ms", "measured_ms", "macs")]
-    gate = Gate.of(*columns, selected=tuple([row[key] for row in selected] for key in ("predicted_ms", "measured_ms")))
+    of_proposed = ([row[key] for row in proposed] for key in ("predicted_ms", "measured_ms"))
+    gate = Gate.of(*columns, selected=tuple(of_proposed))
     result = {
         "command": f"python -m experiments.latency.gate --runtimes {name} --verify {count}",
         "gate": gate.as_json(),
@@ -104,6 +110,7 @@ def verify(name: str, count: int, out: Path) -> None:
     write_json(out / f"gate-{name}.json", result)
     draw(name, rows, gate, out / f"gate-{name}.svg")
     print(name, "passes" if gate.passes else gate.failures, gate.as_json())
+    return result
 
 
 def draw(name: str, rows: list[dict], gate: Gate, path: Path) -> None:

@@ -129,7 +129,10 @@ def test_any_values_come_back(tmp_path, ms, rate, seed, sizes, skip, folder, blo
         ("[shapes]\nimage_size = [8]\nimage-size = [8]", "a config file names an option once; shapes.image_size is"),
         ("[shapes]\nimage_size = [inf]", "shapes.image_size"),
         ("x = ", "a config file that ends in .toml holds TOML"),
-        ('preset = "quik"', "a preset is one of quick, clips, planted; got 'quik' (did you mean 'quick'?)"),
+        (
+            'preset = "quik"',
+            "a preset is one of quick, clips, planted, tvn-gpu, tvn-tpu; got 'quik' (did you mean 'quick'?)",
+        ),
         ('preset = "clips"', "starts from the preset clips; got quick"),
         ("preset = 3", "preset is the name of one; got 3"),
         ('data.type = "VideoData"', "data is of the kind VideoData, and here it is a ProceduralData"),

@@ -79,7 +79,7 @@ def test_a_run_without_a_preset_says_how_to_name_one(capsys):
     assert "tvnjax run --config FILE" in told and "--shapes.image-size" in told and "Search on your own video" in told
     assert said(capsys, "run", status=2)[0] == told
     assert said(capsys, "run", "--search.steps", 3, "--help")[0] == told
-    assert refused(capsys, "run", "--search.steps", 3) == "name a preset: quick, clips, planted"
+    assert refused(capsys, "run", "--search.steps", 3) == "name a preset: quick, clips, planted, tvn-gpu, tvn-tpu"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

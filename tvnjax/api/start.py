@@ -31,8 +31,8 @@ def run(
     """Searches, retrains and compares, as ``tvnjax run``; returns the finished run.
 
     Args:
-        config: a preset's name (quick, clips, planted), a ``RunConfig``, or a ``ChainSpace`` (with the other options of
-            ``clips``); left out where a run is gone on with.
+        config: a preset's name (quick, clips, planted, tvn-gpu, tvn-tpu), a ``RunConfig``, or a ``ChainSpace`` (with
+            the other options of ``clips``); left out where a run is gone on with.
         data: ``VideoFolder(...)``, ``Manifest(...)`` or ``Arrays(...)``; or a mapping of options of the preset's data.
             Default: the preset's.
         out: the run's directory. Default: runs/PRESET-DATE-TIME.

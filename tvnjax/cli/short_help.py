@@ -10,20 +10,15 @@ from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.registry import StrategyChoice, known_strategies
 from tvnjax.spaces.tvn.asked_for import ASKED_FOR_OF_SPACE
 
-_DATA: dict[str, tuple[tuple[str, str], ...]] = {
-    "clips": (
-        ("data.manifest", "your clips: a CSV of path,label[,start_frame,end_frame][,split]"),
-        ("data.folder", "your clips: a folder of CLASS/video or {train,val,test}/CLASS/video"),
-    ),
-    "quick": (
-        ("data.task", "what the clips that are drawn show"),
-        ("data.train_clips", "how many of them are to train on"),
-    ),
-    "planted": (
-        ("data.task", "what the clips that are drawn show"),
-        ("data.train_clips", "how many of them are to train on"),
-    ),
-}
+_OWN_CLIPS = (
+    ("data.manifest", "your clips: a CSV of path,label[,start_frame,end_frame][,split]"),
+    ("data.folder", "your clips: a folder of CLASS/video or {train,val,test}/CLASS/video"),
+)
+_DRAWN = (
+    ("data.task", "what the clips that are drawn show"),
+    ("data.train_clips", "how many of them are to train on"),
+)
+_DATA = {"clips": _OWN_CLIPS, "tvn-gpu": _OWN_CLIPS, "tvn-tpu": _OWN_CLIPS, "quick": _DRAWN, "planted": _DRAWN}
 _COMMON: tuple[tuple[str, str], ...] = (
     ("out", "directory of the run"),
     ("seed", "of the strategies, the weights and the order of the clips"),

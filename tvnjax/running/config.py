@@ -26,7 +26,7 @@ from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.spaces.base import Reads, Space
 from tvnjax.spaces.own import OwnSpace
 from tvnjax.spaces.tvn.making import tvn_space
-from tvnjax.spaces.tvn.presets import CLIPS, PLANTED, PLANTED_OPERATORS, QUICK
+from tvnjax.spaces.tvn.presets import CLIPS, PLANTED, PLANTED_OPERATORS, QUICK, TVN, TVN_OPERATORS, TVN_TPU
 from tvnjax.spaces.tvn.relaxed import OperatorChoices
 from tvnjax.spaces.tvn.shapes import ShapeChoices
 from tvnjax.trainers.devices import Devices, check_devices
@@ -200,6 +200,30 @@ def _chosen_blocks(shapes: ShapeChoices) -> ShapeChoices:
     return dataclasses.replace(shapes, blocks=shapes.blocks[:most]) if 0 < most < listed else shapes
 
 
+def _for_accelerators(shapes: ShapeChoices, batch_size: int, accumulate: int, working_set: int) -> RunConfig:
+    """A search at the paper's scale. A step of ``tvn-gpu`` is 55 TFLOP on average over plans (counted as in
+    ``step_estimate``), tenths of a second at the least, so that steps can be sent one by one; scoring all plans is a
+    forward pass of each, four steps' worth, hence at every tenth step."""
+    child = {"batch_size": 32, "precision": "bfloat16", "remat": True}
+    return RunConfig(
+        data=VideoData(shift=8),
+        shapes=shapes,
+        operators=TVN_OPERATORS,
+        search=DifferentiableConfig(
+            steps=2000,
+            batch_size=batch_size,
+            accumulate=accumulate,
+            precision="bfloat16",
+            remat=True,
+            working_set=working_set,
+            score_every=10,
+            steps_per_dispatch=1,
+        ),
+        proxy=Training(steps=500, **child),
+        retrain=Training(steps=10_000, ema=0.999, **child),
+    )
+
+
 PRESETS: dict[str, tuple[str, RunConfig]] = {
     "quick": (
         PRESET_LINES["quick"],
@@ -261,5 +285,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             retrain=Training(steps=200, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
         ),
     ),
+    "tvn-gpu": (PRESET_LINES["tvn-gpu"], _for_accelerators(TVN, batch_size=32, accumulate=1, working_set=16)),
+    "tvn-tpu": (PRESET_LINES["tvn-tpu"], _for_accelerators(TVN_TPU, batch_size=64, accumulate=16, working_set=16)),
 }
 """Name, one line, and the configuration every option of the command line starts from."""

@@ -24,6 +24,7 @@ from tvnjax.running.problem import Problem, check_counted, decide_costs, prepare
 from tvnjax.running.profiling import Measurements, profile_run
 from tvnjax.running.retraining import confirm, retrain
 from tvnjax.running.searching import search_all
+from tvnjax.running.step_estimate import warn_of_long_steps
 from tvnjax.running.task import make_task
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
@@ -96,6 +97,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
             registered(choice)
         problem = _data(config, stages)
         check_counted(problem)
+        warn_of_long_steps(problem)
         profile, table = profile_run(problem, stages)
         costs = decide_costs(problem, profile)
     except InvalidInputError:
