@@ -62,6 +62,7 @@ class SupernetTrainer:
         self.relaxation, self.training = relaxation, training
         self._constraint, self._constraints = constraint, constraints
         self._programs = programs or Programs()
+        self._run = self._programs.run
         self.largest = relaxation.largest()
         model = relaxation.supernet(self.largest, num_classes, seed, head=head)
         _, alphas, params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
@@ -398,6 +399,3 @@ class SupernetTrainer:
 
     def _scalar(self, value: float) -> Array:
         return self._programs.put(np.float32(value))
-
-    def _run(self, name: Any, function: Callable, *args: Any) -> Any:
-        return self._programs.run(name, function, *args)

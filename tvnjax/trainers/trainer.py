@@ -129,8 +129,9 @@ class ChildTrainer:
 
     def init(self, params: nnx.State | None = None, stats: nnx.State | None = None) -> ChildState:
         """Fresh weights, the same ones every time, or the given ones."""
-        params = self._programs.put(self._fresh[0] if params is None else params)
-        stats = self._programs.put(self._fresh[1] if stats is None else stats)
+        fresh: Any = self._fresh
+        params = self._programs.put(fresh[0] if params is None else params)
+        stats = self._programs.put(fresh[1] if stats is None else stats)
         average = (params, stats) if self.training.ema else None
         step = self._programs.put(np.int32(0))
         return ChildState(params, stats, self._programs.run("init", self._tx.init, params), step, average)
