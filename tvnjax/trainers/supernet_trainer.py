@@ -106,10 +106,8 @@ class SupernetTrainer:
         self._steps = self._steps_at(factor * self._steps.rate)
 
     def _steps_at(self, rate: float) -> SearchSteps:
-        unroll = self._programs.platform == "cpu"
-        keys = self.relaxation.keys
-        layouts = (self.layout, self.weights_layout)
-        return SearchSteps(self.training, *layouts, self._constraint, keys, rate, unroll=unroll)
+        unroll, layouts = self._programs.platform == "cpu", (self.layout, self.weights_layout)
+        return SearchSteps(self.training, *layouts, self._constraint, self.relaxation.keys, rate, unroll=unroll)
 
     def init(self) -> SupernetState:
         """Fresh weights, uniform choices."""

@@ -129,12 +129,10 @@ class ChildTrainer:
 
     def init(self, params: nnx.State | None = None, stats: nnx.State | None = None) -> ChildState:
         """Fresh weights, the same ones every time, or the given ones."""
-        fresh: Any = self._fresh
-        params = self._programs.put(fresh[0] if params is None else params)
-        stats = self._programs.put(fresh[1] if stats is None else stats)
-        average = (params, stats) if self.training.ema else None
-        step = self._programs.put(np.int32(0))
-        return ChildState(params, stats, self._programs.run("init", self._tx.init, params), step, average)
+        whole: Any = self._programs.put((params or self._fresh[0], stats or self._fresh[1]))
+        step, opt = self._programs.put(np.int32(0)), self._programs.run("init", self._tx.init, whole[0])
+        average = whole if self.training.ema else None
+        return ChildState(params=whole[0], stats=whole[1], opt=opt, step=step, average=average)
 
     def step(self, state: ChildState, batch: Batch) -> tuple[ChildState, Array]:
         """One batch; returns the loss. Weights move with every ``training.accumulate``-th."""
