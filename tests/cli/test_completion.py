@@ -38,7 +38,7 @@ def completed(script, *words):
         (["r"], {"run", "report", "record", "replay"}),
         (["run", "q"], {"quick"}),
         (["profile", "c"], {"clips"}),
-        (["run", "quick", "--search.st"], {"--search.steps"}),
+        (["run", "quick", "--search.ba"], {"--search.batch-size"}),
         (["run", "quick", "--repro"], {"--reproducible"}),
         (["run", "clips", "--data.fo"], {"--data.folder"}),
         (["run", "quick", "--data.fo"], set()),
