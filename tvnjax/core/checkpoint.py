@@ -120,12 +120,20 @@ def load_state(path: Path, like: dict[str, Any]) -> dict[str, nnx.State]:
     return states
 
 
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """One of this process alone: only one process of a run writes, and it waits for no other."""
+    here = jax.process_index()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here})
+    )
+
+
 @contextlib.contextmanager
 def _saving(path: Path) -> Iterator[ocp.StandardCheckpointer]:
     """A checkpointer whose errors of the system are Python's; Orbax's is a ``ValueError``, the number in its text."""
     with _ONE_AT_A_TIME, _quiet():
         try:
-            with ocp.StandardCheckpointer() as checkpointer:
+            with _checkpointer() as checkpointer:
                 yield checkpointer
         except (ValueError, RuntimeError, OSError) as error:
             number = error.errno if isinstance(error, OSError) else _system_error(str(error))
@@ -163,7 +171,7 @@ def _system_error(text: str) -> int | None:
 
 def _restore(path: Path, wanted: Any) -> Any:
     _check_there(path)
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, _checkpointer() as checkpointer:
         try:
             return checkpointer.restore(path.absolute(), wanted)
         except (ValueError, KeyError) as error:
@@ -172,7 +180,7 @@ def _restore(path: Path, wanted: Any) -> Any:
 
 
 def _metadata(path: Path) -> Any:
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, _checkpointer() as checkpointer:
         try:
             return checkpointer.metadata(path.absolute())
         except (ValueError, KeyError, TypeError, OSError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.hosts import Hosts, joined
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, kept, read_json, write_json
 from tvnjax.core.signals import stoppable
@@ -21,11 +22,12 @@ from tvnjax.report.page import write_report
 from tvnjax.running.config import RunConfig
 from tvnjax.running.continuing import begin, check_continues
 from tvnjax.running.problem import Problem, check_counted, decide_costs, prepare_problem, watch_drift
-from tvnjax.running.profiling import Measurements, profile_run
+from tvnjax.running.profiling import TABLE_FILE, Measurements, profile_run
 from tvnjax.running.retraining import confirm, retrain
 from tvnjax.running.searching import search_all
 from tvnjax.running.step_estimate import warn_of_long_steps
 from tvnjax.running.task import make_task
+from tvnjax.running.together import agree, follow, tell_profile
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
@@ -50,7 +52,8 @@ def run(
     argv: Sequence[str] | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Runs a whole search with its baselines and leaves the run directory; returns what ``results.json`` holds.
+    """Runs a whole search with its baselines and leaves the run directory; returns what ``results.json`` holds, and
+    nothing in a process that follows process 0 of a run.
 
     Args:
         config: what to run.
@@ -65,8 +68,33 @@ def run(
             can no longer be written, or a loss is not finite; what is finished is then kept.
         Stopped: a signal asked the process to end.
     """
-    use_compilation_cache()
-    _check_deterministic(config)
+    address, here = config.distributed.address(), f"'tvnjax run --resume {shlex.quote(str(out))}'"
+    follows = address is not None and address.index > 0
+    # Where a process follows, the directory is one of another host.
+    where = "process 0 keeps its checkpoints; go on there with 'tvnjax run --resume DIR'"
+    hint = f"{where if follows else f'its checkpoints are kept; go on with {here}'}, on one process or several"
+    with joined(address, hint, insisting=argv is not None) as hosts:
+        use_compilation_cache()
+        _check_deterministic(config)
+        agree(hosts, config)
+        if address is not None and follows:
+            with stoppable(lambda: None, hint, insisting=argv is not None):
+                follow(config, hosts, address.coordinator)
+            return {}
+        return _lead(config, out, command, listen, argv, hosts, resume=resume)
+
+
+def _lead(
+    config: RunConfig,
+    out: Path,
+    command: str,
+    listen: Callable[[RunDir], Monitor],
+    argv: Sequence[str] | None,
+    hosts: Hosts,
+    *,
+    resume: bool,
+) -> dict[str, Any]:
+    """The run, in the process that writes it."""
     if resume:
         check_continues(config, out)
     run_dir = RunDir(out, resume=resume)
@@ -74,7 +102,7 @@ def run(
     hint = f"go on with: tvnjax run --resume {shlex.quote(str(out))}"
     try:
         with kept(out / "config.json", hint), stoppable(stages.keep, hint, insisting=argv is not None):
-            return _run(config, stages, lambda: begin(config, out, command, argv), resume=resume)
+            return _run(config, stages, lambda: begin(config, out, command, argv), hosts, resume=resume)
     except FloatingPointError as error:
         raise InvalidInputError(
             f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"
@@ -83,7 +111,9 @@ def run(
         stages.close()
 
 
-def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, resume: bool) -> dict[str, Any]:
+def _run(
+    config: RunConfig, stages: Stages, begin_run: Callable[[], None], hosts: Hosts, *, resume: bool
+) -> dict[str, Any]:
     run_dir = stages.run_dir
     out, finished = run_dir.path, run_dir.path / "results.json"
     if resume and finished.is_file():
@@ -96,9 +126,11 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
         for choice in config.strategies:
             registered(choice)
         problem = _data(config, stages)
+        hosts.same("clips", lambda: problem.clips.fingerprint)
         check_counted(problem)
         warn_of_long_steps(problem)
         profile, table = profile_run(problem, stages)
+        tell_profile(hosts, problem, out / TABLE_FILE)
         costs = decide_costs(problem, profile)
     except InvalidInputError:
         if not resume:
@@ -107,7 +139,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
     stage = stages.stage("drift")
     reference = watch_drift(problem, profile, costs, stage)
     task = make_task(problem, profile, costs, reference, Measurements(out / "measurements.jsonl"))
-    found = search_all(problem, profile, costs, task, stages)
+    found = search_all(problem, profile, costs, task, stages, hosts)
     chosen = confirm(found, costs, problem, reference, stages)
     gate = _gate(problem, profile, costs, reference, found, stages)
     rows = []

@@ -1,0 +1,7 @@
+"""Names under which the processes of a run leave word for one another."""
+
+ALIVE, ENDED, DONE, GONE = "tvnjax/alive", "tvnjax/ended", "tvnjax/done", "tvnjax/gone"
+"""Each with the number of a process behind it: a count that rises, why it ended before its time, that it is done with
+what all do together, that it lets go of the service."""
+
+KILLED = "it was killed or crashed"
