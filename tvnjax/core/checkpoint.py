@@ -43,7 +43,7 @@ def save_state(path: Path, state: dict[str, nnx.State], about: dict[str, Any] | 
     """
     with _saving(path) as checkpointer:
         parts = {name: nnx.to_pure_dict(part) for name, part in state.items()}
-        checkpointer.save(path.absolute(), parts, force=True, custom_metadata=about)
+        checkpointer.save(path.absolute(), _on_host(parts), force=True, custom_metadata=about)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -74,7 +74,7 @@ def save_tree(path: Path, tree: Any) -> None:
     # Orbax refuses arrays without elements; they say nothing.
     leaves = {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree)) if np.size(leaf)}
     with _saving(path) as checkpointer:
-        checkpointer.save(path.absolute(), leaves, force=True)
+        checkpointer.save(path.absolute(), _on_host(leaves), force=True)
 
 
 def load_tree(path: Path, like: Any) -> Any:
@@ -128,6 +128,16 @@ def _checkpointer() -> ocp.StandardCheckpointer:
     )
 
 
+def _on_host(tree: Any) -> Any:
+    """A tree to be saved: where there are several processes, Orbax takes an array of JAX for one of all of them."""
+    return tree if jax.process_count() == 1 else jax.device_get(tree)
+
+
+def _of_host(leaf: Any) -> Any:
+    """What says that an array is restored on the host."""
+    return np.empty(leaf.shape, leaf.dtype)
+
+
 @contextlib.contextmanager
 def _saving(path: Path) -> Iterator[ocp.StandardCheckpointer]:
     """A checkpointer whose errors of the system are Python's; Orbax's is a ``ValueError``, the number in its text."""
@@ -173,7 +183,9 @@ def _restore(path: Path, wanted: Any) -> Any:
     _check_there(path)
     with _ONE_AT_A_TIME, _checkpointer() as checkpointer:
         try:
-            return checkpointer.restore(path.absolute(), wanted)
+            if jax.process_count() == 1:
+                return checkpointer.restore(path.absolute(), wanted)
+            return checkpointer.restore(path.absolute(), jax.tree.map(_of_host, wanted))
         except (ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InvalidInputError(f"a checkpoint fits the network it was made of; {path}: {reason}") from None

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ _OWN = ("out", "latency_table", "checkpoint_seconds", "data.manifest", "data.fol
 
 
 def agree(hosts: Hosts, config: RunConfig) -> None:
-    """Compares code, versions and options of all processes.
+    """Compares code, versions, machine and options of all processes.
 
     Raises:
         OtherHostError: they differ; the message says who in what, the same on every process.
@@ -46,6 +47,9 @@ def agree(hosts: Hosts, config: RunConfig) -> None:
         return
     names = ("tvnjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")
     mine = {"code": code_digest(), **{name: importlib.metadata.version(name) for name in names}}
+    described = environment()
+    # Each process computes what they share for itself, and other processors round otherwise.
+    mine |= {name: described[name] for name in ("backend", "device", "processor", "cores")}
     options = {name: value for name, value in compared_options(config).items() if name not in _OWN}
     told = hosts.each("options", mine | {f"option {name}": value for name, value in options.items()})
     for index, theirs in enumerate(told):
@@ -57,7 +61,7 @@ def agree(hosts: Hosts, config: RunConfig) -> None:
             ]
             more = f", and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
             raise OtherHostError(
-                f"all processes of a run have the same code, versions and options; process 0 and "
+                f"all processes of a run have the same code, versions, machine and options; process 0 and "
                 f"process {index} differ in {'; '.join(said)}{more}: give all of them the same"
             )
 
@@ -70,22 +74,21 @@ def led(task: SearchTask, hosts: Hosts) -> SearchTask:
     def asked(what: str, genotype: Genotype, found: Callable[[], Any]) -> Any:
         return hosts.same(f"{what} {genotype.id}", found)
 
-    def check(genotype: Genotype) -> tuple[Verdict, float]:
-        verdict, seconds = asked("check", genotype, lambda: task.check(genotype))
-        return _as(Verdict, verdict), seconds
+    def verdict(what: str, of: Callable[[Genotype], tuple[Verdict, float]], genotype: Genotype) -> tuple[Verdict, float]:
+        def found() -> list[Any]:
+            verdict, seconds = of(genotype)
+            return [dataclasses.asdict(verdict), seconds]
 
-    def confirm(genotype: Genotype) -> tuple[Verdict, float]:
-        assert task.confirm is not None
-        again = task.confirm
-        verdict, seconds = asked("confirm", genotype, lambda: again(genotype))
-        return _as(Verdict, verdict), seconds
+        told, seconds = asked(what, genotype, found)
+        return Verdict(**told), seconds
 
     def evaluate(genotype: Genotype, seed: int, part: float) -> Evaluation:
-        return _as(Evaluation, asked("evaluate", genotype, lambda: task.evaluate(genotype, seed, part)))
+        told = asked("evaluate", genotype, lambda: dataclasses.asdict(task.evaluate(genotype, seed, part)))
+        return Evaluation(**told)
 
-    return dataclasses.replace(
-        task, check=check, evaluate=evaluate, screen=None, confirm=None if task.confirm is None else confirm
-    )
+    confirm = None if task.confirm is None else partial(verdict, "confirm", task.confirm)
+    check = partial(verdict, "check", task.check)
+    return dataclasses.replace(task, check=check, evaluate=evaluate, screen=None, confirm=confirm)
 
 
 def tell_profile(hosts: Hosts, problem: Problem, table: Path) -> None:
@@ -152,20 +155,21 @@ class _OfProcess0(Runtime):
         return {}
 
     def network(self, network: Network) -> Prepared:
-        raise self._missing(network)
+        return self._missing(network)
 
     def unit(self, unit: Unit) -> Prepared:
-        raise self._missing(unit)
+        return self._missing(unit)
 
-    def _missing(self, what: Any) -> OtherHostError:
-        return OtherHostError(
-            f"process 0 measures, and tells all latencies; one is missing ({what!r:.100}): begin again, with "
-            "--profile.units as many or fewer"
-        )
+    def _missing(self, what: Network | Unit) -> Prepared:
+        """What is asked for and never timed, as the reference network; or else raises when it is."""
 
+        def call() -> Any:
+            raise OtherHostError(
+                f"process 0 measures, and tells all latencies; that of {what!r:.100} is missing: run again, as the "
+                "latency table then has it"
+            )
 
-def _as(kind: Any, told: Any) -> Any:
-    return kind(**told) if isinstance(told, dict) else told
+        return Prepared(call=call)
 
 
 def _not_asked(*_: Any) -> Any:

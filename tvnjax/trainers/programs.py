@@ -83,7 +83,12 @@ class Programs:
             name: of the function; two functions of one name are one.
             donate: positions of arguments whose memory may be reused, and which are gone then.
         """
-        return self.prepare(name, function, *args, donate=donate)(*args)
+        found = self.prepare(name, function, *args, donate=donate)(*args)
+        # XLA:CPU runs programs side by side, in no order, and what their sums send to other processes does not say of
+        # which program it is.
+        if self.placement.spans_processes and self.platform == "cpu":
+            jax.block_until_ready(found)
+        return found
 
     def prepare(self, name: Hashable, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         """The program that ``run`` calls, compiled if it is not yet. Safe to use from several threads.
