@@ -39,12 +39,34 @@ _OF_BASELINES = (
 _KEPT_BY_BASELINES = ("data", "profile", "drift", f"{GRADIENT.name}-")
 
 
-def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None) -> None:
-    """Writes what a run is asked for."""
+def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None, devices: int | None = None) -> None:
+    """Writes what a run is asked for.
+
+    Args:
+        devices: that its search by gradient has.
+    """
     # Which process this was says nothing of a run: it may go on on one, or on others.
     config = dataclasses.replace(config, distributed=Distributed())
     argv = None if argv is None else without_place(list(argv))
-    write_json(out / _CONFIG, {"command": command, "argv": argv, "config": config, "versions": _versions()})
+    about = {"command": command, "argv": argv, "config": config, "versions": _versions(), "devices": devices}
+    write_json(out / _CONFIG, about)
+
+
+def check_devices(out: Path, devices: int | None) -> None:
+    """Refuses to go on with a reproducible run on more or fewer devices, whose sums are rounded otherwise.
+
+    Args:
+        devices: that its search by gradient has now, of all processes.
+
+    Raises:
+        InvalidInputError: it began with another number.
+    """
+    before = _begun(out).get("devices")
+    if before is not None and before != devices:
+        raise InvalidInputError(
+            f"a reproducible run goes on with as many devices as it began with, whichever processes have them; {out} "
+            f"began with {before!r:.20}, now {devices}: begin that many processes or give them more devices"
+        )
 
 
 def begun_argv(out: Path) -> list[str] | None:
@@ -139,7 +161,8 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
         InvalidInputError: the new directory holds something, is the run's own or below it, or cannot be written; there
             is no run, or a process is writing it.
     """
-    before = _begun(out)["config"]
+    begun = _begun(out)
+    before = begun["config"]
     changed, places = differences(before, config), _other_places(before, config)
     try:
         # As it is named from here on: what is not there yet must not move with a folder of today.
@@ -150,7 +173,7 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
             raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
         with unwritten(out), write_folder(new) as copy:
             _fill(out, copy, changed, finish=not (changed or places))
-            begin(config, copy, command, argv)
+            begin(config, copy, command, argv, None if changed else begun.get("devices"))
     except InvalidInputError:
         raise
     except (OSError, ValueError) as error:

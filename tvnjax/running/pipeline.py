@@ -20,10 +20,11 @@ from tvnjax.latency.measure import ReferenceNetwork, latency_rule
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
 from tvnjax.running.config import RunConfig
-from tvnjax.running.continuing import begin, check_continues
+from tvnjax.running.continuing import begin, check_continues, check_devices
 from tvnjax.running.problem import Problem, check_counted, decide_costs, prepare_problem, watch_drift
 from tvnjax.running.profiling import TABLE_FILE, Measurements, profile_run
 from tvnjax.running.retraining import confirm, retrain
+from tvnjax.running.search_devices import search_devices
 from tvnjax.running.searching import search_all
 from tvnjax.running.step_estimate import warn_of_long_steps
 from tvnjax.running.task import make_task
@@ -32,7 +33,7 @@ from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.search.pools import check_engine
-from tvnjax.search.registry import registered
+from tvnjax.search.registry import facts_of, name_of, registered
 from tvnjax.training.saved import CLIPS_FILE
 
 
@@ -95,14 +96,18 @@ def _lead(
     resume: bool,
 ) -> dict[str, Any]:
     """The run, in the process that writes it."""
+    by_gradient = any(facts_of(name_of(choice)).by_gradient for choice in config.strategies)
+    devices = len(search_devices(config)) if by_gradient else None
     if resume:
         check_continues(config, out)
+        if config.reproducible and not (out / "results.json").is_file():
+            check_devices(out, devices)
     run_dir = RunDir(out, resume=resume)
     stages = Stages(run_dir, listen(run_dir), config.checkpoint_seconds)
     hint = f"go on with: tvnjax run --resume {shlex.quote(str(out))}"
     try:
         with kept(out / "config.json", hint), stoppable(stages.keep, hint, insisting=argv is not None):
-            return _run(config, stages, lambda: begin(config, out, command, argv), hosts, resume=resume)
+            return _run(config, stages, lambda: begin(config, out, command, argv, devices), hosts, resume=resume)
     except FloatingPointError as error:
         raise InvalidInputError(
             f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"

@@ -74,7 +74,9 @@ def led(task: SearchTask, hosts: Hosts) -> SearchTask:
     def asked(what: str, genotype: Genotype, found: Callable[[], Any]) -> Any:
         return hosts.same(f"{what} {genotype.id}", found)
 
-    def verdict(what: str, of: Callable[[Genotype], tuple[Verdict, float]], genotype: Genotype) -> tuple[Verdict, float]:
+    def verdict(
+        what: str, of: Callable[[Genotype], tuple[Verdict, float]], genotype: Genotype
+    ) -> tuple[Verdict, float]:
         def found() -> list[Any]:
             verdict, seconds = of(genotype)
             return [dataclasses.asdict(verdict), seconds]
