@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 
-from jax._src.lib import _jax
+from jaxlib import _jax  # type: ignore[attr-defined]
 
 from tvnjax.core.host_keys import ENDED, KILLED
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +57,7 @@ def connect(address: Address) -> Iterator[Any]:
     """
     import jax
     from jax._src import distributed, xla_bridge
-    from jax._src.lib import _jax
+    from jaxlib import _jax  # type: ignore[attr-defined]
 
     if xla_bridge.backends_are_initialized() or distributed.global_state.client is not None:
         raise InvalidInputError(
@@ -66,19 +67,21 @@ def connect(address: Address) -> Iterator[Any]:
     client: Any = _jax.get_distributed_runtime_client(
         address.coordinator,
         address.index,
-        init_timeout=JOIN_S,
+        # JAX would end the process by then.
+        init_timeout=100 * JOIN_S,
         shutdown_timeout=1,
         heartbeat_timeout=LONG_S,
         use_compression=True,
     )
-    try:
-        client.connect()
-    except jax.errors.JaxRuntimeError as error:
+    joining = threading.Thread(target=client.connect, name="joining", daemon=True)
+    joining.start()
+    joining.join(JOIN_S)
+    if joining.is_alive():
         raise InvalidInputError(
-            f"all {address.count} processes of a run come within {JOIN_S} s to the coordinator at "
-            f"{address.coordinator}; not all did ({str(error).splitlines()[0]:.150}): begin each with the same "
+            f"all {address.count} processes of a run come within {JOIN_S} s to the coordinator, process 0, at "
+            f"{address.coordinator}; not all did, or something else answers there: begin each with the same "
             "--distributed.coordinator and --distributed.processes, and an --distributed.index of its own"
-        ) from None
+        )
     if address.local_devices is not None:
         visible = ",".join(map(str, address.local_devices))
         jax.config.update("jax_cuda_visible_devices", visible)

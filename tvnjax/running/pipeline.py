@@ -19,6 +19,7 @@ from tvnjax.graph import COUNTING_RULE
 from tvnjax.latency.measure import ReferenceNetwork, latency_rule
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
+from tvnjax.running.agreement import agree
 from tvnjax.running.config import RunConfig
 from tvnjax.running.continuing import begin, check_continues, check_devices
 from tvnjax.running.problem import Problem, check_counted, decide_costs, prepare_problem, watch_drift
@@ -28,7 +29,7 @@ from tvnjax.running.search_devices import search_devices
 from tvnjax.running.searching import search_all
 from tvnjax.running.step_estimate import warn_of_long_steps
 from tvnjax.running.task import make_task
-from tvnjax.running.together import agree, follow, tell_profile
+from tvnjax.running.together import follow, tell_profile
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs

@@ -1,12 +1,11 @@
-"""A run of several processes: what they agree on before it, and the course of those that follow process 0.
+"""A run of several processes: what process 0 tells, and the course of those that follow it.
 
 All of them run the same search by gradient with the same seeds, so that their draws agree. What a clock or a
-measurement decides (latencies, verdicts, short trainings, the checkpoint that is gone on from) is done by process 0, and
-told.
+measurement decides (latencies, verdicts, short trainings, the checkpoint that is gone on from) process 0 does, and
+tells.
 """
 
 import dataclasses
-import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tvnjax.core.atomic import write_atomic
-from tvnjax.core.environment import code_digest, environment
+from tvnjax.core.environment import environment
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.hosts import Hosts, OtherHostError
 from tvnjax.core.journal import Journal
@@ -26,44 +25,12 @@ from tvnjax.latency.profile import Profile
 from tvnjax.latency.runtimes import Prepared, Runtime
 from tvnjax.latency.table import LatencyTable
 from tvnjax.running.config import RunConfig
-from tvnjax.running.continuing import compared_options
 from tvnjax.running.problem import Problem, decide_costs, prepare_problem, profile_device
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.spaces.base import Genotype
 
-_SHOWN = 3
-"""Differences between two processes that are said."""
-_OWN = ("out", "latency_table", "checkpoint_seconds", "data.manifest", "data.folder")
-"""Options of process 0 alone, and places, which each host has of its own."""
-
-
-def agree(hosts: Hosts, config: RunConfig) -> None:
-    """Compares code, versions, machine and options of all processes.
-
-    Raises:
-        OtherHostError: they differ; the message says who in what, the same on every process.
-    """
-    if hosts.count == 1:
-        return
-    names = ("tvnjax", "jax", "jaxlib", "flax", "optax", "grain", "numpy")
-    mine = {"code": code_digest(), **{name: importlib.metadata.version(name) for name in names}}
-    described = environment()
-    # Each process computes what they share for itself, and other processors round otherwise.
-    mine |= {name: described[name] for name in ("backend", "device", "processor", "cores")}
-    options = {name: value for name, value in compared_options(config).items() if name not in _OWN}
-    told = hosts.each("options", mine | {f"option {name}": value for name, value in options.items()})
-    for index, theirs in enumerate(told):
-        differing = [name for name in dict.fromkeys([*told[0], *theirs]) if told[0].get(name) != theirs.get(name)]
-        if differing:
-            said = [
-                f"{name.removeprefix('option ')}: {told[0].get(name)!r:.100} of 0, {theirs.get(name)!r:.100} of {index}"
-                for name in differing[:_SHOWN]
-            ]
-            more = f", and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
-            raise OtherHostError(
-                f"all processes of a run have the same code, versions, machine and options; process 0 and "
-                f"process {index} differ in {'; '.join(said)}{more}: give all of them the same"
-            )
+Filter = Callable[[Genotype], tuple[Verdict, float]]
+"""As ``SearchTask.check`` and ``confirm``."""
 
 
 def led(task: SearchTask, hosts: Hosts) -> SearchTask:
@@ -74,9 +41,7 @@ def led(task: SearchTask, hosts: Hosts) -> SearchTask:
     def asked(what: str, genotype: Genotype, found: Callable[[], Any]) -> Any:
         return hosts.same(f"{what} {genotype.id}", found)
 
-    def verdict(
-        what: str, of: Callable[[Genotype], tuple[Verdict, float]], genotype: Genotype
-    ) -> tuple[Verdict, float]:
+    def verdict(what: str, of: Filter, genotype: Genotype) -> tuple[Verdict, float]:
         def found() -> list[Any]:
             verdict, seconds = of(genotype)
             return [dataclasses.asdict(verdict), seconds]
