@@ -6,16 +6,18 @@ import sys
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.core.hosts import Hosts, arrays_of_process_0, joined
+from tvnjax.core.hosts import Hosts, joined
 from tvnjax.core.joining import Address
 
 
 def told(hosts: Hosts) -> dict[str, object]:
     import jax
 
+    from tvnjax.core.host_arrays import arrays_of_process_0, introduce
     from tvnjax.data.placement import Placement
 
     place = Placement.over(jax.devices())
+    introduce(place.whole)
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     with jax.transfer_guard("disallow"):
         split, whole = place.split({"rows": rows})["rows"], place.copy(rows)

@@ -257,22 +257,6 @@ ALONE = Hosts()
 """The one process of a run."""
 
 
-def arrays_of_process_0(tree: Any) -> Any:
-    """A tree of the host's arrays as process 0 has it, to the bit; all processes have its shapes."""
-    import jax
-    import numpy as np
-    from jax.experimental.multihost_utils import broadcast_one_to_all
-
-    leaves, structure = jax.tree.flatten(tree)
-    arrays = [np.asarray(leaf) for leaf in leaves]
-    # As bytes: the others' zeros are added to what is sent, and -0.0 + 0.0 is 0.0.
-    sent = broadcast_one_to_all([np.frombuffer(array.tobytes(), np.uint8) for array in arrays])
-    found = [
-        np.frombuffer(np.asarray(one).tobytes(), array.dtype).reshape(array.shape) for one, array in zip(sent, arrays)
-    ]
-    return jax.tree.unflatten(structure, found)
-
-
 @contextlib.contextmanager
 def joined(address: Address | None, hint: str, *, insisting: bool = True) -> Iterator[Hosts]:
     """The processes of a run, until it ends; what ends one is told the others.

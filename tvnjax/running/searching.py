@@ -8,6 +8,7 @@ import jax
 
 from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.host_arrays import introduce
 from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.journal import OtherCourseError
 from tvnjax.core.stages import Stage, Stages
@@ -94,7 +95,10 @@ def gradient_search(
         hosts,
         head=config.head,
     )
-    data = problem.search_data(stage, Placement.over(devices), len(devices), hosts)
+    placement = Placement.over(devices)
+    if placement.spans_processes:
+        introduce(placement.whole)
+    data = problem.search_data(stage, placement, len(devices), hosts)
     result, state = search.run(led(task, hosts), data, stage, table)
     return result, {"params": jax.device_get(search.weights(state)), "alphas": search.logits(state)}
 

@@ -74,6 +74,8 @@ def follow(config: RunConfig, hosts: Hosts, coordinator: str) -> None:
     """
     from tvnjax.running.searching import gradient_search
 
+    # Steps are recorded by process 0 alone.
+    config = dataclasses.replace(config, search=dataclasses.replace(config.search, trace=0))
     say(f"process {hosts.index} of {hosts.count} follows process 0 at {coordinator}, which writes the run", error=True)
     # One that shares process 0's cache finds its clips there.
     theirs = hosts.same("clips", lambda: None)

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from tvnjax.core.checkpoints import Saved
-from tvnjax.core.hosts import ALONE, Hosts, arrays_of_process_0
+from tvnjax.core.host_arrays import arrays_of_process_0
+from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.stages import Stage
 from tvnjax.search.gradient.data import Data
 from tvnjax.search.seconds import DeviceSeconds
