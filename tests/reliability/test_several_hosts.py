@@ -6,11 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from experiments.reliability.kill_anywhere import what_is_left
 from tests.reliability.several import Process, free_address, searching, until
+from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.joining import Address, connect
 from tvnjax.report.record import read_events
@@ -21,9 +24,12 @@ LONG = {"search": {"steps": 300}}
 """So many steps that a process is killed before they end."""
 
 
-def test_what_process_0_decides_is_the_same_on_all():
+def test_what_process_0_decides_is_the_same_on_all(tmp_path):
     address = free_address()
-    processes = [Process("tests.reliability.in_touch", address, 2, index) for index in range(2)]
+    save_state(
+        tmp_path / "before", {"params": nnx.State({"w": nnx.Param(jnp.arange(3.0, 6)), "b": nnx.Param(jnp.zeros(()))})}
+    )
+    processes = [Process("tests.reliability.in_touch", address, 2, index, tmp_path) for index in range(2)]
     (lead, out, err), (follow, out_1, err_1) = (process.ended() for process in processes)
     told = [json.loads(text) for text in (out, out_1)]  # and nothing else
     assert [one.pop("own") for one in told] == [[[[0, 1, 2], [3, 4, 5]]], [[[6, 7, 8], [9, 10, 11]]]]
@@ -31,7 +37,7 @@ def test_what_process_0_decides_is_the_same_on_all():
     assert (told[0]["same"], told[0]["each"], told[0]["least"]) == (0, [10, 11], 3.0)
     assert told[0]["bits"] == np.array([-0.0, np.pi, np.inf]).tobytes().hex()
     assert (told[0]["others"], told[0]["devices"]) == ([7, [0, 2]], [0, 1])
-    assert told[0]["whole"] and told[0]["doubled"]
+    assert told[0]["whole"] and told[0]["doubled"] and told[0]["saved"]
     # The two then ask for different things: said, not answered with what was not asked for.
     assert (follow, lead) == (2, 0), err + err_1
     assert "process 0 tells of 'a decision', process 1 waits for 'another'" in err_1

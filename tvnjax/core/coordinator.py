@@ -13,14 +13,12 @@ import time
 
 from jaxlib import _jax  # type: ignore[attr-defined]
 
-from tvnjax.core.host_keys import ENDED, KILLED
+from tvnjax.core.host_keys import ENDED, KILLED, LONG_S
 
 _LAST_S = 5.0
 """Seconds that processes have to hear of the end of process 0; they look once a second."""
 _PORT_S = 30.0
 """Seconds until a port is free again that the service of a run before had."""
-LONG_S = 600
-"""Seconds after which JAX's own watch would end a process; the one of ``core.hosts`` is there long before."""
 
 
 def serve(port: int, processes: int) -> int:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tvnjax.core.coordinator import LONG_S
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.host_keys import LONG_S
 
 JOIN_S = 60
 """Seconds that the coordinator has to answer, and the processes to come."""
