@@ -31,6 +31,9 @@ class Process:
             command, env=os.environ | more, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
+    def stop(self) -> None:
+        self._process.terminate()
+
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
 
@@ -55,11 +58,18 @@ class Process:
         return status
 
 
-def searching(out: Path, options: dict[str, Any], processes: int = 2, others: dict[str, Any] | None = None) -> Any:
+def searching(
+    out: Path,
+    options: dict[str, Any],
+    processes: int = 2,
+    others: dict[str, Any] | None = None,
+    planted: str = "",
+) -> list[Process]:
     """Processes of a tiny search; the first one writes ``out``.
 
     Args:
         others: options of all but the first.
+        planted: numbers of those that have no memory left for a step, once.
     """
     address = free_address()
     return [
@@ -67,6 +77,7 @@ def searching(out: Path, options: dict[str, Any], processes: int = 2, others: di
             "tests.reliability.one_of_several",
             *(out if index == 0 else out.with_name(f"{out.name}-{index}"), address, processes, index),
             json.dumps(options if index == 0 or others is None else others),
+            planted,
         )
         for index in range(processes)
     ]

@@ -173,4 +173,36 @@ def test_where_one_is_killed_the_other_says_so_and_the_run_goes_on(tmp_path, kil
     one = Process("tests.reliability.one_of_several", out, address, 1, 0, options, devices=2)
     assert one.status == 0
     resumed = [event for event in read_events(out) if event["event"] == "resumed"]
-    assert (out / "results.json").is_file() and resumed is not None
+    assert (out / "results.json").is_file() and len(resumed) >= 2
+
+
+@pytest.mark.slow
+def test_all_go_back_where_all_have_no_memory_left(tmp_path):
+    out = tmp_path / "run"
+    for process in searching(out, {}, planted="0,1"):
+        status, _, err = process.ended()
+        assert status == 0 and "RESOURCE_EXHAUSTED" in err, err
+    assert [event["becomes"] for event in read_events(out) if event["event"] == "plan_memory"]
+    assert len([event for event in read_events(out) if event["event"] == "search_step"]) == 12
+
+
+@pytest.mark.slow
+def test_where_one_alone_has_no_memory_left_all_end_and_say_so(tmp_path):
+    for process in searching(tmp_path / "run", {}, planted="1"):
+        status, _, err = process.ended()
+        last = err.strip().splitlines()[-1]
+        assert status in (1, 2) and "process 1 had no memory left behind step" in last and "Traceback" not in err, err
+        assert "--resume" in last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_where_one_is_stopped_the_other_says_so(tmp_path, stopped):
+    out = tmp_path / "run"
+    processes = searching(out, LONG)
+    until(lambda: list(out.glob("stages/differentiable-0/step-*.json")), processes)
+    processes[stopped].stop()
+    _, _, err = processes[1 - stopped].ended()
+    last = err.strip().splitlines()[-1]
+    assert f"process {stopped} of 2 has ended: it was stopped (SIGTERM)" in last and "Traceback" not in err, err
+    assert processes[stopped].ended()[0] == 143

@@ -113,7 +113,8 @@ class Hosts:
         """Where something has happened that must have happened to all: waits for them.
 
         Raises:
-            OtherHostError: something else has happened to another, or nothing, in which case it is not waited for long.
+            OtherHostError: something else has happened to another.
+            HostLostError: another has not come in time.
         """
         if self.count == 1:
             return
@@ -124,11 +125,12 @@ class Hosts:
             said = self.each("what has happened", what)
         finally:
             late.cancel()
-        if other := next((index for index, one in enumerate(said) if one != what), None):
-            raise OtherHostError(
-                f"what happens to one process of a run happens to all; process {self.index} had {what!r:.200}, process "
-                f"{other} {said[other]!r:.200}: {self.hint}"
-            )
+        for index, other in enumerate(said):
+            if other != what:
+                raise OtherHostError(
+                    f"what happens to one process of a run happens to all; process {self.index} had {what!r:.200}, "
+                    f"process {index} {other!r:.200}: {self.hint}"
+                )
 
     def _give_up(self, reason: str) -> None:
         self._lost = self._lost or f"{reason}; a run needs all of its processes: {self.hint}"
