@@ -79,11 +79,16 @@ def run(
         use_compilation_cache()
         _check_deterministic(config)
         agree(hosts, config)
-        if address is not None and follows:
+        try:
+            if address is None or not follows:
+                return _lead(config, out, command, listen, argv, hosts, resume=resume)
             with stoppable(lambda: None, hint, insisting=argv is not None):
                 follow(config, hosts, address.coordinator)
             return {}
-        return _lead(config, out, command, listen, argv, hosts, resume=resume)
+        except FloatingPointError as error:
+            raise InvalidInputError(
+                f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"
+            ) from None
 
 
 def _lead(
@@ -98,10 +103,12 @@ def _lead(
 ) -> dict[str, Any]:
     """The run, in the process that writes it."""
     by_gradient = any(facts_of(name_of(choice)).by_gradient for choice in config.strategies)
-    devices = len(search_devices(config)) if by_gradient else None
+    devices, finished = None, resume and (out / "results.json").is_file()
+    if by_gradient and not finished:
+        devices = len(search_devices(config))
     if resume:
         check_continues(config, out)
-        if config.reproducible and not (out / "results.json").is_file():
+        if config.reproducible and not finished:
             check_devices(out, devices)
     run_dir = RunDir(out, resume=resume)
     stages = Stages(run_dir, listen(run_dir), config.checkpoint_seconds)
@@ -109,10 +116,6 @@ def _lead(
     try:
         with kept(out / "config.json", hint), stoppable(stages.keep, hint, insisting=argv is not None):
             return _run(config, stages, lambda: begin(config, out, command, argv, devices), hosts, resume=resume)
-    except FloatingPointError as error:
-        raise InvalidInputError(
-            f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"
-        ) from None
     finally:
         stages.close()
 
