@@ -225,7 +225,7 @@ class Hosts:
                 self._lost = f"{reason}; a run needs all of its processes: {self.hint}"
                 if not self._over.wait(_GRACE_S) and self._insisting:
                     say(f"error: {self._lost}", error=True)
-                    os._exit(1)
+                    os._exit(2)
                 return
 
     def _found(self, seen: dict[int, tuple[str, float]]) -> str | None:
