@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import pytest
 
+import tvnjax
 from experiments.reliability.kill_anywhere import TINY
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.running.agreement import agree
@@ -71,6 +72,13 @@ def test_a_reproducible_run_keeps_to_as_many_devices(tmp_path):
         check_devices(tmp_path, 3)
     begin(TINY, tmp_path, "tvnjax run", None)  # as versions before did
     check_devices(tmp_path, 3)
+
+
+def test_python_begins_no_run_of_several(tmp_path):
+    place = {"processes": 2, "coordinator": "a:1"}
+    with pytest.raises(InvalidInputError, match="is begun by 'tvnjax run' in each"):
+        tvnjax.run("quick", out=tmp_path / "run", distributed=place)
+    assert not (tmp_path / "run").exists()
 
 
 class Told:
