@@ -61,6 +61,11 @@ def run(
         raise InvalidInputError("fork copies the run that resume names: give resume=DIR, fork=NEW_DIR")
     begun = None if again is None else begun_config(again)
     made = _configured(begun if config is None else config, data, options)
+    if made.distributed.auto or made.distributed.processes > 1:
+        raise InvalidInputError(
+            "a run of several processes is begun by 'tvnjax run' in each, before JAX looks for devices; got "
+            f"distributed={made.distributed!r}: leave it out, or use the command line"
+        )
     command = _call(config, data, options | ({"strategies": made.strategies} if "strategies" in options else {}))
     if again is None:
         made = made if out is None else dataclasses.replace(made, out=Path(out))

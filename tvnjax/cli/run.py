@@ -52,6 +52,8 @@ def run_command(argv: list[str]) -> int:
             say(f"stopped; go on with: tvnjax run --resume {shlex.quote(str(out))}", error=True)
             end_soon(stopped.status)
             return stopped.status
+    if not results:
+        return 0  # of a process that follows: process 0 says what was found
     own.result({"run": str(out), **results}, lambda: _print_results(results, out, own))
     return 0
 
@@ -69,7 +71,7 @@ def _asked(own: RunOptions, rest: list[str]) -> tuple[Asked, Path, bool]:
     if own.resume is None:
         asked = parse_preset("run", own, AllRunOptions, rest)
         out = asked.options.config.out or Path("runs") / f"{asked.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-        if not own.print_config:
+        if not own.print_config and asked.options.config.distributed.index == 0:
             refuse_unfinished(asked.options.config, out)
         return asked, out, False
     begun = begun_argv(own.resume)

@@ -43,7 +43,7 @@ def save_state(path: Path, state: dict[str, nnx.State], about: dict[str, Any] | 
     """
     with _saving(path) as checkpointer:
         parts = {name: nnx.to_pure_dict(part) for name, part in state.items()}
-        checkpointer.save(path.absolute(), parts, force=True, custom_metadata=about)
+        checkpointer.save(path.absolute(), _on_host(parts), force=True, custom_metadata=about)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -74,7 +74,7 @@ def save_tree(path: Path, tree: Any) -> None:
     # Orbax refuses arrays without elements; they say nothing.
     leaves = {str(index): leaf for index, leaf in enumerate(jax.tree.leaves(tree)) if np.size(leaf)}
     with _saving(path) as checkpointer:
-        checkpointer.save(path.absolute(), leaves, force=True)
+        checkpointer.save(path.absolute(), _on_host(leaves), force=True)
 
 
 def load_tree(path: Path, like: Any) -> Any:
@@ -120,12 +120,30 @@ def load_state(path: Path, like: dict[str, Any]) -> dict[str, nnx.State]:
     return states
 
 
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """One of this process alone: only one process of a run writes, and it waits for no other."""
+    here = jax.process_index()
+    return ocp.StandardCheckpointer(
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here})
+    )
+
+
+def _on_host(tree: Any) -> Any:
+    """A tree to be saved: where there are several processes, Orbax takes an array of JAX for one of all of them."""
+    return tree if jax.process_count() == 1 else jax.device_get(tree)
+
+
+def _of_host(leaf: Any) -> Any:
+    """What says that an array is restored on the host."""
+    return np.empty(leaf.shape, leaf.dtype)
+
+
 @contextlib.contextmanager
 def _saving(path: Path) -> Iterator[ocp.StandardCheckpointer]:
     """A checkpointer whose errors of the system are Python's; Orbax's is a ``ValueError``, the number in its text."""
     with _ONE_AT_A_TIME, _quiet():
         try:
-            with ocp.StandardCheckpointer() as checkpointer:
+            with _checkpointer() as checkpointer:
                 yield checkpointer
         except (ValueError, RuntimeError, OSError) as error:
             number = error.errno if isinstance(error, OSError) else _system_error(str(error))
@@ -163,16 +181,18 @@ def _system_error(text: str) -> int | None:
 
 def _restore(path: Path, wanted: Any) -> Any:
     _check_there(path)
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, _checkpointer() as checkpointer:
         try:
-            return checkpointer.restore(path.absolute(), wanted)
+            if jax.process_count() == 1:
+                return checkpointer.restore(path.absolute(), wanted)
+            return checkpointer.restore(path.absolute(), jax.tree.map(_of_host, wanted))
         except (ValueError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InvalidInputError(f"a checkpoint fits the network it was made of; {path}: {reason}") from None
 
 
 def _metadata(path: Path) -> Any:
-    with _ONE_AT_A_TIME, ocp.StandardCheckpointer() as checkpointer:
+    with _ONE_AT_A_TIME, _checkpointer() as checkpointer:
         try:
             return checkpointer.metadata(path.absolute())
         except (ValueError, KeyError, TypeError, OSError) as error:

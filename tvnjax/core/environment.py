@@ -35,6 +35,14 @@ def environment() -> dict[str, Any]:
     }
 
 
+def code_digest() -> str:
+    """Ten hexadecimal digits of all of the package's source."""
+    package, found = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        found.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
+    return found.hexdigest()[:10]
+
+
 TIMED_BY = (
     *("runtime", "runtime_version", "threads", "backend", "device", "processor", "jax", "jaxlib", "xla_flags"),
     *("batch", "kernels"),

@@ -8,7 +8,7 @@ what is written, so it reaches the same place with the same state, whatever that
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,18 @@ class Journal:
         self._lines: Lines | None = None
         if path is not None and path.exists():
             self._read(path)
+
+    @classmethod
+    def of(cls, entries: Sequence[dict[str, Any]]) -> "Journal":
+        """One in memory, that goes on from the entries of another."""
+        journal = cls()
+        journal._entries, journal._count = list(entries), len(entries)
+        return journal
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """Those that were there when it was opened, in order."""
+        return list(self._entries)
 
     @property
     def replaying(self) -> bool:

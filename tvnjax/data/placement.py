@@ -23,19 +23,42 @@ class Placement:
 
     @classmethod
     def over(cls, devices: Sequence[Any]) -> "Placement":
-        """Batches spread over devices, all else on each of them: a mesh of one axis, ``data``."""
+        """Batches spread over devices, all else on each of them: a mesh of one axis, ``data``. Devices of other
+        processes may be among them; then each process puts its own parts of the same arrays."""
         if len(devices) == 1:
-            return cls() if devices[0] == jax.devices()[0] else cls(batch=devices[0], whole=devices[0])
+            return cls() if devices[0] == jax.local_devices()[0] else cls(batch=devices[0], whole=devices[0])
         mesh = Mesh(np.array(devices), ("data",))
         return cls(batch=NamedSharding(mesh, PartitionSpec("data")), whole=NamedSharding(mesh, PartitionSpec()))
 
+    @property
+    def spans_processes(self) -> bool:
+        """Whether other processes have a part."""
+        return isinstance(self.whole, NamedSharding) and not self.whole.is_fully_addressable
+
     def split(self, tree: Any) -> Any:
         """Puts arrays with a row for each clip of a batch."""
-        return jax.device_put(tree, self.batch)
+        return self._put(tree, self.batch)
 
     def copy(self, tree: Any) -> Any:
         """Puts arrays that every device reads as a whole."""
-        return jax.device_put(tree, self.whole)
+        return self._put(tree, self.whole)
+
+    def _put(self, tree: Any, place: Any) -> Any:
+        if not self.spans_processes:
+            return jax.device_put(tree, place)
+        return jax.tree.map(lambda array: _own_parts(array, place), tree)
+
+
+def _own_parts(array: Any, place: NamedSharding) -> jax.Array:
+    """An array that every process has, on the devices of all: each process puts its own parts, and asks no other."""
+    if isinstance(array, jax.Array):
+        if array.sharding == place:
+            return array
+        array = jax.device_get(array)
+    array = np.asarray(array)
+    parts = place.addressable_devices_indices_map(array.shape)
+    put = [jax.device_put(array[index], device) for device, index in parts.items()]
+    return jax.make_array_from_single_device_arrays(array.shape, place, put)
 
 
 FIRST_DEVICE = Placement()

@@ -40,11 +40,11 @@ class ResidentLimit:
 
         Args:
           given_gb: in units of 10^9 bytes.
-          device: default: JAX's first.
+          device: default: JAX's first of this process.
         """
         if given_gb is not None:
             return cls(most=round(given_gb * 1e9), why="as given")
-        device = jax.devices()[0] if device is None else device
+        device = jax.local_devices()[0] if device is None else device
         stats: Any = device.memory_stats() or {}
         if device.platform != "cpu" and "bytes_limit" in stats:
             return cls(most=stats["bytes_limit"] // _SHARE, why="a quarter of the device's memory")

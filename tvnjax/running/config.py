@@ -14,6 +14,7 @@ from tvnjax.data.video_folder import VideoData
 from tvnjax.graph import HeadKind
 from tvnjax.latency.profile import Profiling
 from tvnjax.latency.runtimes import RuntimeName
+from tvnjax.running.distributed import Distributed
 from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.budget import Budget
 from tvnjax.search.gradient.config import DifferentiableConfig
@@ -55,9 +56,11 @@ class RunConfig:
     """Clips of a call whose latency counts, of XLA. Budgets in milliseconds are then of such a call; tables of other
     batches are others."""
     devices: Devices = 1
-    """Devices of JAX that batches of the gradient search and of the last trainings are spread over: so many, or all.
-    Batch statistics are those of whole batches, so that the numbers are those of one device but for rounding; weights
-    are on each. Candidates are trained on one (see ``workers``)."""
+    """Devices of JAX that batches of the gradient search and of the last trainings are spread over: so many, or all; of
+    all processes together, for the search. Batch statistics are those of whole batches, so that the numbers are those
+    of one device but for rounding; weights are on each. Candidates are trained on one (see ``workers``)."""
+    distributed: Distributed = field(default_factory=Distributed)
+    """Processes on several hosts that search by gradient together."""
     data: ProceduralData | PlantedData | VideoData | ArrayData = field(default_factory=ProceduralData)
     shapes: ShapeChoices = field(default_factory=ShapeChoices)
     """Values of the genes that decide sizes: image size, frames, frame stride, blocks, strides, repeats, widths."""
@@ -150,6 +153,12 @@ class RunConfig:
         if self.seed < 0:
             raise InvalidInputError(f"seed is 0 or above; got {self.seed}")
         object.__setattr__(self, "strategies", strategy_choices(self.strategies))
+        shared = self.distributed.processes > 1 or self.distributed.auto
+        if shared and not any(facts_of(name_of(choice)).by_gradient for choice in self.strategies):
+            raise InvalidInputError(
+                "processes search by gradient together, and process 0 does all else alone; strategies "
+                f"{tuple(map(name_of, self.strategies))} do not: leave the options of distributed out"
+            )
         if self.latency_batch < 1:
             raise InvalidInputError(f"latency_batch is 1 or above; got {self.latency_batch}")
         if self.baseline_seconds is not None and not self.baseline_seconds > 0:

@@ -1,6 +1,7 @@
 """Going on with a run: the configuration it began with, what a given one differs in, and copies that may differ."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -19,6 +20,7 @@ from tvnjax.core.run_dir import finished_seq, read_json, write_json
 from tvnjax.core.to_json import json_bytes, jsonable, whole_number
 from tvnjax.running.config import RunConfig
 from tvnjax.running.config_values import from_plain
+from tvnjax.running.distributed import Distributed, without_place
 from tvnjax.search.registry import GRADIENT
 
 _CONFIG = "config.json"
@@ -26,6 +28,8 @@ _PLACES = ("data.manifest", "data.folder")
 _FREE = ("out", "checkpoint_seconds", "data.max_skipped", "search.resident_gb", *_PLACES)
 """What may differ between two halves of a run: nothing that is found depends on it. Of the data, what the clips hold is
 compared, not the place they are read from."""
+_PLACE = "distributed."
+"""What begins the names of options that say which process this is."""
 _LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}
 """Options that only some stages depend on, by what the names of these begin with; none, where stages are only added."""
 _OF_BASELINES = (
@@ -35,9 +39,34 @@ _OF_BASELINES = (
 _KEPT_BY_BASELINES = ("data", "profile", "drift", f"{GRADIENT.name}-")
 
 
-def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None) -> None:
-    """Writes what a run is asked for."""
-    write_json(out / _CONFIG, {"command": command, "argv": argv, "config": config, "versions": _versions()})
+def begin(config: RunConfig, out: Path, command: str, argv: Sequence[str] | None, devices: int | None = None) -> None:
+    """Writes what a run is asked for.
+
+    Args:
+        devices: that its search by gradient has.
+    """
+    # Which process this was says nothing of a run: it may go on on one, or on others.
+    config = dataclasses.replace(config, distributed=Distributed())
+    argv = None if argv is None else without_place(list(argv))
+    about = {"command": command, "argv": argv, "config": config, "versions": _versions(), "devices": devices}
+    write_json(out / _CONFIG, about)
+
+
+def check_devices(out: Path, devices: int | None) -> None:
+    """Refuses to go on with a reproducible run on more or fewer devices, whose sums are rounded otherwise.
+
+    Args:
+        devices: that its search by gradient has now, of all processes.
+
+    Raises:
+        InvalidInputError: it began with another number.
+    """
+    before = _begun(out).get("devices")
+    if before is not None and before != devices:
+        raise InvalidInputError(
+            f"a reproducible run goes on with as many devices as it began with, whichever processes have them; {out} "
+            f"began with {before!r:.20}, now {devices}: begin that many processes or give them more devices"
+        )
 
 
 def begun_argv(out: Path) -> list[str] | None:
@@ -132,7 +161,8 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
         InvalidInputError: the new directory holds something, is the run's own or below it, or cannot be written; there
             is no run, or a process is writing it.
     """
-    before = _begun(out)["config"]
+    begun = _begun(out)
+    before = begun["config"]
     changed, places = differences(before, config), _other_places(before, config)
     try:
         # As it is named from here on: what is not there yet must not move with a folder of today.
@@ -143,7 +173,7 @@ def fork(config: RunConfig, out: Path, new: Path, command: str, argv: Sequence[s
             raise InvalidInputError(f"a run is copied to an empty directory; {new} is none: name another")
         with unwritten(out), write_folder(new) as copy:
             _fill(out, copy, changed, finish=not (changed or places))
-            begin(config, copy, command, argv)
+            begin(config, copy, command, argv, None if changed else begun.get("devices"))
     except InvalidInputError:
         raise
     except (OSError, ValueError) as error:
@@ -197,8 +227,14 @@ def differences(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:
     return [
         (path, flat_before.get(path), flat_now.get(path))
         for path in dict.fromkeys([*flat_before, *flat_now])
-        if path not in free and flat_before.get(path) != flat_now.get(path)
+        if path not in free and not path.startswith(_PLACE) and flat_before.get(path) != flat_now.get(path)
     ]
+
+
+def compared_options(config: RunConfig) -> dict[str, Any]:
+    """All options by their paths but those that say which process this is, as JSON knows them."""
+    flat = _flat(json.loads(json.dumps(jsonable(config))))
+    return {path: value for path, value in flat.items() if not path.startswith(_PLACE)}
 
 
 def _other_places(before: Any, config: RunConfig) -> list[tuple[str, Any, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.hosts import Hosts, joined
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.run_dir import RunDir, kept, read_json, write_json
 from tvnjax.core.signals import stoppable
@@ -18,19 +19,22 @@ from tvnjax.graph import COUNTING_RULE
 from tvnjax.latency.measure import ReferenceNetwork, latency_rule
 from tvnjax.latency.profile import Profile
 from tvnjax.report.page import write_report
+from tvnjax.running.agreement import agree
 from tvnjax.running.config import RunConfig
-from tvnjax.running.continuing import begin, check_continues
+from tvnjax.running.continuing import begin, check_continues, check_devices
 from tvnjax.running.problem import Problem, check_counted, decide_costs, prepare_problem, watch_drift
-from tvnjax.running.profiling import Measurements, profile_run
+from tvnjax.running.profiling import TABLE_FILE, Measurements, profile_run
 from tvnjax.running.retraining import confirm, retrain
+from tvnjax.running.search_devices import search_devices
 from tvnjax.running.searching import search_all
 from tvnjax.running.step_estimate import warn_of_long_steps
 from tvnjax.running.task import make_task
+from tvnjax.running.together import follow, tell_profile
 from tvnjax.running.verification import gate_of_searches
 from tvnjax.search.base import SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.search.pools import check_engine
-from tvnjax.search.registry import registered
+from tvnjax.search.registry import facts_of, name_of, registered
 from tvnjax.training.saved import CLIPS_FILE
 
 
@@ -50,7 +54,8 @@ def run(
     argv: Sequence[str] | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Runs a whole search with its baselines and leaves the run directory; returns what ``results.json`` holds.
+    """Runs a whole search with its baselines and leaves the run directory; returns what ``results.json`` holds, and
+    nothing in a process that follows process 0 of a run.
 
     Args:
         config: what to run.
@@ -65,25 +70,59 @@ def run(
             can no longer be written, or a loss is not finite; what is finished is then kept.
         Stopped: a signal asked the process to end.
     """
-    use_compilation_cache()
-    _check_deterministic(config)
+    address, here = config.distributed.address(), f"'tvnjax run --resume {shlex.quote(str(out))}'"
+    follows = address is not None and address.index > 0
+    # Where a process follows, the directory is one of another host.
+    where = "process 0 keeps its checkpoints; go on there with 'tvnjax run --resume DIR'"
+    hint = f"{where if follows else f'its checkpoints are kept; go on with {here}'}, on one process or several"
+    with joined(address, hint, insisting=argv is not None) as hosts:
+        use_compilation_cache()
+        _check_deterministic(config)
+        agree(hosts, config)
+        try:
+            if address is None or not follows:
+                return _lead(config, out, command, listen, argv, hosts, resume=resume)
+            with stoppable(lambda: None, hint, insisting=argv is not None):
+                follow(config, hosts, address.coordinator)
+            return {}
+        except FloatingPointError as error:
+            raise InvalidInputError(
+                f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"
+            ) from None
+
+
+def _lead(
+    config: RunConfig,
+    out: Path,
+    command: str,
+    listen: Callable[[RunDir], Monitor],
+    argv: Sequence[str] | None,
+    hosts: Hosts,
+    *,
+    resume: bool,
+) -> dict[str, Any]:
+    """The run, in the process that writes it."""
+    by_gradient = any(facts_of(name_of(choice)).by_gradient for choice in config.strategies)
+    devices, finished = None, resume and (out / "results.json").is_file()
+    if by_gradient and not finished:
+        devices = len(search_devices(config))
     if resume:
         check_continues(config, out)
+        if config.reproducible and not finished:
+            check_devices(out, devices)
     run_dir = RunDir(out, resume=resume)
     stages = Stages(run_dir, listen(run_dir), config.checkpoint_seconds)
     hint = f"go on with: tvnjax run --resume {shlex.quote(str(out))}"
     try:
         with kept(out / "config.json", hint), stoppable(stages.keep, hint, insisting=argv is not None):
-            return _run(config, stages, lambda: begin(config, out, command, argv), resume=resume)
-    except FloatingPointError as error:
-        raise InvalidInputError(
-            f"{error}: begin again with a lower --search.learning-rate, or --resume with --fork NEW_DIR and one"
-        ) from None
+            return _run(config, stages, lambda: begin(config, out, command, argv, devices), hosts, resume=resume)
     finally:
         stages.close()
 
 
-def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, resume: bool) -> dict[str, Any]:
+def _run(
+    config: RunConfig, stages: Stages, begin_run: Callable[[], None], hosts: Hosts, *, resume: bool
+) -> dict[str, Any]:
     run_dir = stages.run_dir
     out, finished = run_dir.path, run_dir.path / "results.json"
     if resume and finished.is_file():
@@ -96,9 +135,11 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
         for choice in config.strategies:
             registered(choice)
         problem = _data(config, stages)
+        hosts.same("clips", lambda: problem.clips.fingerprint)
         check_counted(problem)
         warn_of_long_steps(problem)
         profile, table = profile_run(problem, stages)
+        tell_profile(hosts, problem, out / TABLE_FILE)
         costs = decide_costs(problem, profile)
     except InvalidInputError:
         if not resume:
@@ -107,7 +148,7 @@ def _run(config: RunConfig, stages: Stages, begin_run: Callable[[], None], *, re
     stage = stages.stage("drift")
     reference = watch_drift(problem, profile, costs, stage)
     task = make_task(problem, profile, costs, reference, Measurements(out / "measurements.jsonl"))
-    found = search_all(problem, profile, costs, task, stages)
+    found = search_all(problem, profile, costs, task, stages, hosts)
     chosen = confirm(found, costs, problem, reference, stages)
     gate = _gate(problem, profile, costs, reference, found, stages)
     rows = []

@@ -11,6 +11,7 @@ import numpy as np
 
 from tvnjax.core.environment import cache_dir
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.data.clips import ClipSet, prepare
@@ -76,18 +77,25 @@ class Problem:
         """One pass over a split."""
         return iter(eval_batches(self.clips, split, batch_size=EVAL_BATCH, **_sampling(genotype)))
 
-    def search_data(self, monitor: Monitor, placement: Placement = FIRST_DEVICE, devices: int = 1) -> Data:
+    def search_data(
+        self, monitor: Monitor, placement: Placement = FIRST_DEVICE, devices: int = 1, hosts: Hosts = ALONE
+    ) -> Data:
         """Stored clips, from which every plan of a differentiable search cuts its own. Those on the device are shared
         by all searches that read them at the same time, and given up with the last.
 
         Args:
             monitor: is told which splits live on the device.
             devices: that batches are spread over; a pass over a split fills its batches up to a multiple.
+            hosts: that read the same; the least room of all counts.
         """
         search, held = self.config.search, self._held
         resident = held.get(placement)
         if resident is None:
-            resident = hold_clips(self.clips, ResidentLimit.of(search.resident_gb), placement, monitor)
+            limit = ResidentLimit.of(search.resident_gb)
+            least = hosts.least("room for clips", limit.most)
+            if least is not None and least < limit.most:
+                limit = ResidentLimit(most=int(least), why="as another process has")
+            resident = hold_clips(self.clips, limit, placement, monitor)
             if resident is not None:
                 held[placement] = resident
         return stored_data(

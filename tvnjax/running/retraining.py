@@ -15,7 +15,7 @@ from tvnjax.latency.profile import Profile
 from tvnjax.latency.timer import Timer
 from tvnjax.nn.saved_weights import save_weights
 from tvnjax.running.problem import Problem, filter_timer
-from tvnjax.running.search_devices import search_devices
+from tvnjax.running.search_devices import retrain_devices
 from tvnjax.search.base import Candidate, SearchResult
 from tvnjax.search.budget import Costs
 from tvnjax.spaces.base import Genotype
@@ -199,7 +199,7 @@ def _scored(
 ) -> tuple[ChildState, dict[str, Any]]:
     """A training to the end and what is told of it."""
     training, seed = problem.config.retrain, problem.config.seed + _SEEDS_APART * number
-    trainer = ChildTrainer(problem.lower(genotype), training, seed, search_devices(problem.config))
+    trainer = ChildTrainer(problem.lower(genotype), training, seed, retrain_devices(problem.config))
 
     def on_step(step: int, loss: float) -> None:
         if step % 10 == 0 or step == training.steps:

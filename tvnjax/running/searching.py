@@ -4,15 +4,20 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from tvnjax.core.checkpoint import save_state
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.host_arrays import introduce
+from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.journal import OtherCourseError
-from tvnjax.core.stages import Stages
+from tvnjax.core.stages import Stage, Stages
 from tvnjax.data.placement import Placement
 from tvnjax.latency.profile import Profile
 from tvnjax.running.problem import Problem
 from tvnjax.running.search_devices import search_devices
 from tvnjax.running.task import Evaluator
+from tvnjax.running.together import led
 from tvnjax.running.worker_problem import EvaluatorOf
 from tvnjax.search.base import SearchResult, SearchTask
 from tvnjax.search.budget import Costs
@@ -27,16 +32,18 @@ from tvnjax.search.workers import run_on_workers
 
 
 def search_all(
-    problem: Problem, profile: Profile, costs: Costs, task: SearchTask, stages: Stages
+    problem: Problem, profile: Profile, costs: Costs, task: SearchTask, stages: Stages, hosts: Hosts = ALONE
 ) -> list[SearchResult]:
-    """Runs the strategies, each a stage; each is charged for the latency table, which all of them filter by."""
+    """Runs the strategies, each a stage; each is charged for the latency table, which all of them filter by. The search
+    by gradient is that of all processes; behind it process 0 is alone."""
     config, found = problem.config, []
     table = {"table": profile.seconds}
     limit_s = None if config.baseline_seconds is None else config.baseline_seconds + profile.seconds
     strategies = [registered(choice) for choice in config.strategies]
     by_gradient = [one for one in strategies if one.by_gradient]
     if by_gradient:
-        result = _differentiable(problem, costs, task, table, stages)
+        result = _differentiable(problem, costs, task, table, stages, hosts)
+        hosts.leave()
         limit_s = limit_s or config.baseline_ratio * result.seconds
         for one in sorted(by_gradient, key=lambda one: one.seeded):
             found.append(_seeded(one.name, problem, task, result, limit_s, stages) if one.seeded else result)
@@ -55,12 +62,28 @@ def search_all(
 
 
 def _differentiable(
-    problem: Problem, costs: Costs, task: SearchTask, table: dict[str, float], stages: Stages
+    problem: Problem, costs: Costs, task: SearchTask, table: dict[str, float], stages: Stages, hosts: Hosts
 ) -> SearchResult:
     config = problem.config
     stage = stages.stage(f"{GRADIENT.name}-{config.seed}")
-    if stage.result is not None:
-        return result_from_json(stage.result)
+    done = stage.result
+    hosts.same("journal", lambda: None if done is not None else stage.journal.entries)
+    if done is not None:
+        return result_from_json(done)
+    result, parts = gradient_search(problem, costs, task, table, stage, hosts)
+    save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
+    return result_from_json(stage.finish(result_to_json(result)))
+
+
+def gradient_search(
+    problem: Problem, costs: Costs, task: SearchTask, table: dict[str, float], stage: Stage, hosts: Hosts = ALONE
+) -> tuple[SearchResult, dict[str, Any]]:
+    """The search by gradient, the same on every process; returns what it found, and the supernet's arrays on the host.
+
+    Args:
+        table: seconds charged already, by kind.
+    """
+    config = problem.config
     devices = search_devices(config)
     search = DifferentiableSearch(
         config.search,
@@ -69,13 +92,15 @@ def _differentiable(
         problem.num_classes,
         config.seed,
         devices,
+        hosts,
         head=config.head,
     )
-    data = problem.search_data(stage, Placement.over(devices), len(devices))
-    result, state = search.run(task, data, stage, table)
-    parts = {"params": search.weights(state), "alphas": search.logits(state)}
-    save_state(stages.run_dir.path / "checkpoints" / f"supernet-{config.seed}", parts)
-    return result_from_json(stage.finish(result_to_json(result)))
+    placement = Placement.over(devices)
+    if placement.spans_processes:
+        introduce(placement.whole)
+    data = problem.search_data(stage, placement, len(devices), hosts)
+    result, state = search.run(led(task, hosts), data, stage, table)
+    return result, {"params": jax.device_get(search.weights(state)), "alphas": search.logits(state)}
 
 
 def _ask_for_evaluations(

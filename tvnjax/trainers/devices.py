@@ -21,10 +21,10 @@ def check_devices(asked: Any) -> None:
 
 
 def first_devices(asked: Devices) -> tuple[Any, ...]:
-    """JAX's first devices, all of the first one's kind.
+    """JAX's first devices, all of the first one's kind; of several processes equally many each, in their order.
 
     Raises:
-        InvalidInputError: there are fewer.
+        InvalidInputError: there are fewer, or processes cannot have equally many.
     """
     check_devices(asked)
     there = [device for device in jax.devices() if device.device_kind == jax.devices()[0].device_kind]
@@ -34,7 +34,15 @@ def first_devices(asked: Devices) -> tuple[Any, ...]:
             f"devices is at most those JAX has, {len(there)} here ({there[0].device_kind}); got {count}: give fewer, "
             "or 'all'"
         )
-    return tuple(there[:count])
+    processes = jax.process_count()
+    each = [[device for device in there if device.process_index == index] for index in range(processes)]
+    if count % processes or min(map(len, each)) < count // processes:
+        raise InvalidInputError(
+            f"every process of a run has as many devices of the search; {count} (devices is {asked!r}) are not spread "
+            f"evenly over {processes} processes that have {', '.join(str(len(one)) for one in each)}: give --devices "
+            f"{processes * min(map(len, each))}"
+        )
+    return tuple(device for one in each for device in one[: count // processes])
 
 
 def check_spread(name: str, clips: int, devices: int, parts: int = 1) -> None:

@@ -42,7 +42,7 @@ class Programs:
 
     Args:
         devices: that programs run on; several are a mesh of one axis, ``data``: batches are spread over it, all else
-            is on each. Default: JAX's first.
+            is on each; some may be of other processes. Default: JAX's first of this process.
         fused: whether a step is one program. Default: not on a CPU, where the parts that steps share are compiled once.
         donate: whether a fused step reuses the memory of the state it is given, which is then gone. Default: where
             steps are fused.
@@ -58,10 +58,10 @@ class Programs:
         donate: bool | None = None,
         memory_bytes: float | None = None,
     ):
-        self.devices = tuple(devices or jax.devices()[:1])
+        self.devices = tuple(devices or jax.local_devices()[:1])
         self.fused = self.devices[0].platform != "cpu" if fused is None else fused
         self.donate = self.fused if donate is None else donate
-        self.memory_bytes = _memory_of(self.devices[0]) if memory_bytes is None else memory_bytes
+        self.memory_bytes = _memory_of(self.devices) if memory_bytes is None else memory_bytes
         self.seconds = 0.0
         """Of compiling; what is compiled side by side counts as often."""
         self._programs: dict[Hashable, Future[Any]] = {}
@@ -83,7 +83,12 @@ class Programs:
             name: of the function; two functions of one name are one.
             donate: positions of arguments whose memory may be reused, and which are gone then.
         """
-        return self.prepare(name, function, *args, donate=donate)(*args)
+        found = self.prepare(name, function, *args, donate=donate)(*args)
+        # XLA:CPU runs programs side by side, in no order, and what their sums send to other processes does not say of
+        # which program it is.
+        if self.placement.spans_processes and self.platform == "cpu":
+            jax.block_until_ready(found)
+        return found
 
     def prepare(self, name: Hashable, function: Callable, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         """The program that ``run`` calls, compiled if it is not yet. Safe to use from several threads.
@@ -133,7 +138,8 @@ def needed_bytes(program: Any) -> int:
     return sum(getattr(memory, f"{part}_size_in_bytes") for part in parts) - memory.alias_size_in_bytes
 
 
-def _memory_of(device: Any) -> float | None:
+def _memory_of(devices: Sequence[Any]) -> float | None:
+    device = next((device for device in devices if device.process_index == jax.process_index()), devices[0])
     return (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
 
 

@@ -163,7 +163,8 @@ class SupernetTrainer:
         learning: bool = True,
     ) -> list[Fitted]:
         """Compiles what a search needs of some plans, and the expected costs, two at a time (XLA lets go of the
-        interpreter). Returns those that do not fit the device as they were asked for, and what became of them.
+        interpreter); one at a time where processes do so together, for what is run meanwhile has to have one order.
+        Returns those that do not fit the device as they were asked for, and what became of them.
 
         Args:
             plans: of programs of their own.
@@ -180,7 +181,7 @@ class SupernetTrainer:
                 self._ready.add((self.supernet(plan), learning))
 
         before, start = self.compile_seconds, time.monotonic()
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(1 if self._programs.placement.spans_processes else 2) as pool:
             jobs: list[Any] = [pool.submit(self._steps.costs, self._run, state, settings)]
             for job in jobs + [pool.submit(fit, plan) for plan in new]:
                 job.result()

@@ -46,9 +46,9 @@ class Xla:
                 f"start the command under 'taskset -c 0-{(threads or 1) - 1}' and leave threads out"
             )
         try:
-            self.device = jax.devices(device)[0]
+            self.device = jax.local_devices(backend=device)[0]
         except RuntimeError:
-            present = ", ".join(sorted({d.platform for d in jax.devices()}))
+            present = ", ".join(sorted({d.platform for d in jax.local_devices()}))
             raise InvalidInputError(f"a device is one JAX has here ({present}); got {device!r}") from None
         self._threads, self.batch = threads or cores, batch
         self.accelerator = self.device.platform != "cpu" if accelerator is None else accelerator

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.monitor import Monitor
 from tvnjax.core.stages import Stage
 from tvnjax.core.variables import ArchParam
@@ -43,9 +44,11 @@ class DifferentiableSearch:
         num_classes: int,
         seed: int,
         devices: Sequence[Any] | None = None,
+        hosts: Hosts = ALONE,
         **trainer_options: Any,
     ):
         self.config, self.relaxation, self.costs, self.devices = config, relaxation, costs, devices
+        self.hosts = hosts
         self.num_classes, self.seed, self._trainer_options = num_classes, seed, trainer_options
         self._rng = np.random.default_rng([seed, 4])
 
@@ -62,6 +65,8 @@ class DifferentiableSearch:
         account = CostAccount(self.name, self.seed, task, stage, initial_seconds=initial_seconds)
         limit = None if config.memory_gb is None else config.memory_gb * 2**30
         programs = Programs(self.devices, memory_bytes=limit)
+        # A program has to fit every process's devices: what fits decides which plans are trained, and how.
+        programs.memory_bytes = self.hosts.least("memory", programs.memory_bytes)
         trainer = SupernetTrainer(
             self.relaxation,
             self.num_classes,
@@ -81,7 +86,8 @@ class DifferentiableSearch:
 
         plans = self.relaxation.working_set(config.working_set, self._rng, allowed)
         names = self.costs.names
-        loop = SearchLoop(config, self.relaxation, names, account, stage, trainer, plans, projection, data, self._rng)
+        about = (config, self.relaxation, names, account, stage, trainer, plans, projection, data, self._rng)
+        loop = SearchLoop(*about, self.hosts)
         state = loop.run()
         account.device.charge("compile", compiled := trainer.compile_seconds)
         account.device.charge("supernet", max(account.seconds - sum(account.device.parts.values()), 0.0))

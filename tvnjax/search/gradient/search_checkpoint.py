@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from tvnjax.core.checkpoints import Saved
+from tvnjax.core.host_arrays import arrays_of_process_0
+from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.stages import Stage
 from tvnjax.search.gradient.data import Data
 from tvnjax.search.seconds import DeviceSeconds
@@ -23,6 +26,7 @@ class SearchCheckpoint:
     Args:
         rng: draws plans and frames.
         seconds: charged so far.
+        hosts: that take the same steps.
     """
 
     def __init__(
@@ -32,7 +36,9 @@ class SearchCheckpoint:
         plans: WorkingSet,
         data: Data,
         seconds: DeviceSeconds,
+        hosts: Hosts = ALONE,
     ):
+        self._hosts = hosts
         self._rng, self._trainer, self._plans, self._data, self._seconds = rng, trainer, plans, data, seconds
 
     def capture(self, step: int, state: SupernetState) -> Saved:
@@ -55,7 +61,7 @@ class SearchCheckpoint:
             compile_: compiles the programs of the plans that are gone on with; it is not charged. Without it each is
                 compiled when it is first called.
         """
-        saved = stage.checkpoints.newest(fresh)
+        saved = self._newest(stage, fresh)
         if saved is None:
             return 0, fresh
         self._plans.restore(saved.state["plans"])
@@ -66,6 +72,18 @@ class SearchCheckpoint:
         self._seconds.restore(saved.state["seconds"])
         stage.resumed(saved.seq)
         return saved.step, state
+
+    def _newest(self, stage: Stage, fresh: SupernetState) -> Saved | None:
+        """The newest good checkpoint of process 0, the others' disks being of no account."""
+        if self._hosts.count == 1:
+            return stage.checkpoints.newest(fresh)
+        like = jax.device_get(fresh)
+        saved = stage.checkpoints.newest(like) if self._hosts.leads else None
+        known = None if saved is None else {"step": saved.step, "state": saved.state, "seq": saved.seq}
+        told = self._hosts.same("checkpoint", lambda: known)
+        if told is None:
+            return None
+        return Saved(tree=arrays_of_process_0(like if saved is None else saved.tree), **told)
 
     def go_back(
         self, stage: Stage, good: Saved, step: int, broken: SupernetState, plan: Plan

@@ -14,6 +14,7 @@ import numpy as np
 
 from tvnjax.core.checkpoints import Saved
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.core.hosts import ALONE, Hosts
 from tvnjax.core.stages import Stage
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.config import DifferentiableConfig
@@ -47,6 +48,7 @@ class SearchLoop:
     Args:
         costs: names of what has a budget.
         rng: draws plans and frames.
+        hosts: that take the same steps.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class SearchLoop:
         projection: Projection,
         data: Data,
         rng: np.random.Generator,
+        hosts: Hosts = ALONE,
     ):
+        self._hosts = hosts
         self._config, self._relaxation, self._costs = config, relaxation, tuple(costs)
         self._account, self._stage, self._trainer, self._plans = account, stage, trainer, plans
         self._projection, self._data, self._rng = projection, data, rng
@@ -80,7 +84,7 @@ class SearchLoop:
     def run(self) -> SupernetState:
         """All steps, or those that are left; a loss that is not finite takes it back once."""
         config, stage, trainer = self._config, self._stage, self._trainer
-        checkpoint = SearchCheckpoint(self._rng, trainer, self._plans, self._data, self._account.device)
+        checkpoint = SearchCheckpoint(self._rng, trainer, self._plans, self._data, self._account.device, self._hosts)
 
         def compile_(done: int, state: SupernetState) -> None:
             self._compile(self._plans.programs, state, learning=done >= self._warmup)
@@ -121,7 +125,9 @@ class SearchLoop:
         return state
 
     def _lessen(self, checkpoint: SearchCheckpoint, kept: Saved, error: BaseException) -> tuple[int, SupernetState]:
-        """Goes back to where the last window ended, its plan taken to a way of working that needs less memory."""
+        """Goes back to where the last window ended, its plan taken to a way of working that needs less memory: on all
+        processes, which have the same programs and so the same need."""
+        self._hosts.met(f"no memory left behind step {kept.step} for {self._at}")
         done, state = checkpoint.return_to(kept)
         state = self._trainer.copied(state)
         self._fitted(self._trainer.lessen(self._at, str(error).splitlines()[0]))
