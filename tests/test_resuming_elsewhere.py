@@ -15,6 +15,8 @@ from tvnjax.running.profiling import TABLE_FILE, profile_run
 
 
 class Stand:
+    conditions = None
+
     def __init__(self, threads=1):
         self.description = {"runtime": "stand-in", "runtime_version": "1", "threads": threads}
 

@@ -101,7 +101,7 @@ def instant_filter(timer, reference=None):
 
 def test_a_machine_too_busy_to_measure_on_refuses_the_proposal_and_ends_nothing():
     class Busy(Timer):
-        def interleave(self, calls):
+        def interleave(self, calls, watch=None):
             return {
                 name: Timing(samples_ms=(1.0, 2.0, 4.0) if name == "the reference network" else (1.0,) * 3)
                 for name in calls
@@ -118,7 +118,7 @@ def test_a_network_is_measured_once_for_all_who_propose_it_and_anew_where_it_is_
     moments = iter([0.5, 2.0])
 
     class Slower(Timer):
-        def interleave(self, calls):
+        def interleave(self, calls, watch=None):
             return {name: Timing(samples_ms=(next(moments),) * 3) for name in calls}
 
     runtime = instant_filter(Slower())

@@ -14,7 +14,8 @@ QUICK = PRESETS["quick"][1]
 
 def of(**changes):
     search = dataclasses.replace(QUICK.search, **changes.pop("search", {}))
-    return dataclasses.replace(QUICK, search=search, **changes)
+    retrain = dataclasses.replace(QUICK.retrain, batch_size=33 if changes.pop("thirds", False) else 32)
+    return dataclasses.replace(QUICK, search=search, retrain=retrain, **changes)
 
 
 def test_devices_are_those_there_are(monkeypatch):
@@ -24,7 +25,7 @@ def test_devices_are_those_there_are(monkeypatch):
     with pytest.raises(InvalidInputError, match="devices is 'all' or at least 1; got 0"):
         RunConfig(devices=0)
     monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 3)
-    assert len(search_devices(of(devices="all", search={"batch_size": 6, "score_clips": 9}))) == 3
+    assert len(search_devices(of(devices="all", thirds=True, search={"batch_size": 6, "score_clips": 9}))) == 3
 
 
 @pytest.mark.parametrize(
@@ -38,4 +39,10 @@ def test_devices_are_those_there_are(monkeypatch):
 def test_a_batch_that_does_not_divide_is_refused(monkeypatch, search, name):
     monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 3)
     with pytest.raises(InvalidInputError, match=rf"{name} is spread evenly .*give a multiple of"):
-        search_devices(of(devices=3, search=search))
+        search_devices(of(devices=3, search=search, thirds=True))
+
+
+def test_a_last_training_that_does_not_divide_is_refused(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [jax.local_devices()[0]] * 3)
+    with pytest.raises(InvalidInputError, match=r"retrain.batch_size is spread evenly .* 32 clips"):
+        search_devices(of(devices=3, search={"batch_size": 6, "score_clips": 9}))
