@@ -220,9 +220,11 @@ class SearchLoop:
         cut, (train, scoring) = self._data.cut, self._sample
         of_train, of_scoring = (lambda plan: cut(train, plan, None)), (lambda plan: cut(scoring, plan, None))
         while plans and not self._trainer.ready(plans, learning=learning):
-            for fitted in self._trainer.compile(plans, state, of_train, of_scoring, learning=learning):
+            found = self._trainer.compile(plans, state, of_train, of_scoring, learning=learning)
+            for fitted in found:
                 self._fitted(fitted)
-            plans = self._plans.fill(self._trainer.shape_weights(state.shapes))
+            gone = any(fitted.working is None for fitted in found)
+            plans = self._plans.fill(self._trainer.shape_weights(state.shapes)) if gone else []
         if not self._plans.programs:
             raise InvalidInputError(
                 "a plan fits a device's memory, a clip at a time and with its units computed again; none of "
