@@ -148,6 +148,7 @@ def test_units_that_are_computed_again_give_the_same(kind, units):
     assert sum(equation.primitive.name == "remat2" for equation in jaxpr.eqns) == units
 
 
+@pytest.mark.slow
 def test_sampled_paths_are_computed_again_too():
     loss, params, _ = built("supernet")
     weights = (one_hot(PLAN, networks_with_every_value(PLAN)[0]),)

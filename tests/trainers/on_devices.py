@@ -54,4 +54,4 @@ def child(count):
 
 if __name__ == "__main__":
     fused = sys.argv[1] == "fused"
-    print(json.dumps({count: losses(count, fused) + child(count) for count in (1, 4, 8)}))
+    print(json.dumps({count: losses(count, fused) + child(count) for count in map(int, sys.argv[2:])}))

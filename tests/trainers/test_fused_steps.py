@@ -46,7 +46,7 @@ def fused(**options):
     return make(mode="concrete", latency_weight=0.1, programs=Programs(fused=True, **options))
 
 
-@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("group", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_fused_steps_give_what_their_parts_give(apart, group):
     trainer = fused()
     state, told = search(trainer, group)
