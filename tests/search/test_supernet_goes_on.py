@@ -41,7 +41,6 @@ class ArithmeticTrainer(UndecidedTrainer):
     """Calls at which the device has no memory left."""
     kill_at = None
     calls = 0
-    lessened = 0
 
     def __init__(self, *_, seed, **__):
         super().__init__(seed)
@@ -54,10 +53,11 @@ class ArithmeticTrainer(UndecidedTrainer):
         return SupernetState(zeros, zeros, shapes, zeros, zeros, jnp.zeros(1), jnp.int32(0), jnp.zeros(2, jnp.uint32))
 
     def capture(self):
-        return {"rng": self._rng.bit_generator.state, "rate": self.rate, "compile_seconds": 0.0}
+        split = getattr(self, "split", 1)
+        return {"rng": self._rng.bit_generator.state, "rate": self.rate, "compile_seconds": 0.0, "split": split}
 
     def restore(self, state):
-        self._rng.bit_generator.state, self.rate = state["rng"], state["rate"]
+        self._rng.bit_generator.state, self.rate, self.split = state["rng"], state["rate"], state["split"]
 
     def lower_rate(self, factor):
         self.rate *= factor
@@ -75,8 +75,8 @@ class ArithmeticTrainer(UndecidedTrainer):
         return state
 
     def lessen(self, plan, reason):
-        type(self).lessened += 1
-        return Fitted(plan=plan, working=Working(True, 2), reason=reason)
+        self.split = 2 * getattr(self, "split", 1)
+        return Fitted(plan=plan, working=Working(True, self.split), reason=reason)
 
     def broken_part(self, state):
         return "weights is not finite"
@@ -236,4 +236,8 @@ def test_a_device_without_memory_ends_nothing(full_at, tmp_path):
     run_dir.close()
     assert same == numbers and again["candidates"] == whole["candidates"] and calls > steps
     told = [event for event in read_events(tmp_path / "run") if event["event"] == "plan_memory"]
-    assert len(told) == len(full_at) and "More" not in told[0]["reason"] and "2 parts" in told[-1]["becomes"]
+    assert (
+        len(told) == len(full_at)
+        and "More" not in told[0]["reason"]
+        and f"{2 ** len(full_at)} parts" in told[-1]["becomes"]
+    )

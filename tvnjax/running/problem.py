@@ -105,7 +105,8 @@ class Problem:
             placement,
             batch_size=search.batch_size,
             score_clips=search.score_clips,
-            eval_batch=-(-EVAL_BATCH // devices) * devices,
+            # No more than plans are scored on, which was seen to fit the memory.
+            eval_batch=-(-min(EVAL_BATCH, search.score_clips) // devices) * devices,
             seed=self.config.seed,
         )
 

@@ -13,6 +13,7 @@ from tvnjax.search.budget import Costs
 from tvnjax.search.constraint import RuntimeFilter
 from tvnjax.spaces.base import Genotype
 from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
+from tvnjax.trainers.programs import DoesNotFitError
 from tvnjax.trainers.trainer import Batch, ChildTrainer, Trained
 
 
@@ -41,7 +42,7 @@ class Evaluator:
             trained: Any = trainer.train(batches, state=state, until=until)
             state = trained.state if isinstance(trained, Trained) else trained
             score = trainer.score(state, self._problem.eval_batches(genotype, "val"))
-        except (FloatingPointError, MemoryError, jax.errors.JaxRuntimeError) as error:
+        except (FloatingPointError, MemoryError, DoesNotFitError, jax.errors.JaxRuntimeError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             return Evaluation(top1=0.0, top5=0.0, compile_seconds=trainer.compile_seconds - before, failed=reason)
         if until < self._training.steps:

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tvnjax.core.errors import InvalidInputError
 from tvnjax.data.placement import Placement
 from tvnjax.trainers.compilation import compile_options
 
@@ -28,7 +29,7 @@ def inline(name: Hashable, function: Callable, *args: Any) -> Any:
     return function(*args)
 
 
-class DoesNotFitError(Exception):
+class DoesNotFitError(InvalidInputError):
     """A program needs more memory than its device has."""
 
 
@@ -124,7 +125,8 @@ class Programs:
         if self.memory_bytes is not None and (needed := needed_bytes(program)) > self.memory_bytes:
             raise DoesNotFitError(
                 f"a program and what it reads fit a device's memory, {self.memory_bytes / 2**30:.3g} GiB; this one "
-                f"needs {needed / 2**30:.3g} GiB"
+                f"needs {needed / 2**30:.3g} GiB: give more (--search.memory-gb), smaller batches, "
+                "or smaller clips and networks"
             )
         return program
 

@@ -28,6 +28,9 @@ from tvnjax.trainers.programs import is_out_of_memory
 from tvnjax.trainers.supernet_state import SupernetState
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
 
+_REPLACED = 3
+"""Plans left out for want of memory, in sizes of the working set, behind which no more are tried."""
+
 _HEAD_START = 0.1
 """Nats of validation loss below the others that make a plan e times as likely to be trained by lot."""
 
@@ -105,6 +108,8 @@ class SearchLoop:
                 if not is_out_of_memory(error):
                     raise
                 done, state = self._lessen(checkpoint, kept, error)
+                # With the new way of working: should memory lack again, the next one is tried, not this one.
+                kept = checkpoint.capture(done, trainer.copied(state))
                 continue
             done = window[-1]
             if reported:
@@ -131,8 +136,8 @@ class SearchLoop:
         done, state = checkpoint.return_to(kept)
         state = self._trainer.copied(state)
         self._fitted(self._trainer.lessen(self._at, str(error).splitlines()[0]))
-        learning = done >= self._warmup
-        self._compile(self._plans.programs, state, learning=learning)
+        self._refill(state)
+        self._compile(self._plans.programs, state, learning=done >= self._warmup)
         return done, state
 
     def _window(self, first: int) -> range:
@@ -224,13 +229,24 @@ class SearchLoop:
             for fitted in found:
                 self._fitted(fitted)
             gone = any(fitted.working is None for fitted in found)
-            plans = self._plans.fill(self._trainer.shape_weights(state.shapes)) if gone else []
+            plans = self._refill(state) if gone else []
         if not self._plans.programs:
             raise InvalidInputError(
                 "a plan fits a device's memory, a clip at a time and with its units computed again; none of "
                 f"{len(self._too_large)} does ({self._too_large[-1]}): give smaller images, fewer frames or narrower "
                 "blocks"
             )
+
+    def _refill(self, state: SupernetState) -> list[Plan]:
+        """New plans in the place of those left out, unless too many were: then the set stays smaller."""
+        if not self._too_large or len(self._too_large) > _REPLACED * self._config.working_set:
+            return []
+        new = self._plans.fill(self._trainer.shape_weights(state.shapes))
+        for plan in new:
+            if not self._trainer.has_room(plan):
+                # Where nothing else is left, a set takes what it is told not to.
+                self._plans.drop(plan)
+        return [plan for plan in new if self._trainer.has_room(plan)]
 
     def _fitted(self, fitted: Fitted) -> None:
         """Says what became of a plan that has no room as it was asked for."""
