@@ -64,10 +64,16 @@ def biased(x: Array, bias: Array) -> Array:
 
 
 class Initializer:
-    """Draws weights on the host: a network has dozens of shapes, and compiling a sampler for each takes seconds."""
+    """Draws weights on the host: a network has dozens of shapes, and compiling a sampler for each takes seconds.
 
-    def __init__(self, seed: int):
-        self._rng = np.random.default_rng([seed, 3])
+    Args:
+        seed: ``None``: nothing is drawn, for networks too large to be. An array of random weights is then its standard
+            deviation throughout, as a view of one number, which takes no memory whatever the shape.
+    """
+
+    def __init__(self, seed: int | None):
+        self._draws = seed is not None
+        self._rng = np.random.default_rng([seed or 0, 3])
 
     def rngs(self) -> nnx.Rngs:
         """For layers that people write, which draw as Flax does; each gets another stream."""
@@ -75,6 +81,9 @@ class Initializer:
 
     def normal(self, shape: tuple[int, ...], fan_in: int, gain: float = 2.0) -> Array:
         """He-normal weights: standard deviation ``sqrt(gain / fan_in)``."""
+        if not self._draws:
+            undrawn: Any = np.broadcast_to(np.float32(np.sqrt(gain / fan_in)), shape)
+            return undrawn
         return jnp.asarray(self._rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(gain / fan_in)))
 
 

@@ -80,6 +80,8 @@ class WorkingSet(Protocol):
 
     seen: list[Any]
     """Every plan that ever was a member."""
+    passed_over: int
+    """Draws so far that were made again, or cut short, because a plan would have had too many weights."""
 
     @property
     def programs(self) -> list[Any]:
@@ -194,18 +196,37 @@ class Relaxation(Protocol):
         ...
 
     def supernet(
-        self, plan: Any, num_classes: int, seed: int = 0, *, head: HeadKind = "mean", platform: str | None = None
+        self,
+        plan: Any,
+        num_classes: int,
+        seed: int | None = 0,
+        *,
+        head: HeadKind = "mean",
+        platform: str | None = None,
     ) -> Any:
         """The ``nnx.Module`` of a relaxed plan: weights are ``nnx.Param``, logits ``ArchParam`` under ``alphas``; it
         has ``of_lengths`` as ``spaces.tvn.relaxation.supernet.Supernet`` has.
 
         Args:
+            seed: of the weights. ``None``, which only a space with several plans is given: none are drawn, so that the
+                module takes next to no memory however large the plan; see ``nn.parts.Initializer``.
             platform: that it is compiled for: its convolutions have the form that trains fastest there.
         """
         ...
 
-    def working_set(self, size: int, rng: np.random.Generator, allowed: Callable[[Any], bool] | None = None) -> Any:
-        """An empty ``WorkingSet`` of at most ``size`` programs."""
+    def working_set(
+        self,
+        size: int,
+        rng: np.random.Generator,
+        allowed: Callable[[Any], bool] | None = None,
+        most_weights: Callable[[], int | None] = lambda: None,
+    ) -> Any:
+        """An empty ``WorkingSet`` of at most ``size`` programs.
+
+        Args:
+            most_weights: that a plan may have, asked at every draw; ``None``: any number. ``allowed`` says it of each
+                plan; this is for draws that would otherwise hardly ever hit one.
+        """
         ...
 
     def covered(self, space: Any, plans: Sequence[Any]) -> Any:

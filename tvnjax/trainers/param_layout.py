@@ -8,13 +8,14 @@ from flax import nnx
 from jax import Array
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.trainers.outline import Outline, Path
 
 
 class ParamLayout:
     """Where every array of weights stands in the vector.
 
     Args:
-        params: of the largest plan's supernet.
+        params: of the largest plan's supernet, or of what else holds those of all that are trained.
 
     Raises:
         InvalidInputError: an array is not float32.
@@ -32,6 +33,22 @@ class ParamLayout:
         self._ends = np.cumsum([0, *sizes]).tolist()
         self.size = self._ends[-1]
         """Weights in all."""
+
+    @classmethod
+    def of(cls, arrays: Outline) -> "ParamLayout":
+        """Of arrays that are not there yet."""
+        views = {path: np.broadcast_to(np.float32(0), sketch.shape) for path, sketch in arrays.items()}
+        return cls(nnx.from_flat_state([(path, nnx.Param(view)) for path, view in views.items()]))
+
+    @property
+    def shapes(self) -> dict[Path, tuple[int, ...]]:
+        """Of every array, in the vector's order."""
+        return {path: shape for path, _, shape in self._leaves}
+
+    def on_host(self, vector: np.ndarray) -> dict[Path, np.ndarray]:
+        """The arrays of a vector, as views of it."""
+        pairs = zip(self._leaves, self._ends, self._ends[1:])
+        return {path: vector[a:b].reshape(shape) for (path, _, shape), a, b in pairs}
 
     def flatten(self, params: nnx.State) -> Array:
         """The vector of weights, or of their gradients."""

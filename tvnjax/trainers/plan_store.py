@@ -10,8 +10,8 @@ from jax import Array
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation
 from tvnjax.trainers.gene_layout import GeneLayout
-from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_supernet import PlanSupernet, View
+from tvnjax.trainers.plan_weights import PlanWeights
 from tvnjax.trainers.programs import DoesNotFitError, Programs
 from tvnjax.trainers.supernet_settings import SupernetTraining
 
@@ -46,7 +46,7 @@ class PlanStore:
         self,
         relaxation: Relaxation,
         layout: GeneLayout,
-        weights: ParamLayout,
+        weights: PlanWeights,
         num_classes: int,
         view_of: Callable[[Plan], View],
         training: SupernetTraining,
@@ -75,7 +75,17 @@ class PlanStore:
 
     def has_room(self, plan: Plan) -> bool:
         """Whether a plan is not known to be too large for a device."""
-        return self._name(plan) not in self._left_out
+        return self._name(plan) not in self._left_out and self._weights.has_room(plan)
+
+    def left_out(self, plan: Plan, reason: str) -> Fitted:
+        """Leaves a plan out from here on."""
+        self._left_out.add(self._name(plan))
+        return Fitted(plan=plan, working=None, reason=reason)
+
+    def forget(self) -> None:
+        """Makes all supernets anew when they are next asked for: their programs are of other arrays of weights."""
+        self._programs.forget(set(self._made.values()))
+        self._made, self._masks = {}, {}
 
     def supernet(self, plan: Plan) -> PlanSupernet:
         """Of a plan and its prefixes."""
@@ -106,16 +116,14 @@ class PlanStore:
                 reason = reason or str(error)
             else:
                 return Fitted(plan=plan, working=way, reason=reason) if reason else None
-        self._left_out.add(self._name(plan))
-        return Fitted(plan=plan, working=None, reason=reason)
+        return self.left_out(plan, reason)
 
     def lessen(self, plan: Plan, reason: str) -> Fitted:
         """Takes a plan to the next way that needs less memory, behind a step that had none left; at the end of them it
         is left out."""
         ways = list(self._ways(plan))[1:]
         if not ways:
-            self._left_out.add(self._name(plan))
-            return Fitted(plan=plan, working=None, reason=reason)
+            return self.left_out(plan, reason)
         self._work(plan, ways[0])
         return Fitted(plan=plan, working=ways[0], reason=reason)
 
@@ -148,7 +156,7 @@ class PlanStore:
             tuple(len(prefix.blocks) for prefix in prefixes),
             self._num_classes,
             self._layout,
-            self._weights,
+            self._weights.layout,
             self._view_of(program),
             sampled=training.mode == "sampled",
             head=self._head,
@@ -157,6 +165,7 @@ class PlanStore:
             remat=way.remat,
             accumulate=way.accumulate,
             unroll=self._programs.platform == "cpu",
+            undrawn=self._weights.grow,
         )
         self._masks[made] = self._programs.put(made.mask)
         for prefix in prefixes:

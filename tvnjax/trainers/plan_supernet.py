@@ -49,6 +49,7 @@ class PlanSupernet:
         remat: whether a gradient computes the insides of units again instead of keeping them.
         accumulate: parts that a batch is worked on in, one after the other; each has its own batch statistics.
         unroll: write those parts out one by one instead of as a loop, which XLA is slow at on a CPU.
+        undrawn: make the supernet without drawing weights, which it does not keep.
     """
 
     def __init__(
@@ -68,13 +69,13 @@ class PlanSupernet:
         remat: bool = False,
         accumulate: int = 1,
         unroll: bool = True,
+        undrawn: bool = False,
     ):
         self.plan, self.lengths, self._layout, self._view, self._sampled = plan, lengths, layout, view, sampled
         self._weights = weights
         self._precision, self._remat, self._accumulate, self._unroll = precision, remat, accumulate, unroll
-        self._graph, params, self._alphas, self.fresh_stats = nnx.split(
-            relaxation.supernet(plan, num_classes, head=head, platform=platform), nnx.Param, ArchParam, ...
-        )
+        model = relaxation.supernet(plan, num_classes, None if undrawn else 0, head=head, platform=platform)
+        self._graph, params, self._alphas, self.fresh_stats = nnx.split(model, nnx.Param, ArchParam, ...)
         self._shapes = {path: leaf.shape for path, leaf in nnx.to_flat_state(params)}
         self.mask = layout.pack(plan_masks(plan, len(layout.genes)), bool)
         """What the plan can have, in the layout."""

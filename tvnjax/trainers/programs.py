@@ -8,7 +8,7 @@ a program of its own.
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -65,7 +65,7 @@ class Programs:
         self.memory_bytes = _memory_of(self.devices) if memory_bytes is None else memory_bytes
         self.seconds = 0.0
         """Of compiling; what is compiled side by side counts as often."""
-        self._programs: dict[Hashable, Future[Any]] = {}
+        self._programs: dict[tuple[Hashable, Hashable], Future[Any]] = {}
         self._lock = threading.Lock()
         self.placement = Placement.over(self.devices)
 
@@ -111,6 +111,15 @@ class Programs:
             mine.set_exception(error)
             raise
         return mine.result()
+
+    def forget(self, owners: Collection[Hashable]) -> None:
+        """Lets go of the programs that have one of some owners in their names."""
+        with self._lock:
+            self._programs = {
+                (name, of): program
+                for (name, of), program in self._programs.items()
+                if not (isinstance(name, tuple) and any(part in owners for part in name))
+            }
 
     def _compiled(self, function: Callable, args: Sequence[Any], donate: tuple[int, ...]) -> Any:
         start = time.monotonic()

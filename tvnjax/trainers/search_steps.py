@@ -90,7 +90,7 @@ class SearchSteps:
         unroll: bool = True,
     ):
         self.training, self.layout, self._constraint, self._keys = training, layout, constraint, tuple(keys)
-        self.rate, self._unroll = rate, unroll
+        self.rate, self._unroll, self._weights = rate, unroll, weights
         optimizer = Optimizer(
             learning_rate=rate * training.learning_rate, schedule=training.schedule, drop=training.drop
         )
@@ -112,7 +112,7 @@ class SearchSteps:
         """One step of the weights; returns the loss."""
         weights = self.weights(run, state, mask, settings, "weights")
         loss, grads, _ = run((plan, "gradients"), plan.gradients, state.params, weights, batch, parts)
-        moved = run(("update", self.rate), self._updated, grads, state.opt, state.params, state.step)
+        moved = run(("update", self.rate, self._weights), self._updated, grads, state.opt, state.params, state.step)
         params, opt, step = moved
         return state._replace(params=params, opt=opt, step=step), loss
 

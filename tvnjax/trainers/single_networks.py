@@ -11,9 +11,9 @@ from tvnjax.spaces.relaxing import Plan
 from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.gene_weights import GeneWeights, default_weights
 from tvnjax.trainers.optim import Optimizer, updated
-from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_store import PlanStore
 from tvnjax.trainers.plan_supernet import Batch
+from tvnjax.trainers.plan_weights import PlanWeights
 from tvnjax.trainers.programs import Programs
 from tvnjax.trainers.supernet_settings import SupernetTraining
 from tvnjax.trainers.supernet_state import SupernetState
@@ -27,7 +27,7 @@ class SingleNetworks:
         self,
         store: PlanStore,
         layout: GeneLayout,
-        weights: ParamLayout,
+        weights: PlanWeights,
         programs: Programs,
         training: SupernetTraining,
     ):
@@ -57,8 +57,8 @@ class SingleNetworks:
         self, state: SupernetState, plan: Plan, weights: GeneWeights, batches: Sequence[Batch]
     ) -> SupernetState:
         """Trains the shared weights further for one network alone: a step for every batch, the rate falling to 0."""
-        supernet, params = self._store.supernet(plan), state.params
-        tx = Optimizer(learning_rate=self._training.learning_rate).build_vector(len(batches), self._weights.decayed)
+        supernet, params, arrays = self._store.supernet(plan), state.params, self._weights.layout
+        tx = Optimizer(learning_rate=self._training.learning_rate).build_vector(len(batches), arrays.decayed)
         # The program runs on to its last block; one path there is the least it can do.
         rest = tuple(map(default_weights, supernet.plan.blocks[len(weights) :]))
         own = np.array([length == len(plan.blocks) for length in supernet.lengths], np.float32)
@@ -66,5 +66,7 @@ class SingleNetworks:
         opt = self._programs.run("fine-tuning init", tx.init, params)
         for batch in batches:
             _, grads, _ = self._programs.run((supernet, "gradients"), supernet.gradients, params, packed, batch, parts)
-            params, opt = self._programs.run(("fine-tuning", len(batches)), partial(updated, tx), grads, opt, params)
+            params, opt = self._programs.run(
+                ("fine-tuning", len(batches), arrays), partial(updated, tx), grads, opt, params
+            )
         return state._replace(params=params)

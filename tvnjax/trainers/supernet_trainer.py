@@ -6,29 +6,27 @@ step is one program; on a CPU its parts are, so that the gradient of a plan, the
 for weights and logits alike.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 
-from tvnjax.core.variables import ArchParam
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation, RelaxedPlan
 from tvnjax.trainers.gene_layout import GeneLayout
-from tvnjax.trainers.gene_weights import GeneWeights, plan_masks
 from tvnjax.trainers.param_layout import ParamLayout
+from tvnjax.trainers.plan_compiler import PlanCompiler
 from tvnjax.trainers.plan_store import Fitted, PlanStore
 from tvnjax.trainers.plan_supernet import Batch, PlanSupernet, View
+from tvnjax.trainers.plan_weights import Growth, PlanWeights, most_weights
 from tvnjax.trainers.programs import Programs, inline
 from tvnjax.trainers.search_steps import Constraint, SearchSteps, Settings
 from tvnjax.trainers.single_networks import SingleNetworks
+from tvnjax.trainers.supernet_choices import SupernetChoices
 from tvnjax.trainers.supernet_settings import SupernetTraining
 from tvnjax.trainers.supernet_state import SupernetState, broken_part
 
@@ -44,6 +42,8 @@ class SupernetTrainer:
         view_of: cuts a plan's clips out of stored ones.
         constraint: expected costs as parts of their budgets; the first is the latency.
         programs: where and how steps are compiled; default: for JAX's first device.
+        most: weights that can be held. Where the largest plan has more, arrays of weights grow with the plans that are
+            trained (see ``add``). Default: by the memory of devices and machine.
     """
 
     def __init__(
@@ -58,33 +58,38 @@ class SupernetTrainer:
         seed: int,
         head: HeadKind = "mean",
         programs: Programs | None = None,
+        most: int | None = None,
     ):
         self.relaxation, self.training = relaxation, training
         self._constraint, self._constraints = constraint, constraints
         self._programs = programs or Programs()
         self._run = self._programs.run
-        self.largest = relaxation.largest()
-        model = relaxation.supernet(self.largest, num_classes, seed, head=head)
-        _, alphas, params, _ = nnx.split(model, ArchParam, nnx.Param, ...)
-        self.weights_layout = ParamLayout(params)
-        # On the host: what is on a device is the state's, whose memory a step may take.
-        self._params = np.asarray(self.weights_layout.flatten(params))
-        self.layout = GeneLayout(self.largest.blocks, alphas)
+        most = most_weights(self._programs) if most is None else most
+        self.arrays = PlanWeights(relaxation, num_classes, seed, head, self._programs, most)
+        """Which weights there are."""
+        self.largest, self.layout = self.arrays.largest, self.arrays.genes
         self._steps = self._steps_at(1.0)
         self._key = np.asarray(jax.random.key_data(jax.random.key(seed)))
         self.store = PlanStore(
-            relaxation, self.layout, self.weights_layout, num_classes, view_of, training, self._programs, head
+            relaxation, self.layout, self.arrays, num_classes, view_of, training, self._programs, head
         )
         """Supernets of plans."""
-        networks = SingleNetworks(self.store, self.layout, self.weights_layout, self._programs, training)
+        networks = SingleNetworks(self.store, self.layout, self.arrays, self._programs, training)
         self.score, self.recalibrate, self.fine_tune = networks.score, networks.recalibrate, networks.fine_tune
-        self._ready: set[tuple[PlanSupernet, bool]] = set()
-        self._seconds = 0.0
+        choices = SupernetChoices(self.layout, self._programs, training, lambda: self._steps)
+        self.weights, self.probabilities = choices.weights, choices.probabilities
+        self.parts, self.shape_weights = choices.parts, choices.shape_weights
+        self._compiler = PlanCompiler(self.store, self._programs)
+
+    @property
+    def weights_layout(self) -> ParamLayout:
+        """Where every array of weights stands."""
+        return self.arrays.layout
 
     @property
     def compile_seconds(self) -> float:
         """Of all programs so far; those compiled side by side count once."""
-        return self._seconds + self._programs.seconds
+        return self._compiler.seconds
 
     @property
     def donates(self) -> bool:
@@ -93,27 +98,42 @@ class SupernetTrainer:
 
     def capture(self) -> dict[str, Any]:
         """What a search goes on with besides the state, to be kept as JSON."""
-        return {"rate": self._steps.rate, "compile_seconds": self.compile_seconds, "plans": self.store.capture()}
+        return {
+            "rate": self._steps.rate,
+            "compile_seconds": self.compile_seconds,
+            "plans": self.store.capture(),
+            "weights": self.arrays.capture(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what ``capture`` gave."""
-        self._seconds = state["compile_seconds"] - self._programs.seconds
+        self._compiler.restore(state["compile_seconds"])
+        self.restore_weights(state)
         self._steps = self._steps_at(state["rate"])
         self.store.restore(state["plans"])
+
+    def restore_weights(self, state: Mapping[str, Any]) -> None:
+        """Takes the arrays of weights for those that ``capture`` told of, which a state has from then on."""
+        if self.arrays.restore(state.get("weights")):
+            self._new_arrays()
+
+    def like(self, fresh: SupernetState, state: Mapping[str, Any]) -> SupernetState:
+        """What has the shapes of the state that was there when ``capture`` gave this; contents aside."""
+        return self.arrays.like(fresh, state.get("weights"))
 
     def lower_rate(self, factor: float) -> None:
         """Multiplies the weights' learning rate from here on."""
         self._steps = self._steps_at(factor * self._steps.rate)
 
     def _steps_at(self, rate: float) -> SearchSteps:
-        unroll, layouts = self._programs.platform == "cpu", (self.layout, self.weights_layout)
+        unroll, layouts = self._programs.platform == "cpu", (self.layout, self.arrays.layout)
         return SearchSteps(self.training, *layouts, self._constraint, self.relaxation.keys, rate, unroll=unroll)
 
     def init(self) -> SupernetState:
-        """Fresh weights, uniform choices."""
+        """Fresh weights, uniform choices. Where arrays grow there are no weights before plans are added."""
         put = self._programs.put
         shapes = {key: np.zeros(len(self.relaxation.values(key)), np.float32) for key in self.relaxation.searched}
-        params, alphas = put(self._params), put(self.layout.start)
+        params, alphas = put(self.arrays.start), put(self.layout.start)
         return SupernetState(
             params=params,
             alphas=alphas,
@@ -135,15 +155,35 @@ class SupernetTrainer:
 
     def broken_part(self, state: SupernetState) -> str:
         """Which part of a state is not finite, in words."""
-        return broken_part(state, self.layout, self.weights_layout)
+        return broken_part(state, self.layout, self.arrays.layout)
 
     def supernet(self, plan: Plan) -> PlanSupernet:
         """Of a plan and its prefixes, whatever the distance between frames; made on first use."""
         return self.store.supernet(plan)
 
     def has_room(self, plan: Plan) -> bool:
-        """Whether a plan is not known to be too large for a device."""
+        """Whether a plan is not known to be too large for a device, or to have too many weights."""
         return self.store.has_room(plan)
+
+    def add(
+        self, state: SupernetState, plans: Sequence[Plan], working: Sequence[Plan]
+    ) -> tuple[SupernetState, Growth, list[Fitted]]:
+        """Makes weights for plans, where arrays grow; returns the plans that are left out for want of room, too.
+
+        Args:
+            working: the working set's programs; where there is no room beside these for what other plans trained, that
+                is dropped.
+        """
+        state, growth = self.arrays.added(state, plans, working)
+        if growth.changed:
+            self._new_arrays()
+        return state, growth, [self.store.left_out(plan, reason) for plan, reason in growth.left_out]
+
+    def _new_arrays(self) -> None:
+        """What is compiled for other arrays of weights goes."""
+        self.store.forget()
+        self._compiler.forget()
+        self._steps = self._steps_at(self._steps.rate)
 
     def lessen(self, plan: Plan, reason: str) -> Fitted:
         """Takes a plan, behind a step that had no memory left, to a way of working that needs less."""
@@ -162,37 +202,18 @@ class SupernetTrainer:
         *,
         learning: bool = True,
     ) -> list[Fitted]:
-        """Compiles what a search needs of some plans, and the expected costs, two at a time (XLA lets go of the
-        interpreter); one at a time where processes do so together, for what is run meanwhile has to have one order.
-        Returns those that do not fit the device as they were asked for, and what became of them.
+        """Compiles what a search needs of some plans, and the expected costs; see ``PlanCompiler``."""
+        settings = self._settings(1.0, 0.0)
 
-        Args:
-            plans: of programs of their own.
-            learning: whether the logits are about to take steps; otherwise only the weights are.
-        """
-        new = [plan for plan in plans if not self.ready([plan], learning=learning)]
-        settings, found = self._settings(1.0, 0.0), []
+        def compile_(plan: Plan, supernet: PlanSupernet) -> None:
+            self._compile(state, batch(plan), scoring(plan), learning, supernet)
 
-        def fit(plan: Plan) -> None:
-            compile_ = partial(self._compile, state, batch(plan), scoring(plan), learning)
-            if (fitted := self.store.fit(plan, compile_)) is not None:
-                found.append(fitted)
-            if self.store.has_room(plan):
-                self._ready.add((self.supernet(plan), learning))
-
-        before, start = self.compile_seconds, time.monotonic()
-        with ThreadPoolExecutor(1 if self._programs.placement.spans_processes else 2) as pool:
-            jobs: list[Any] = [pool.submit(self._steps.costs, self._run, state, settings)]
-            for job in jobs + [pool.submit(fit, plan) for plan in new]:
-                job.result()
-        self._seconds = before + time.monotonic() - start - self._programs.seconds
-        return found
+        costs = partial(self._steps.costs, self._run, state, settings)
+        return self._compiler.compile(plans, compile_, costs, learning=learning)
 
     def ready(self, plans: Sequence[Plan], *, learning: bool) -> bool:
         """Whether ``compile`` has nothing to do for some plans."""
-        # Where parts of steps are compiled, those of both kinds are the same.
-        kinds = [learning] if self._programs.fused else [True, False]
-        return all(any((self.supernet(plan), kind) in self._ready for kind in kinds) for plan in plans)
+        return self._compiler.ready(plans, learning=learning)
 
     def weight_step(
         self,
@@ -314,26 +335,6 @@ class SupernetTrainer:
         rows = [map(float, row) for row in jax.device_get(losses)]
         return {plan: dict(zip(supernet.lengths, row)) for plan, supernet, row in zip(batches, supernets, rows)}
 
-    def weights(self, plan: RelaxedPlan, state: SupernetState, temperature: float) -> GeneWeights:
-        """Probabilities of what a plan can have."""
-        mask = self._programs.put(self.layout.pack(plan_masks(plan, len(self.layout.genes)), bool))
-        packed = self._run("likeliest", self._steps.likeliest, state.alphas, mask, self._scalar(temperature))
-        return self.layout.unpack(np.asarray(packed), len(plan.blocks))
-
-    def probabilities(self, state: SupernetState, temperature: float) -> tuple[GeneWeights, Any]:
-        """Gene probabilities of every block, no plan's limits applied, and those of the shape genes; on the host."""
-        free = self._programs.put(self.layout.exists)
-        packed = self._run("likeliest", self._steps.likeliest, state.alphas, free, self._scalar(temperature))
-        return self.layout.unpack(np.asarray(packed)), self.shape_weights(state.shapes)
-
-    def parts(self, state: SupernetState, temperature: float) -> Array:
-        """Expected costs as parts of their budgets."""
-        return self._steps.costs(self._run, state, self._settings(temperature, 1.0))[0]
-
-    def shape_weights(self, shapes: Any) -> Any:
-        """Probabilities of every shape gene's values; genes of one value included; on the host."""
-        return jax.device_get(self._run("shape weights", self._steps.shape_weights, shapes))
-
     def _compile(
         self, state: SupernetState, batch: Batch, scoring: Batch, learning: bool, supernet: PlanSupernet
     ) -> None:
@@ -395,6 +396,3 @@ class SupernetTrainer:
 
     def _settings(self, temperature: float, progress: float) -> Array:
         return self._programs.put(Settings.of(self.training, temperature, progress).array())
-
-    def _scalar(self, value: float) -> Array:
-        return self._programs.put(np.float32(value))

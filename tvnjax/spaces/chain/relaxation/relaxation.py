@@ -59,6 +59,8 @@ class ChainPlan:
 class OnePlan:
     """A working set of the only plan. See ``WorkingSet`` for what the methods mean."""
 
+    passed_over = 0
+
     def __init__(self, plan: ChainPlan):
         self._plan, self.seen = plan, []
 
@@ -162,7 +164,7 @@ class ChainRelaxation:
         self,
         plan: ChainPlan,
         num_classes: int,
-        seed: int = 0,
+        seed: int | None = 0,
         *,
         head: HeadKind = "mean",
         platform: str | None = None,
@@ -170,7 +172,11 @@ class ChainRelaxation:
         return ChainSupernet(self.space, num_classes, seed, head=head, form=default_form(platform))
 
     def working_set(
-        self, size: int, rng: np.random.Generator, allowed: Callable[[ChainPlan], bool] | None = None
+        self,
+        size: int,
+        rng: np.random.Generator,
+        allowed: Callable[[ChainPlan], bool] | None = None,
+        most_weights: Callable[[], int | None] = lambda: None,
     ) -> OnePlan:
         return OnePlan(self.plan)
 

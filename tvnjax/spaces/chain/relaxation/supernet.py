@@ -40,7 +40,7 @@ class ChainSupernet(nnx.Module):
         self,
         space: ChainSpace,
         num_classes: int,
-        seed: int = 0,
+        seed: int | None = 0,
         *,
         channels: int = 3,
         head: HeadKind = "mean",

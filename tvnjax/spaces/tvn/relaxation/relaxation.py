@@ -18,7 +18,7 @@ from tvnjax.spaces.tvn.costs.sampling_design import covering_genotypes
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxation.covered import CoveredSpace
 from tvnjax.spaces.tvn.relaxation.diagnostics import describe, marginals, shape_marginals
-from tvnjax.spaces.tvn.relaxation.room import check_weights
+from tvnjax.spaces.tvn.relaxation.room import RoomyDraws, check_weights
 from tvnjax.spaces.tvn.relaxation.supernet import Supernet
 from tvnjax.spaces.tvn.relaxation.working_set import WorkingSet, likeliest
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, RelaxedPlan, relax_plan
@@ -83,19 +83,25 @@ class TvnRelaxation:
         self,
         plan: RelaxedPlan,
         num_classes: int,
-        seed: int = 0,
+        seed: int | None = 0,
         *,
         head: HeadKind = "mean",
         platform: str | None = None,
     ) -> Supernet:
-        check_weights(plan)
+        if seed is not None:
+            check_weights(plan)
         form = default_form(platform)
         return Supernet(plan, num_classes, seed, form=form, head=head, room=self._widths)
 
     def working_set(
-        self, size: int, rng: np.random.Generator, allowed: Callable[[Plan], bool] | None = None
+        self,
+        size: int,
+        rng: np.random.Generator,
+        allowed: Callable[[Plan], bool] | None = None,
+        most_weights: Callable[[], int | None] = lambda: None,
     ) -> WorkingSet:
-        return WorkingSet(self.shapes, size, rng, allowed=allowed or (lambda plan: True))
+        room = RoomyDraws(self.shapes, self.operators, most_weights)
+        return WorkingSet(self.shapes, size, rng, allowed=allowed or (lambda plan: True), room=room)
 
     def covered(self, space: SearchSpace, plans: Sequence[Plan]) -> CoveredSpace:
         return CoveredSpace(space, list(plans), self.operators)

@@ -1,12 +1,24 @@
 """Whether a supernet's weights have room in memory, told before any is drawn."""
 
+import dataclasses
+import functools
 import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
-from tvnjax.spaces.tvn.relaxed import RelaxedBlock, RelaxedPlan
+from tvnjax.spaces.tvn.relaxed import OperatorChoices, RelaxedBlock, RelaxedPlan, relax_plan
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeSpace, ShapeTable
 
 _BYTES = 3 * 4
 """Of a weight in float32, with Adam's two moments."""
+
+_PART = 0.3
+"""Of a plan's weights that ``least_weights`` counts, roughly: 0.2 to 0.7 of those of the paper's ranges."""
+
+_REDRAWS = 32
+"""Times a block is drawn again before a plan ends in front of it."""
 
 
 def least_weights(plan: RelaxedPlan) -> int:
@@ -37,3 +49,57 @@ def check_weights(plan: RelaxedPlan) -> None:
             f"{count * _BYTES / 2**30:,.0f} GiB with the optimizer's moments, of {memory / 2**30:,.0f} GiB: lower the "
             "largest shapes.blocks.*.filters, repeats or num_blocks, or operators.expand and operators.spatial_kernel"
         )
+
+
+class RoomyDraws:
+    """Draws of plans that are likely to have room: blocks with too many weights are drawn again.
+
+    In the paper's full ranges a plan drawn without regard to its weights has room once in millions of times. Here every
+    block may have an equal part of what the blocks before it leave; one that has more is drawn again from the same
+    probabilities, and where none is found the plan ends in front of it. So plans have the lengths they were drawn with
+    as far as may be, and widths and repeats of the smaller values more often than the probabilities say.
+
+    Args:
+        most: weights that a plan may have; ``None``: any number, and plans are left as they are.
+    """
+
+    def __init__(self, shapes: ShapeSpace, operators: OperatorChoices, most: Callable[[], int | None]):
+        self._shapes, self.most = shapes, most
+        self.passed_over = 0
+        """Draws that were made again or left out."""
+
+        @functools.cache
+        def of_unit(filters: int) -> int:
+            block = BlockPlan(spatial_stride=1, filters=filters)
+            return least_weights(relax_plan(Plan(image_size=1, num_frames=1, blocks=(block,)), operators))
+
+        self._of_unit = of_unit
+
+    def of(self, plans: Sequence[Plan], weights: ShapeTable, rng: np.random.Generator) -> list[Plan]:
+        """Plans of as many blocks, or of the first of them; without those that no network is short enough for."""
+        most = self.most()
+        if most is None:
+            return list(plans)
+        for part in (_PART, 1.0):
+            found = [self._within(plan, part * most, weights, rng) for plan in plans]
+            if any(found):
+                return [plan for plan in found if plan is not None]
+        return []
+
+    def _within(self, plan: Plan, left: float, weights: ShapeTable, rng: np.random.Generator) -> Plan | None:
+        blocks = []
+        for index, block in enumerate(plan.blocks):
+            room = left / (len(plan.blocks) - index)
+            for _ in range(_REDRAWS):
+                if (needed := block.repeats * self._of_unit(block.filters)) <= room:
+                    break
+                self.passed_over += 1
+                block = self._shapes.block(index, weights, rng)
+            else:
+                break
+            blocks.append(block)
+            left -= needed
+        length = max((length for length in self._shapes.choices.lengths if length <= len(blocks)), default=0)
+        if not length:
+            return None
+        return self._shapes.canonical(dataclasses.replace(plan, blocks=tuple(blocks[:length])))

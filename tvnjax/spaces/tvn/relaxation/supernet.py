@@ -34,7 +34,7 @@ class Supernet(nnx.Module):
     Args:
         plan: the candidates.
         num_classes: width of the result.
-        seed: of the initial weights.
+        seed: of the initial weights; ``None``: none are drawn (see ``Initializer``).
         channels: of the clip.
         head: see ``graph.Head``.
         form: which form convolutions and pools take; ``None`` picks the fast one of the default device.
@@ -45,7 +45,7 @@ class Supernet(nnx.Module):
         self,
         plan: RelaxedPlan,
         num_classes: int,
-        seed: int = 0,
+        seed: int | None = 0,
         *,
         channels: int = 3,
         head: HeadKind = "mean",

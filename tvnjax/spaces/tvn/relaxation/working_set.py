@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tvnjax.spaces.tvn.relaxation.plan_masks import PlanMasks
+from tvnjax.spaces.tvn.relaxation.room import RoomyDraws
 from tvnjax.spaces.tvn.shapes import Plan, ShapeKey, ShapeSpace, ShapeTable, plan_from_json
 
 _DRAWS = 256
@@ -30,6 +31,7 @@ class WorkingSet:
         allowed: whether a plan may be a member (one whose cheapest network is over the budget may not).
         alive: probability below which a value need not be covered.
         strides: distances between frames that a program brings along.
+        room: draws plans that are likely to have room, where not all have.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class WorkingSet:
         allowed: Callable[[Plan], bool] = lambda plan: True,
         alive: float = 0.02,
         strides: int = 4,
+        room: RoomyDraws | None = None,
     ):
         self._shapes, self._size, self._rng, self._allowed, self._alive = shapes, size, rng, allowed, alive
-        self._strides = strides
+        self._strides, self._room = strides, room
         self._losses: dict[Plan, float] = {}
         self._covered: dict[Plan, np.ndarray] = {}
         self._programs: dict[Plan, list[Plan]] = {}
@@ -64,6 +67,11 @@ class WorkingSet:
         self._programs = {_plan(longest): [*map(_plan, members)] for longest, members in state["programs"]}
         self._losses = {_plan(plan): loss for plan, loss in state["losses"]}
         self.seen = [*map(_plan, state["seen"])]
+
+    @property
+    def passed_over(self) -> int:
+        """Draws so far that were made again, or cut short, for want of room."""
+        return 0 if self._room is None else self._room.passed_over
 
     @property
     def programs(self) -> list[Plan]:
@@ -103,9 +111,9 @@ class WorkingSet:
             gains = [(missing & np.any([self._covers(p) for p in family], axis=0)).sum() for family in families]
             # Of equal gains the first drawn, so that the policy's likelier comes first.
             self._take(families[int(np.argmax(gains))])
-        if not self._programs:
+        if not self._programs and (drawn := self._draw(weights)):
             # Where the budget allows next to nothing, a plan that is over it still beats having none.
-            self._take([self._shapes.prefixes(self._draw(weights)[0])[0]])
+            self._take([self._shapes.prefixes(drawn[0])[0]])
         return [plan for plan in self.programs if plan not in before]
 
     def renew(self, weights: ShapeTable, part: float = 1 / 3) -> list[Plan]:
@@ -195,6 +203,9 @@ class WorkingSet:
             key: 0.7 * np.asarray(weights[key], float) + 0.3 * uniform[key] for key in self._shapes.keys
         }
         drawn = (self._shapes.sample(mixed, self._rng) for _ in range(_DRAWS))
+        if self._room is not None and self._room.most() is not None:
+            # As long as they are drawn: what makes them longer has no room beside the rest.
+            return list(dict.fromkeys(self._room.of(list(drawn), mixed, self._rng)))
         return list(dict.fromkeys(self._shapes.lengthened(plan, mixed, self._rng) for plan in drawn))
 
     def _covers(self, plan: Plan) -> np.ndarray:
