@@ -1,5 +1,7 @@
 """Networks taken out of a search land just under the budget, by measurement, whatever the prediction's bias."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -29,6 +31,8 @@ MACS = ExpectedCost(SHAPES, OPERATORS, 4, lambda layer: layer.macs / 1e6, consta
 
 class UndecidedTrainer:
     """Leans to the smaller image; operators are a draw of uneven probabilities."""
+
+    arrays = SimpleNamespace(grow=False, most=None)
 
     def __init__(self, seed):
         rng = np.random.default_rng(seed)

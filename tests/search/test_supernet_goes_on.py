@@ -59,6 +59,12 @@ class ArithmeticTrainer(UndecidedTrainer):
     def restore(self, state):
         self._rng.bit_generator.state, self.rate, self.split = state["rng"], state["rate"], state["split"]
 
+    def restore_weights(self, state):
+        pass
+
+    def like(self, fresh, state):
+        return fresh
+
     def lower_rate(self, factor):
         self.rate *= factor
 

@@ -122,7 +122,7 @@ class Checkpoints:
         """The newest checkpoint that is whole; those that are not are moved aside and told of.
 
         Args:
-            like: a tree of the same structure and shapes.
+            like: a tree of the same structure and shapes, or what makes one of the checkpoint's ``state``.
 
         Raises:
             InvalidInputError: it is of another network.
@@ -132,7 +132,7 @@ class Checkpoints:
             if told is None:
                 self._set_aside(path, reason)
                 continue
-            tree = load_tree(path, like)
+            tree = load_tree(path, like(told["state"]) if callable(like) else like)
             self.last_good, self._written = path, told["step"]
             return Saved(step=told["step"], tree=tree, state=told["state"], path=path, seq=told["seq"])
         return None

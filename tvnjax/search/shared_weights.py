@@ -5,6 +5,7 @@ the shape genes (single-path training as in Guo et al. 2020).
 """
 
 import dataclasses
+import warnings
 
 import jax.numpy as jnp
 import numpy as np
@@ -55,12 +56,27 @@ class SharedWeights:
         self._trainer = SupernetTrainer(
             relaxation, num_classes, data.view_of, lambda *_: jnp.zeros(0), 0, training, seed=seed, head=head
         )
-        plans: WorkingSet = relaxation.working_set(config.working_set, rng)
+        arrays, room = self._trainer.arrays, self._trainer.has_room
+        plans: WorkingSet = relaxation.working_set(config.working_set, rng, room, lambda: arrays.most)
         plans.fill(relaxation.uniform())
+        state, _, left_out = self._trainer.add(self._trainer.init(), plans.programs, plans.programs)
+        for fitted in left_out:
+            plans.drop(relaxation.program(fitted.plan))
+        if arrays.grow:
+            warnings.warn(
+                f"the largest plan of the space has {arrays.of_largest:.3g} weights, and {arrays.most:.3g} have room: "
+                f"weights are shared by {len(plans.programs)} plans that have, {len(left_out)} more are left out",
+                stacklevel=2,
+            )
+        if not plans.programs:
+            raise InvalidInputError(
+                f"some plan's weights fit the memory; of {len(left_out)} drawn none do, {arrays.most} have room: give "
+                "narrower blocks or fewer repeats"
+            )
         self.covered: Covered = relaxation.covered(space, plans.plans)
         seconds = DeviceSeconds()
         checkpoint = SearchCheckpoint(rng, self._trainer, plans, data, seconds)
-        step, state = checkpoint.restore(stage, self._trainer.init())
+        step, state = checkpoint.restore(stage, state)
         good = checkpoint.capture(step, state)
         while step < config.steps:
             step += 1

@@ -83,7 +83,8 @@ class PlanWeights:
         programs: Programs,
         most: int | None = None,
     ):
-        self._relaxation, self._num_classes, self._seed, self._head = relaxation, num_classes, seed, head
+        self._relaxation, self._num_classes, self._seed = relaxation, num_classes, seed
+        self._head: HeadKind = head
         self._programs, self._most = programs, most
         self._room: dict[Plan, bool] = {}
         self._held: Outline | None = None
@@ -180,9 +181,8 @@ class PlanWeights:
             return False
         if told is None:
             raise InvalidInputError(
-                f"a search goes on with the weights it began with; it holds those of its largest plan, {self.of_largest} "
-                f"weights, and here is room for {self._most}: go on where there is more memory, or give more "
-                "(--search.memory-gb)"
+                f"a search goes on with the weights it began with, here its largest plan's {self.of_largest}; there is "
+                f"room for {self._most}: go on where there is more memory, or give more (--search.memory-gb)"
             )
         held = {tuple(path): Sketch(tuple(shape), *rest) for path, shape, *rest in told["arrays"]}
         began, here = int(told["most"]), self._most

@@ -17,7 +17,6 @@ from jax import Array
 
 from tvnjax.graph import HeadKind
 from tvnjax.spaces.relaxing import Plan, Relaxation, RelaxedPlan
-from tvnjax.trainers.gene_layout import GeneLayout
 from tvnjax.trainers.param_layout import ParamLayout
 from tvnjax.trainers.plan_compiler import PlanCompiler
 from tvnjax.trainers.plan_store import Fitted, PlanStore

@@ -26,6 +26,7 @@ from tvnjax.search.gradient.data import Data
 from tvnjax.search.gradient.projection import Projection
 from tvnjax.search.gradient.search_loop import SearchLoop
 from tvnjax.spaces.relaxing import Relaxation
+from tvnjax.trainers.plan_weights import most_weights
 from tvnjax.trainers.programs import Programs
 from tvnjax.trainers.supernet_state import SupernetState
 from tvnjax.trainers.supernet_trainer import SupernetTrainer
@@ -67,6 +68,7 @@ class DifferentiableSearch:
         programs = Programs(self.devices, memory_bytes=limit)
         # A program has to fit every process's devices: what fits decides which plans are trained, and how.
         programs.memory_bytes = self.hosts.least("memory", programs.memory_bytes)
+        most = self.hosts.least("weights", most_weights(programs))
         trainer = SupernetTrainer(
             self.relaxation,
             self.num_classes,
@@ -76,15 +78,16 @@ class DifferentiableSearch:
             config.training(len(programs.devices)),
             seed=self.seed,
             programs=programs,
+            most=None if most is None else int(most),
             **self._trainer_options,
         )
         self._trainer = trainer
         projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
 
         def allowed(plan: Any) -> bool:
-            return projection.fits(plan) and trainer.has_room(plan)
+            return trainer.has_room(plan) and projection.fits(plan)
 
-        plans = self.relaxation.working_set(config.working_set, self._rng, allowed)
+        plans = self.relaxation.working_set(config.working_set, self._rng, allowed, lambda: trainer.arrays.most)
         names = self.costs.names
         about = (config, self.relaxation, names, account, stage, trainer, plans, projection, data, self._rng)
         loop = SearchLoop(*about, self.hosts)
@@ -96,7 +99,8 @@ class DifferentiableSearch:
         return account.finish(), state
 
     def weights(self, state: SupernetState) -> nnx.State:
-        """The weights of a state that ``run`` gave, by name: those of the largest plan."""
+        """The weights of a state that ``run`` gave, by name: those of the largest plan, or, where these had no room, of
+        the plans that were trained."""
         return self._trainer.weights_layout.unflatten(jax.device_get(state.params))
 
     def logits(self, state: SupernetState) -> nnx.State:

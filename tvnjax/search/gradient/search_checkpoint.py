@@ -53,7 +53,7 @@ class SearchCheckpoint:
         return Saved(step=step, tree=state, state=rest)
 
     def restore(
-        self, stage: Stage, fresh: SupernetState, compile_: Callable[[int, SupernetState], None] | None = None
+        self, stage: Stage, fresh: SupernetState, compile_: Callable[[int, SupernetState], SupernetState] | None = None
     ) -> tuple[int, SupernetState]:
         """The step and state to go on from: the stage's newest good checkpoint, or the beginning.
 
@@ -65,9 +65,10 @@ class SearchCheckpoint:
         if saved is None:
             return 0, fresh
         self._plans.restore(saved.state["plans"])
+        self._trainer.restore_weights(saved.state["trainer"])
         state = self._trainer.placed(saved.tree)
         if compile_ is not None:
-            compile_(saved.step, state)
+            state = compile_(saved.step, state)
         self._restore(saved.state)
         self._seconds.restore(saved.state["seconds"])
         stage.resumed(saved.seq)
@@ -75,15 +76,19 @@ class SearchCheckpoint:
 
     def _newest(self, stage: Stage, fresh: SupernetState) -> Saved | None:
         """The newest good checkpoint of process 0, the others' disks being of no account."""
+
+        def like(state: dict[str, Any]) -> SupernetState:
+            return self._trainer.like(fresh, state["trainer"])
+
         if self._hosts.count == 1:
-            return stage.checkpoints.newest(fresh)
-        like = jax.device_get(fresh)
+            return stage.checkpoints.newest(like)
+        fresh = jax.device_get(fresh)
         saved = stage.checkpoints.newest(like) if self._hosts.leads else None
         known = None if saved is None else {"step": saved.step, "state": saved.state, "seq": saved.seq}
         told = self._hosts.same("checkpoint", lambda: known)
         if told is None:
             return None
-        return Saved(tree=arrays_of_process_0(like if saved is None else saved.tree), **told)
+        return Saved(tree=arrays_of_process_0(like(told["state"]) if saved is None else saved.tree), **told)
 
     def go_back(
         self, stage: Stage, good: Saved, step: int, broken: SupernetState, plan: Plan

@@ -89,12 +89,13 @@ class SearchLoop:
         config, stage, trainer = self._config, self._stage, self._trainer
         checkpoint = SearchCheckpoint(self._rng, trainer, self._plans, self._data, self._account.device, self._hosts)
 
-        def compile_(done: int, state: SupernetState) -> None:
-            self._compile(self._plans.programs, state, learning=done >= self._warmup)
+        def compile_(done: int, state: SupernetState) -> SupernetState:
+            return self._compile(self._plans.programs, state, learning=done >= self._warmup)
 
         done, state = checkpoint.restore(stage, trainer.init(), compile_)
+        self._say_that_it_grows()
         if done == 0:
-            self._fill(self._plans.fill, state, learning=self._warmup == 0)
+            state = self._fill(self._plans.fill, state, learning=self._warmup == 0)
         good = kept = checkpoint.capture(done, trainer.copied(state))
         trace = StepTrace(stage.folder("trace"), self._warmup + 2, config.trace)
         while done < config.steps:
@@ -119,9 +120,9 @@ class SearchLoop:
                     continue
                 self._report(state, done, told)
             if self._searched and done in self._redraws and done > self._warmup:
-                self._fill(self._plans.renew, state, learning=True)
+                state = self._fill(self._plans.renew, state, learning=True)
             elif done == self._warmup:
-                self._compile(self._plans.programs, state, learning=True)
+                state = self._compile(self._plans.programs, state, learning=True)
             kept = checkpoint.capture(done, trainer.copied(state))
             if done % self._report_every == 0:
                 good = kept
@@ -137,8 +138,7 @@ class SearchLoop:
         state = self._trainer.copied(state)
         self._fitted(self._trainer.lessen(self._at, str(error).splitlines()[0]))
         self._refill(state)
-        self._compile(self._plans.programs, state, learning=done >= self._warmup)
-        return done, state
+        return done, self._compile(self._plans.programs, state, learning=done >= self._warmup)
 
     def _window(self, first: int) -> range:
         """The steps from ``first`` on that nothing is read between."""
@@ -208,33 +208,82 @@ class SearchLoop:
             account = self._account
             self._stage.event("trace", strategy=account.name, seed=account.seed, **recorded)
 
-    def _fill(self, fill: Callable[[Any], list[Plan]], state: SupernetState, *, learning: bool) -> None:
+    def _fill(self, fill: Callable[[Any], list[Plan]], state: SupernetState, *, learning: bool) -> SupernetState:
         """Compiles the programs that are new to the working set."""
         account, before = self._account, self._plans.programs
         new = fill(self._trainer.shape_weights(state.shapes))
         account.monitor.progress(account.name, 0, self._config.steps, f"compiling {len(new)} plans")
-        self._compile(new, state, learning=learning)
+        state = self._compile(new, state, learning=learning)
         for plan in self._plans.programs:
             if plan in before:
                 continue
             what = {"plan": str(plan), "members": len(self._plans.members_of(plan)), "charged_s": account.seconds}
             account.monitor.event("plan", strategy=account.name, seed=account.seed, **what)
+        return state
 
-    def _compile(self, plans: Sequence[Plan], state: SupernetState, *, learning: bool) -> None:
-        """Compiles what is new; plans that a device has no room for are replaced by others, as long as there are."""
+    def _compile(self, plans: Sequence[Plan], state: SupernetState, *, learning: bool) -> SupernetState:
+        """Compiles what is new; plans that a device has no room for are replaced by others, as long as there are.
+        Returns the state, which where arrays of weights grow has new plans' weights, too."""
         cut, (train, scoring) = self._data.cut, self._sample
         of_train, of_scoring = (lambda plan: cut(train, plan, None)), (lambda plan: cut(scoring, plan, None))
+        if self._trainer.arrays.grow:
+            state, plans = self._with_weights(plans, state)
         while plans and not self._trainer.ready(plans, learning=learning):
             found = self._trainer.compile(plans, state, of_train, of_scoring, learning=learning)
             for fitted in found:
                 self._fitted(fitted)
             gone = any(fitted.working is None for fitted in found)
             plans = self._refill(state) if gone else []
+            if self._trainer.arrays.grow:
+                state, plans = self._with_weights(plans, state)
         if not self._plans.programs:
+            most, gone = self._trainer.arrays.most, self._too_large
+            weights = "" if most is None else f", and of weights {most} have room"
+            met = f"none of {len(gone)} does ({gone[-1]})" if gone else "none was drawn that does"
             raise InvalidInputError(
-                "a plan fits a device's memory, a clip at a time and with its units computed again; none of "
-                f"{len(self._too_large)} does ({self._too_large[-1]}): give smaller images, fewer frames or narrower "
-                "blocks"
+                f"a plan fits a device's memory, a clip at a time and with its units computed again{weights}; {met}: give "
+                "smaller images, fewer frames or narrower blocks"
+            )
+        return state
+
+    def _with_weights(self, plans: Sequence[Plan], state: SupernetState) -> tuple[SupernetState, list[Plan]]:
+        """Makes arrays of weights for plans that have none; returns the plans to compile, which are all where arrays
+        are others than before. Plans whose weights have no room are replaced as those are that do not fit."""
+        account, trainer, changed, pending = self._account, self._trainer, False, list(plans)
+        while pending:
+            state, growth, left_out = trainer.add(state, pending, self._plans.programs)
+            for fitted in left_out:
+                self._fitted(fitted)
+            changed |= growth.changed
+            if growth.dropped:
+                # What other plans were trained to is there no more: no network is taken out of them.
+                self._plans.seen = list(self._plans.plans)
+            if growth.changed:
+                account.monitor.event(
+                    "weights",
+                    strategy=account.name,
+                    seed=account.seed,
+                    weights=trainer.arrays.layout.size,
+                    before=growth.before,
+                    dropped=growth.dropped,
+                    most=trainer.arrays.most,
+                    of_largest=trainer.arrays.of_largest,
+                    plans=len(self._plans.programs),
+                    left_out=len(self._too_large),
+                    passed_over=self._plans.passed_over,
+                )
+            new = self._refill(state) if left_out else []
+            plans, pending = [*plans, *new], new
+        there = self._plans.programs
+        return state, there if changed else [plan for plan in plans if plan in there]
+
+    def _say_that_it_grows(self) -> None:
+        arrays = self._trainer.arrays
+        if arrays.grow:
+            warnings.warn(
+                f"the largest plan of the space has {arrays.of_largest:.3g} weights, and {arrays.most:.3g} have room: "
+                "only the plans that are trained get weights, and plans are drawn that have no more than that",
+                stacklevel=2,
             )
 
     def _refill(self, state: SupernetState) -> list[Plan]:
