@@ -241,8 +241,8 @@ class SearchLoop:
             weights = "" if most is None else f", and of weights {most} have room"
             met = f"none of {len(gone)} does ({gone[-1]})" if gone else "none was drawn that does"
             raise InvalidInputError(
-                f"a plan fits a device's memory, a clip at a time and with its units computed again{weights}; {met}: give "
-                "smaller images, fewer frames or narrower blocks"
+                f"a plan fits a device's memory, a clip at a time and with its units computed again{weights}; {met}: "
+                "give smaller images, fewer frames or narrower blocks"
             )
         return state
 
