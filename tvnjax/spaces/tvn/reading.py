@@ -29,6 +29,8 @@ def space_from_json(data: Any, where: str) -> SearchSpace:
         for value in fields["num_blocks"]:
             _whole("num_blocks", value, 8)
         _whole("clip_frames", fields.get("clip_frames", 1), 10**9)
+        if fields.get("non_local_tokens") is not None:
+            _whole("non_local_tokens", fields["non_local_tokens"], 10**9)
         return SearchSpace(**fields, blocks=tuple(BlockChoices(**block) for block in blocks))
     except InvalidInputError as error:
         raise InvalidInputError(f"a table's space is one to search in; {where}: {error!s:.300}") from None

@@ -16,6 +16,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.to_json import jsonable
 from tvnjax.spaces.base import Draw, Reads
 from tvnjax.spaces.relaxing import Relaxation
+from tvnjax.spaces.tvn.attention import keeps, without_large
 from tvnjax.spaces.tvn.genotype import (
     OPERATOR_GENES,
     Activation,
@@ -84,6 +85,9 @@ class SearchSpace:
     """Choices by position; as many as the largest ``num_blocks``."""
     clip_frames: int = 10**6
     """Frames a clip has: ``(num_frames - 1) * frame_stride + 1`` may not exceed them."""
+    non_local_tokens: int | None = None
+    """Most positions a non-local layer may see (see ``OperatorChoices``); default: any number. A network that is drawn
+    has none where it would see more, as no plan has; a mutation that leads to one is passed over."""
     origin: tuple[ShapeSpace, OperatorChoices] | None = dataclasses.field(default=None, repr=False, compare=False)
     """What it is the union of, where it is one: the plans, and what is relaxed inside each."""
 
@@ -102,22 +106,24 @@ class SearchSpace:
             )
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Draws every gene independently and uniformly."""
+        """Draws every gene independently and uniformly; non-local layers that would see too much are left out."""
         pairs = self._frame_pairs()
         num_frames, frame_stride = pairs[rng.integers(len(pairs))]
-        return Genotype(
+        drawn = Genotype(
             image_size=_pick(rng, self.image_size),
             num_frames=num_frames,
             frame_stride=frame_stride,
             blocks=tuple(_draw_block(rng, choices) for choices in self.blocks[: _pick(rng, self.num_blocks)]),
         )
+        return without_large(drawn, self.non_local_tokens)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
         """Changes exactly one gene, drawn from those with another value, so that the network changes.
 
         Source: the paper's evolution (section 3.3) changes the input size, frames, stride or number of blocks, or
         one gene of one layer of one block; it does not say how these are weighted. A gene whose change would leave
-        the network as it is (an inactive one) is passed over.
+        the network as it is (an inactive one) is passed over. So is one behind which a non-local layer sees too much,
+        as long as there is another; where there is none, the layer goes too.
 
         Raises:
             InvalidInputError: the space holds this network alone.
@@ -129,9 +135,11 @@ class SearchSpace:
             kinds = list(dict.fromkeys(kind for kind, _ in mutants))
             place = {kinds[kind]: turn for turn, kind in enumerate(rng.permutation(len(kinds)))}
             order = sorted(order, key=lambda index: place[mutants[index][0]])
-        for index in order:
-            if mutants[index][1].id != before:
-                return mutants[index][1]
+        others = [mutants[index][1] for index in order]
+        kept = [mutant for mutant in others if keeps(mutant, self.non_local_tokens)]
+        for mutant in [*kept, *(without_large(mutant, self.non_local_tokens) for mutant in others)]:
+            if mutant.id != before:
+                return mutant
         raise InvalidInputError("a mutation needs a second network; the search space holds one: widen it")
 
     def refined(self) -> "SearchSpace":
@@ -173,7 +181,8 @@ class SearchSpace:
 
     def to_json(self) -> Any:
         """Plain values, which ``reading.space_from_json`` reads back."""
-        return {name: value for name, value in jsonable(self).items() if name != "origin"}
+        told = {name: value for name, value in jsonable(self).items() if name != "origin"}
+        return told if self.non_local_tokens is not None else {k: v for k, v in told.items() if k != "non_local_tokens"}
 
     def relax(self) -> Relaxation | None:
         """The space as weights; nothing where its values are no grid of plans and operators."""
@@ -182,10 +191,12 @@ class SearchSpace:
         return None if self.origin is None else TvnRelaxation(*self.origin)
 
     def contains(self, genotype: Genotype) -> bool:
-        """Whether every gene takes one of the space's values."""
+        """Whether every gene takes one of the space's values, and no non-local layer sees too much."""
         if len(genotype.blocks) not in self.num_blocks:
             return False
         if (genotype.num_frames, genotype.frame_stride) not in self._frame_pairs():
+            return False
+        if not keeps(genotype, self.non_local_tokens):
             return False
         return genotype.image_size in self.image_size and all(
             getattr(block, gene) in values
@@ -278,6 +289,7 @@ def search_space(shapes: ShapeSpace, operators: OperatorChoices) -> SearchSpace:
         num_blocks=shapes.choices.lengths,
         blocks=tuple(blocks),
         clip_frames=shapes.clip_frames,
+        non_local_tokens=operators.non_local_tokens if any(operators.non_local) else None,
         origin=(shapes, operators),
     )
 

@@ -55,9 +55,10 @@ class RoomyDraws:
     """Draws of plans that are likely to have room: blocks with too many weights are drawn again.
 
     In the paper's full ranges a plan drawn without regard to its weights has room once in millions of times. Here every
-    block may have an equal part of what the blocks before it leave; one that has more is drawn again from the same
-    probabilities, and where none is found the plan ends in front of it. So plans have the lengths they were drawn with
-    as far as may be, and widths and repeats of the smaller values more often than the probabilities say.
+    plan may have an equal part of the room, so that a working set has room together, and every block an equal part of
+    what the blocks before it leave; one that has more is drawn again from the same probabilities, and where none is
+    found the plan ends in front of it. So plans have the lengths they were drawn with as far as may be, and widths and
+    repeats of the smaller values more often than the probabilities say.
 
     Args:
         most: weights that a plan may have; ``None``: any number, and plans are left as they are.
@@ -75,12 +76,17 @@ class RoomyDraws:
 
         self._of_unit = of_unit
 
-    def of(self, plans: Sequence[Plan], weights: ShapeTable, rng: np.random.Generator) -> list[Plan]:
-        """Plans of as many blocks, or of the first of them; without those that no network is short enough for."""
+    def of(self, plans: Sequence[Plan], together: int, weights: ShapeTable, rng: np.random.Generator) -> list[Plan]:
+        """Plans of as many blocks, or of the first of them; without those that no network is short enough for. Where
+        nothing has an equal part of the room, each may have all of it.
+
+        Args:
+            together: plans that are to have room.
+        """
         most = self.most()
         if most is None:
             return list(plans)
-        for part in (_PART, 1.0):
+        for part in (_PART / together, 1.0):
             found = [self._within(plan, part * most, weights, rng) for plan in plans]
             if any(found):
                 return [plan for plan in found if plan is not None]

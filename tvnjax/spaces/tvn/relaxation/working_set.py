@@ -205,7 +205,7 @@ class WorkingSet:
         drawn = (self._shapes.sample(mixed, self._rng) for _ in range(_DRAWS))
         if self._room is not None and self._room.most() is not None:
             # As long as they are drawn: what makes them longer has no room beside the rest.
-            return list(dict.fromkeys(self._room.of(list(drawn), mixed, self._rng)))
+            return list(dict.fromkeys(self._room.of(list(drawn), self._size, mixed, self._rng)))
         return list(dict.fromkeys(self._shapes.lengthened(plan, mixed, self._rng) for plan in drawn))
 
     def _covers(self, plan: Plan) -> np.ndarray:
