@@ -241,7 +241,7 @@ class ShapeSpace:
             image_size=draw(ShapeKey("image_size")),
             num_frames=frames,
             frame_stride=draw(ShapeKey("frame_stride"), legal=self.legal_strides(frames)),
-            blocks=tuple(self.block(index, weights, rng) for index in range(draw(ShapeKey("num_blocks")))),
+            blocks=tuple(self._draw_block(index, weights, rng) for index in range(draw(ShapeKey("num_blocks")))),
         )
         return self.canonical(plan)
 
@@ -251,8 +251,7 @@ class ShapeSpace:
         p = np.asarray(weights[key], float) * (1 if legal is None else legal)
         return self.values(key)[int(rng.choice(len(p), p=p / p.sum()))]
 
-    def block(self, index: int, weights: ShapeTable, rng: np.random.Generator) -> BlockPlan:
-        """Draws the genes of one block."""
+    def _draw_block(self, index: int, weights: ShapeTable, rng: np.random.Generator) -> BlockPlan:
         draw = functools.partial(self._draw, weights=weights, rng=rng)
         return BlockPlan(**{gene: draw(ShapeKey(gene, index)) for gene in BLOCK_SHAPE_GENES})
 
@@ -264,7 +263,7 @@ class ShapeSpace:
     def lengthened(self, plan: Plan, weights: ShapeTable, rng: np.random.Generator) -> Plan:
         """A longest plan that begins with this one; what is missing is drawn from the probabilities."""
         missing = range(len(plan.blocks), len(self.choices.blocks))
-        blocks = tuple(self.block(index, weights, rng) for index in missing)
+        blocks = tuple(self._draw_block(index, weights, rng) for index in missing)
         return self.canonical(dataclasses.replace(plan, blocks=plan.blocks + blocks))
 
     def mode(self, weights: ShapeTable) -> Plan:

@@ -2,38 +2,57 @@
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
+from tvnjax.spaces.tvn.operators import bypasses
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, RelaxedBlock, RelaxedPlan, relax_plan
-from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeSpace, ShapeTable
+from tvnjax.spaces.tvn.shapes import BlockPlan, Plan, ShapeKey, ShapeSpace, ShapeTable
 
 _BYTES = 3 * 4
 """Of a weight in float32, with Adam's two moments."""
 
-_PART = 0.3
-"""Of a plan's weights that ``least_weights`` counts, roughly: 0.2 to 0.7 of those of the paper's ranges."""
-
-_REDRAWS = 32
-"""Times a block is drawn again before a plan ends in front of it."""
+_PART = 0.8
+"""Of a plan's weights that ``least_weights`` counts, roughly."""
 
 
-def least_weights(plan: RelaxedPlan) -> int:
-    """Weights that the supernet of a plan has at least: in every unit those of the largest dense spatial kernel,
-    the expansion behind it, and the two gates. Other kernels, bypasses and attention come on top."""
-    return sum(block.fixed.repeats * _of_unit(block) for block in plan.blocks)
+def least_weights(plan: RelaxedPlan, channels: int = 3) -> int:
+    """Weights that the supernet of a plan has at least, of clips of so many channels: in every unit those of the
+    largest dense kernels in space, of the expansion behind them, of attention and of the two gates. Temporal kernels,
+    1x1 convolutions in front and bypasses come on top."""
+    total, received = 0, channels
+    for block in plan.blocks:
+        count, received = _of_block(block, received)
+        total += count
+    return total
 
 
-def _of_unit(block: RelaxedBlock) -> int:
+def _of_block(block: RelaxedBlock, received: int) -> tuple[int, int]:
+    """Of all its units, and how wide what it gives can be."""
     widest = max(block.filters)
-    kernels = [kernel for kind, kernel in block.spatial if kind == "std"]
-    convolutions = (max(kernels, default=0) ** 2 + max(block.expand)) * widest**2
-    # A squeeze has a layer down to its part of the channels and one up again.
+    behind = widest * max(*block.expand, 1) if False in block.inverted_bottleneck else widest
+    rest = (block.fixed.repeats - 1) * _of_unit(block, behind) if block.fixed.repeats > 1 else 0
+    return _of_unit(block, received) + rest, behind
+
+
+def _of_unit(block: RelaxedBlock, received: int) -> int:
+    widest = max(block.filters)
+    wide = widest * max(*block.expand, 1)
+    kernels = {kind: max((k for other, k in block.spatial if other == kind), default=0) for kind in ("std", "1std")}
+    count = kernels["std"] ** 2 * widest**2 + kernels["1std"] ** 2 * received * widest
+    if False in block.inverted_bottleneck:
+        # Behind a bypass the expansion receives what the unit does.
+        passed = received if any(map(bypasses, block.spatial)) else widest
+        convolved = 0 if all(map(bypasses, block.spatial)) else widest
+        count += max(passed, convolved) * widest * max(block.expand)
+    # Attention has three layers down to its bottleneck and one up again; a squeeze one each.
+    count += 4 * max(block.non_local) * wide
     gates = (True in block.context_gate) + 2 * max(block.squeeze)
-    return convolutions + int(gates * (widest * max(*block.expand, 1)) ** 2)
+    return count + int(gates * wide**2)
 
 
 def check_weights(plan: RelaxedPlan) -> None:
@@ -52,13 +71,12 @@ def check_weights(plan: RelaxedPlan) -> None:
 
 
 class RoomyDraws:
-    """Draws of plans that are likely to have room: blocks with too many weights are drawn again.
+    """Draws of plans that are likely to have room: widths and repeats that have none are not drawn.
 
     In the paper's full ranges a plan drawn without regard to its weights has room once in millions of times. Here every
     plan may have an equal part of the room, so that a working set has room together, and every block an equal part of
-    what the blocks before it leave; one that has more is drawn again from the same probabilities, and where none is
-    found the plan ends in front of it. So plans have the lengths they were drawn with as far as may be, and widths and
-    repeats of the smaller values more often than the probabilities say.
+    what the blocks before it leave. The width and repeats of one that has more are drawn again, from the same
+    probabilities among those that have room; where none has, the plan ends in front of it.
 
     Args:
         most: weights that a plan may have; ``None``: any number, and plans are left as they are.
@@ -67,14 +85,17 @@ class RoomyDraws:
     def __init__(self, shapes: ShapeSpace, operators: OperatorChoices, most: Callable[[], int | None]):
         self._shapes, self.most = shapes, most
         self.passed_over = 0
-        """Draws that were made again or left out."""
+        """Blocks so far that were drawn again, and those that ended a plan."""
 
         @functools.cache
-        def of_unit(filters: int) -> int:
-            block = BlockPlan(spatial_stride=1, filters=filters)
-            return least_weights(relax_plan(Plan(image_size=1, num_frames=1, blocks=(block,)), operators))
+        def of_units(filters: int, received: int) -> tuple[int, int, int]:
+            """Weights of the first unit and of each further one, and the width behind them."""
+            plan = Plan(image_size=1, num_frames=1, blocks=(BlockPlan(spatial_stride=1, filters=filters),))
+            (block,) = relax_plan(plan, operators).blocks
+            first, behind = _of_block(block, received)
+            return first, _of_unit(block, behind), behind
 
-        self._of_unit = of_unit
+        self._of_units = of_units
 
     def of(self, plans: Sequence[Plan], together: int, weights: ShapeTable, rng: np.random.Generator) -> list[Plan]:
         """Plans of as many blocks, or of the first of them; without those that no network is short enough for. Where
@@ -93,19 +114,41 @@ class RoomyDraws:
         return []
 
     def _within(self, plan: Plan, left: float, weights: ShapeTable, rng: np.random.Generator) -> Plan | None:
-        blocks = []
+        blocks, received = [], 3
         for index, block in enumerate(plan.blocks):
             room = left / (len(plan.blocks) - index)
-            for _ in range(_REDRAWS):
-                if (needed := block.repeats * self._of_unit(block.filters)) <= room:
-                    break
+            if self._needed(block, received) > room:
                 self.passed_over += 1
-                block = self._shapes.block(index, weights, rng)
-            else:
-                break
+                if (smaller := self._drawn(index, block, received, room, weights, rng)) is None:
+                    break
+                block = smaller
             blocks.append(block)
-            left -= needed
+            left -= self._needed(block, received)
+            received = self._of_units(block.filters, received)[2]
         length = max((length for length in self._shapes.choices.lengths if length <= len(blocks)), default=0)
         if not length:
             return None
         return self._shapes.canonical(dataclasses.replace(plan, blocks=tuple(blocks[:length])))
+
+    def _needed(self, block: BlockPlan, received: int) -> int:
+        first, further, _ = self._of_units(block.filters, received)
+        return first + (block.repeats - 1) * further
+
+    def _drawn(
+        self,
+        index: int,
+        block: BlockPlan,
+        received: int,
+        room: float,
+        weights: ShapeTable,
+        rng: np.random.Generator,
+    ) -> BlockPlan | None:
+        """A block with a width and repeats that have room; ``None`` where none have, or none that have any chance."""
+        keys = ShapeKey("filters", index), ShapeKey("repeats", index)
+        pairs = list(itertools.product(*map(self._shapes.values, keys)))
+        smaller = [dataclasses.replace(block, filters=filters, repeats=repeats) for filters, repeats in pairs]
+        chances = np.outer(*(np.asarray(weights[key], float) for key in keys)).ravel()
+        chances *= [self._needed(one, received) <= room for one in smaller]
+        if not chances.sum() > 0:
+            return None
+        return smaller[int(rng.choice(len(pairs), p=chances / chances.sum()))]
