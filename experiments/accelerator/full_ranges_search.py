@@ -68,7 +68,7 @@ def toy(steps: int, working_set: int, memory_gb: float) -> RunConfig:
 
 
 def searched(
-    model: CostModel, *, steps: int = 10, working_set: int = 3, memory_gb: float = 6.0, budget_ms: float = 10.0
+    model: CostModel, *, steps: int = 8, working_set: int = 2, memory_gb: float = 1.0, budget_ms: float = 2.0
 ) -> dict[str, Any]:
     """Runs the search; what it took and found."""
     start, wall, monitor = time.process_time(), time.monotonic(), Kept()
