@@ -70,7 +70,8 @@ class OperatorChoices:
     non_local: tuple[int, ...] = (0,)
     """Bottleneck channels of a non-local layer, 4 to 1024; 0 is off."""
     non_local_tokens: int = 1024
-    """Most positions (frames times height times width) a non-local layer may see: its cost grows with their square."""
+    """Most positions (frames times height times width) a non-local layer may see, in plans and in networks that are
+    drawn or mutated: its cost grows with their square."""
     spatial_act: tuple[Activation, ...] = ("relu",)
     temporal_act: tuple[Activation, ...] = ("relu",)
     act: tuple[Activation, ...] = ("relu",)
