@@ -1,6 +1,9 @@
 """The paper's full ranges by gradient: what they cost to make ready, and how near expected costs are to drawn networks.
 
     python -m experiments.accelerator.full_ranges --json experiments/accelerator/full_ranges.json
+    python -m experiments.accelerator.full_ranges --search --json experiments/accelerator/full_ranges.json
+
+The second runs a search of few steps (``full_ranges_search``), and adds what it took to the first one's file.
 
 Made are the space, the expected milliseconds (by a latency model), parameters and multiply-adds, their compiled
 gradients, and the supernet of one plan of two blocks with its first step; quoted are CPU seconds of the process and its
@@ -30,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from experiments.accelerator.full_ranges_search import searched
 from tvnjax.core.environment import environment
 from tvnjax.core.run_dir import write_json
 from tvnjax.core.variables import ArchParam
@@ -259,9 +263,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--genotypes", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--search", action="store_true", help="search alone, and add it to what the file says")
     parser.add_argument("--json", type=Path, required=True)
     given = parser.parse_args()
     model = latency_model()
+    if given.search:
+        told = json.loads(given.json.read_text()) if given.json.exists() else {}
+        found = {"date": datetime.now(UTC).date().isoformat(), **searched(model), "cores": os.cpu_count()}
+        write_json(given.json, told | {"search": found | {"environment": environment()}})
+        return
     space, space_s = cpu(paper_space)
     prices = {
         "ms": (model.layer_ms, {"unit_cost": model.unit_ms, "constant": model.network_ms}),

@@ -35,8 +35,8 @@ class Kept(Monitor):
 
     def event(self, kind: str, **fields: Any) -> None:
         self.events.append({"event": kind, **fields})
-        if kind in ("plan", "plan_memory", "weights", "search_step", "candidate"):
-            print(f"{time.process_time():.0f} CPU s:", self.events[-1], flush=True)
+        if kind in ("plan", "plan_memory", "weights", "candidate"):
+            print(f"{time.process_time():.0f} CPU s: {str(self.events[-1])[:200]}", flush=True)
 
     def progress(self, *args: Any, **options: Any) -> None:
         pass
@@ -59,7 +59,7 @@ def toy(steps: int, working_set: int, memory_gb: float) -> RunConfig:
             score_clips=2,
             score_every=2,
             working_set=working_set,
-            redraws=1,
+            redraws=2,
             memory_gb=memory_gb,
             projection=ProjectionConfig(top_k=2, finalists=1, recalibration_batches=1, fine_tune_steps=1, attempts=2),
         ),
@@ -68,7 +68,7 @@ def toy(steps: int, working_set: int, memory_gb: float) -> RunConfig:
 
 
 def searched(
-    model: CostModel, *, steps: int = 8, working_set: int = 2, memory_gb: float = 1.0, budget_ms: float = 2.0
+    model: CostModel, *, steps: int = 10, working_set: int = 2, memory_gb: float = 1.0, budget_ms: float = 2.0
 ) -> dict[str, Any]:
     """Runs the search; what it took and found."""
     start, wall, monitor = time.process_time(), time.monotonic(), Kept()

@@ -56,7 +56,7 @@ def test_a_block_is_drawn_by_the_policy_among_those_that_have_room():
 
     most = of(block(64, 2))
     rng = np.random.default_rng(0)
-    room = RoomyDraws(shapes, OPERATORS, lambda: int(most / 0.8) + 1)
+    room = RoomyDraws(shapes, OPERATORS, lambda: most)
     plans = room.of([shapes.sample(p, rng) for _ in range(6000)], 1, p, rng)
     chances = {(f, r): a * b for f, a in zip((32, 64, 96), (0.2, 0.3, 0.5)) for r, b in zip((1, 2, 4), (0.5, 0.3, 0.2))}
     fits = {pair: chance for pair, chance in chances.items() if of(block(*pair)) <= most}

@@ -62,16 +62,16 @@ class SharedWeights:
         state, _, left_out = self._trainer.add(self._trainer.init(), plans.programs, plans.programs)
         for fitted in left_out:
             plans.drop(relaxation.program(fitted.plan))
+        if not plans.programs:
+            raise InvalidInputError(
+                f"some plan's weights fit the memory; of {len(left_out)} drawn none do, {arrays.most} have room: give "
+                "narrower blocks or fewer repeats"
+            )
         if arrays.grow:
             warnings.warn(
                 f"the largest plan of the space has {arrays.of_largest:.3g} weights, and {arrays.most:.3g} have room: "
                 f"weights are shared by {len(plans.programs)} plans that have, {len(left_out)} more are left out",
                 stacklevel=2,
-            )
-        if not plans.programs:
-            raise InvalidInputError(
-                f"some plan's weights fit the memory; of {len(left_out)} drawn none do, {arrays.most} have room: give "
-                "narrower blocks or fewer repeats"
             )
         self.covered: Covered = relaxation.covered(space, plans.plans)
         seconds = DeviceSeconds()

@@ -83,7 +83,7 @@ class RoomyDraws:
     """
 
     def __init__(self, shapes: ShapeSpace, operators: OperatorChoices, most: Callable[[], int | None]):
-        self._shapes, self.most = shapes, most
+        self._shapes, self._most = shapes, most
         self.passed_over = 0
         """Blocks so far that were drawn again, and those that ended a plan."""
 
@@ -97,6 +97,11 @@ class RoomyDraws:
 
         self._of_units = of_units
 
+    @property
+    def limited(self) -> bool:
+        """Whether some plans have no room."""
+        return self._most() is not None
+
     def of(self, plans: Sequence[Plan], together: int, weights: ShapeTable, rng: np.random.Generator) -> list[Plan]:
         """Plans of as many blocks, or of the first of them; without those that no network is short enough for. Where
         nothing has an equal part of the room, each may have all of it.
@@ -104,10 +109,11 @@ class RoomyDraws:
         Args:
             together: plans that are to have room.
         """
-        most = self.most()
+        most = self._most()
         if most is None:
             return list(plans)
-        for part in (_PART / together, 1.0):
+        # Whether one plan has room is known exactly later; that it has too much is known here.
+        for part in ([_PART / together] if together > 1 else []) + [1.0]:
             found = [self._within(plan, part * most, weights, rng) for plan in plans]
             if any(found):
                 return [plan for plan in found if plan is not None]

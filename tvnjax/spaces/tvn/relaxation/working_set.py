@@ -99,19 +99,23 @@ class WorkingSet:
     def fill(self, weights: ShapeTable) -> list[Plan]:
         """Adds programs until the set is full or no further plan exists; returns the new programs' longest plans."""
         before = self.programs
-        families = [self._family(plan, weights) for plan in self._draw(weights)]
+        families, equally = self._families(weights, self._size), self._room is not None and self._room.limited
         alive = [np.asarray(weights[key], float) >= self._alive for key in self._shapes.searched]
         alive = np.concatenate(alive) if alive else np.zeros(0, bool)
         while len(self._programs) < self._size:
             members = set(self.plans)
             families = [family for family in families if not members.issuperset(family)]
+            if not families and equally:
+                # Behind those with an equal part of the room: what has room beside the others is found out later.
+                families, equally = self._families(weights, 1), False
+                continue
             if not families:
                 break
             missing = ~np.any([self._covers(plan) for plan in members] or [~alive], axis=0) & alive
             gains = [(missing & np.any([self._covers(p) for p in family], axis=0)).sum() for family in families]
             # Of equal gains the first drawn, so that the policy's likelier comes first.
             self._take(families[int(np.argmax(gains))])
-        if not self._programs and (drawn := self._draw(weights)):
+        if not self._programs and (drawn := self._draw(weights, 1)):
             # Where the budget allows next to nothing, a plan that is over it still beats having none.
             self._take([self._shapes.prefixes(drawn[0])[0]])
         return [plan for plan in self.programs if plan not in before]
@@ -196,16 +200,23 @@ class WorkingSet:
             table[key] = ((rows & legal).astype(np.float32), legal.astype(np.float32))
         return table
 
-    def _draw(self, weights: ShapeTable) -> list[Plan]:
-        """Distinct longest plans from the policy, mixed with the uniform one so that no value is out of reach."""
+    def _families(self, weights: ShapeTable, together: int) -> list[list[Plan]]:
+        return [self._family(plan, weights) for plan in self._draw(weights, together)]
+
+    def _draw(self, weights: ShapeTable, together: int) -> list[Plan]:
+        """Distinct longest plans from the policy, mixed with the uniform one so that no value is out of reach.
+
+        Args:
+            together: plans that room is drawn for, where it is limited.
+        """
         uniform = self._shapes.uniform()
         mixed: dict[ShapeKey, Any] = {
             key: 0.7 * np.asarray(weights[key], float) + 0.3 * uniform[key] for key in self._shapes.keys
         }
         drawn = (self._shapes.sample(mixed, self._rng) for _ in range(_DRAWS))
-        if self._room is not None and self._room.most() is not None:
+        if self._room is not None and self._room.limited:
             # As long as they are drawn: what makes them longer has no room beside the rest.
-            return list(dict.fromkeys(self._room.of(list(drawn), self._size, mixed, self._rng)))
+            return list(dict.fromkeys(self._room.of(list(drawn), together, mixed, self._rng)))
         return list(dict.fromkeys(self._shapes.lengthened(plan, mixed, self._rng) for plan in drawn))
 
     def _covers(self, plan: Plan) -> np.ndarray:
