@@ -39,7 +39,7 @@ def sketched(plan):
     return outline(nnx.state(net, nnx.Param))
 
 
-def make(most, **changes):
+def make(most, programs=None, **changes):
     return SupernetTrainer(
         RELAXATION,
         3,
@@ -48,6 +48,7 @@ def make(most, **changes):
         1,
         type(TRAINING)(**{**vars(TRAINING), **changes}),
         seed=0,
+        programs=programs,
         most=most,
     )
 
@@ -161,6 +162,17 @@ def test_growth_keeps_what_is_there_and_its_moments():
             np.testing.assert_array_equal(array[fresh], expected[fresh])
     same, growth, _ = trainer.add(grown, [LONG], [LONG, WIDE])
     assert same is grown and not growth.changed, "its arrays are there"
+
+
+def test_steps_that_are_one_program_and_take_the_state_s_memory_grow_too():
+    most, ends = count(sketched(ALL)) - 1, []
+    for programs in (None, Programs(fused=True, donate=True)):
+        trainer = make(most, programs)
+        state, _, _ = trainer.add(trainer.init(), [WIDE], [WIDE])
+        state, before = trained(trainer, state, [WIDE], 2)
+        state, _, _ = trainer.add(state, [LONG], [WIDE, LONG])
+        ends.append(before + trained(trainer, state, [WIDE, LONG], 4)[1])
+    np.testing.assert_allclose(*ends, rtol=1e-4)
 
 
 def test_fresh_weights_do_not_depend_on_the_order_of_plans():

@@ -15,7 +15,8 @@ class SupernetState(NamedTuple):
     """Everything a search step changes, and what it draws from."""
 
     params: Array
-    """Weights of the largest plan in one vector (see ``ParamLayout``); every other plan's are slices of its arrays."""
+    """Weights in one vector (see ``ParamLayout``), those of the largest plan or as many as plans need that are trained
+    (see ``PlanWeights``); a plan's are slices of the arrays."""
     alphas: Array
     """Operator logits ``[blocks, choices, candidates]`` (see ``GeneLayout``)."""
     shapes: Any
