@@ -11,7 +11,8 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.graph import Shape
 from tvnjax.nn.conditional import branch_conv, module_if, run_if
-from tvnjax.nn.convolution import Form, conv
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.halves import shared_conv
 from tvnjax.nn.layers import ConvNorm
 from tvnjax.nn.parts import BatchNorm, Initializer, times
 from tvnjax.nn.weighted import combined
@@ -173,7 +174,7 @@ class MixedSpatial(MixedOp):
     def _apart(self, inputs: Mapping[str, Any], kernels: Mapping[str, Array]) -> Array:
         stride = (1, self.stride, self.stride)
         convolved = [
-            conv(inputs[kind], k.astype(inputs[kind].dtype), stride, form=self.form) for kind, k in kernels.items()
+            shared_conv(inputs[kind], k.astype(inputs[kind].dtype), stride, form=self.form) for kind, k in kernels.items()
         ]
         return sum(convolved[1:], start=convolved[0])
 
@@ -187,5 +188,5 @@ class MixedSpatial(MixedOp):
                 jnp.concatenate([inputs[kind] for kind in dense], axis=-1),
                 jnp.concatenate([kernels[kind] for kind in dense], axis=3),
             )
-            return conv(x, kernel.astype(x.dtype), (1, self.stride, self.stride), form=self.form)
+            return shared_conv(x, kernel.astype(x.dtype), (1, self.stride, self.stride), form=self.form)
         return self._apart(inputs, kernels)

@@ -7,7 +7,8 @@ from jax import Array
 
 from tvnjax.graph import Shape
 from tvnjax.nn.conditional import branch_conv
-from tvnjax.nn.convolution import Form, conv
+from tvnjax.nn.convolution import Form
+from tvnjax.nn.halves import shared_conv
 from tvnjax.nn.parts import BatchNorm, Initializer
 from tvnjax.nn.weighted import combined
 from tvnjax.spaces.tvn.operators import Operator
@@ -74,7 +75,7 @@ class MixedTemporal(MixedOp):
         taps = combined(within, windows)[:, None, None, None, None]
 
         def convolve(x: Array, superkernel: Array) -> Array:
-            how = branch_conv if sampled else conv
+            how = branch_conv if sampled else shared_conv
             return how(x, (superkernel * taps).astype(x.dtype), (self.stride, 1, 1), form=self.form)
 
         y = convolve(x[..., : self.dense.channels], self.kernel[...])
