@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from tvnjax.nn.convolution import Form
-from tvnjax.nn.sums import sums
+from tvnjax.nn.sums import grouped, sums
 
 HOMOGENEOUS = (None, "relu")
 """Activations that are their own slope times their argument."""
@@ -44,11 +44,12 @@ def normalized(
 def _forward(
     epsilon: float, act: str | None, form: Form, x: Array, scale: Array, bias: Array, mask: Array
 ) -> tuple[tuple[Array, Array, Array], Any]:
+    shape, x = x.shape, grouped(x, form)
     mean, var = moments(x, form)
     inverse = lax.rsqrt(var + epsilon)
     z = _scaled(x, scale, bias, mean, inverse)
     y = mask * (jnp.maximum(z, 0) if act == "relu" else z)
-    return (y.astype(x.dtype), mean, var), (x, scale, bias, mask, mean, inverse)
+    return (y.astype(x.dtype).reshape(shape), mean, var), (x, scale, bias, mask, mean, inverse)
 
 
 def _backward(
@@ -57,6 +58,7 @@ def _backward(
     x, scale, bias, mask, mean, inverse = saved
     by_y, by_mean, by_var = g
     count = x.size // x.shape[-1]
+    shape, by_y = by_y.shape, by_y.reshape(x.shape)
     wide, u = x.astype(jnp.float32), by_y.astype(jnp.float32)
     if act == "relu":
         u = jnp.where(_scaled(x, scale, bias, mean, inverse) > 0, u, 0)
@@ -67,7 +69,7 @@ def _backward(
     slope = (2 * by_var - factor * along * inverse) / count
     constant = (by_mean - factor * total) / count - slope * mean
     by_x = factor * u + (slope * wide + constant)
-    return by_x.astype(x.dtype), mask * along, mask * total, scale * along + bias * total
+    return by_x.astype(x.dtype).reshape(shape), mask * along, mask * total, scale * along + bias * total
 
 
 def _scaled(x: Array, scale: Array, bias: Array, mean: Array, inverse: Array) -> Array:

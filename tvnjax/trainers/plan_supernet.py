@@ -129,9 +129,12 @@ class PlanSupernet:
             def loss(shared: nnx.State, weights: Array, pixels: Array, label: Array) -> Array:
                 return parts @ self._losses_of(shared, weights, pixels, label)
 
-            function = jax.vmap(jax.value_and_grad(loss, argnums=(0, 1)), (None, None, 0, 0))
-            (on_train, on_val), (grads, by_gene) = function(params, weights, pixels, label)
-            return on_train, self._weights.flatten(jax.tree.map(lambda leaf: leaf[0], grads)), on_val, by_gene[1]
+            def of_one(pixels: Array, label: Array) -> tuple[Array, Array, Array]:
+                value, (grads, by_gene) = jax.value_and_grad(loss, argnums=(0, 1))(params, weights, pixels, label)
+                return value, self._weights.flatten(grads), by_gene
+
+            (on_train, on_val), grads, by_gene = jax.vmap(of_one)(pixels, label)
+            return on_train, grads[0], on_val, by_gene[1]
 
         return gradients({"train": train, "val": val})
 
