@@ -83,7 +83,7 @@ def steps(preset: str = "clips", **changes: Any) -> dict[str, tuple[Any, tuple[A
         for name, (function, args, host) in of_plan.items()
     }
     by_gene = np.zeros(trainer.layout.shape, np.float32)
-    logits = (state, mask, by_gene, settings)
+    logits = (state, by_gene, settings)
     found["logits"] = (partial(made.logit_step, inline), logits, ())
     shapes = (state, losses, members, settings, np.zeros(2, np.float32))
     found["shapes"] = (partial(made.shape_step, inline), shapes, ("losses", "members", "settings", "rates"))

@@ -23,10 +23,13 @@ class Working(NamedTuple):
     """Insides of units are computed again for the gradient instead of kept."""
     accumulate: int
     """Parts of a batch, one after the other, each with batch statistics of its own."""
+    joint: bool = True
+    """Where a step can: training and validation clips are computed in one pass instead of one after the other."""
 
     def __str__(self) -> str:
         parts = "whole batches" if self.accumulate == 1 else f"batches in {self.accumulate} parts"
-        return f"{parts}, units {'computed again' if self.remat else 'kept'}"
+        apart = "" if self.joint else ", training and validation clips one after the other"
+        return f"{parts}, units {'computed again' if self.remat else 'kept'}{apart}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,9 @@ class PlanStore:
         self._layout, self._weights = layout, weights
         self._training, self._programs = training, programs
         self._head: HeadKind = head
+        # Of several devices each would need its part of both batches; by parts, a CPU compiles one gradient for both.
+        self._joins = programs.fused and len(programs.devices) == 1
+        self._joins &= training.bilevel == "first" and training.mode != "sampled"
         self._made: dict[Plan, PlanSupernet] = {}
         self._masks: dict[PlanSupernet, Array] = {}
         self._working: dict[str, Working] = {}
@@ -132,6 +138,8 @@ class PlanStore:
         training = self._training
         way = self._working.get(self._name(plan), Working(training.remat, training.accumulate))
         yield way
+        if way.joint and self._joins:
+            yield (way := way._replace(joint=False))
         if not way.remat:
             yield (way := way._replace(remat=True))
         for parts in range(way.accumulate + 1, training.most_parts + 1):
@@ -164,6 +172,7 @@ class PlanStore:
             precision=training.precision,
             remat=way.remat,
             accumulate=way.accumulate,
+            joint=way.joint and self._joins,
             unroll=self._programs.platform == "cpu",
             undrawn=self._weights.grow,
         )

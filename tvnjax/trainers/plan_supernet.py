@@ -48,6 +48,7 @@ class PlanSupernet:
         precision: of activations; weights, gradients, statistics and losses are float32 either way.
         remat: whether a gradient computes the insides of units again instead of keeping them.
         accumulate: parts that a batch is worked on in, one after the other; each has its own batch statistics.
+        joint: whether a search step computes training and validation clips in one pass (``gradients_of_both``).
         unroll: write those parts out one by one instead of as a loop, which XLA is slow at on a CPU.
         undrawn: make the supernet without drawing weights, which it does not keep.
     """
@@ -68,11 +69,12 @@ class PlanSupernet:
         precision: Precision = "float32",
         remat: bool = False,
         accumulate: int = 1,
+        joint: bool = False,
         unroll: bool = True,
         undrawn: bool = False,
     ):
         self.plan, self.lengths, self._layout, self._view, self._sampled = plan, lengths, layout, view, sampled
-        self._weights = weights
+        self._weights, self.joint = weights, joint
         self._precision, self._remat, self._accumulate, self._unroll = precision, remat, accumulate, unroll
         model = relaxation.supernet(plan, num_classes, None if undrawn else 0, head=head, platform=platform)
         self._graph, params, self._alphas, self.fresh_stats = nnx.split(model, nnx.Param, ArchParam, ...)
@@ -117,9 +119,9 @@ class PlanSupernet:
     def gradients_of_both(
         self, shared: Array, weights: Array, train: Batch, val: Batch, parts: Array
     ) -> tuple[Array, Array, Array, Array]:
-        """What ``gradients`` gives of two batches, computed side by side in one pass with statistics of its own for
-        each: the loss on training clips and its gradient for the shared weights, the loss on validation clips and its
-        gradient for the gene weights."""
+        """What ``gradients`` gives of two batches of one size, in one pass with batch statistics of its own for each:
+        the loss on training clips and its gradient for the shared weights, the loss on validation clips and its
+        gradient for the gene weights. As many kernels as for one batch, nearly, and the memory of both."""
         params = self._weights.unflatten(shared)
 
         def gradients(batches: Batch) -> tuple[Array, Array, Array, Array]:
@@ -136,7 +138,7 @@ class PlanSupernet:
             (on_train, on_val), grads, by_gene = jax.vmap(of_one)(pixels, label)
             return on_train, grads[0], on_val, by_gene[1]
 
-        return gradients({"train": train, "val": val})
+        return self._mean(gradients, {"train": train, "val": val})
 
     def losses(self, shared: Array, weights: Array, batch: Batch) -> Array:
         """Mean cross-entropy on a batch, with the batch's own statistics, for every one of ``lengths``."""
@@ -185,11 +187,11 @@ class PlanSupernet:
         if self._unroll:
             results = [function(part) for part in parts]
             return jax.tree.map(lambda *leaves: sum(leaves) / count, *results)
-        stored = {name: value for name, value in batch.items() if name == STORED}
+        stored = _stored(batch)
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[_without_stored(part) for part in parts])
 
         def add(total: Any, part: Batch) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, function({**part, **stored})), None
+            return jax.tree.map(jnp.add, total, function(_joined(part, stored))), None
 
         shapes = jax.eval_shape(function, parts[0])
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
@@ -198,13 +200,30 @@ class PlanSupernet:
 
 
 def _without_stored(batch: Batch) -> dict[str, Any]:
-    return {name: value for name, value in batch.items() if name != STORED}
+    rest = {name: value for name, value in batch.items() if name != STORED}
+    return {name: _without_stored(value) if isinstance(value, Mapping) else value for name, value in rest.items()}
+
+
+def _stored(batch: Batch) -> dict[str, Any]:
+    inside = {name: _stored(value) for name, value in batch.items() if isinstance(value, Mapping)}
+    return {**inside, **{name: value for name, value in batch.items() if name == STORED}}
+
+
+def _joined(part: Batch, stored: Batch) -> dict[str, Any]:
+    inside = {name: _joined(part[name], value) for name, value in stored.items() if isinstance(value, Mapping)}
+    return {**part, **stored, **inside}
 
 
 def _part(batch: Batch, index: int, count: int) -> dict[str, Any]:
     """Every so manieth clip, so that a batch that is spread over devices stays where it is."""
 
-    def rows(leaf: Array) -> Array:
-        return leaf.reshape(leaf.shape[0] // count, count, *leaf.shape[1:])[:, index]
+    def rows(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _part(value, index, count)
+        if name == STORED:
+            return value
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(leaf.shape[0] // count, count, *leaf.shape[1:])[:, index], value
+        )
 
-    return {name: value if name == STORED else jax.tree.map(rows, value) for name, value in batch.items()}
+    return {name: rows(name, value) for name, value in batch.items()}

@@ -112,9 +112,7 @@ class SearchSteps:
         """One step of the weights; returns the loss."""
         weights = self.weights(run, state, mask, settings, "weights")
         loss, grads, _ = run((plan, "gradients"), plan.gradients, state.params, weights, batch, parts)
-        moved = run(("update", self.rate, self._weights), self._updated, grads, state.opt, state.params, state.step)
-        params, opt, step = moved
-        return state._replace(params=params, opt=opt, step=step), loss
+        return self._weights_moved(run, state, grads), loss
 
     def gene_gradient(
         self,
@@ -127,7 +125,7 @@ class SearchSteps:
         settings: Array,
         parts: Array,
     ) -> tuple[Array, Array]:
-        """The loss that the logits are trained by, and its gradient for the gene weights."""
+        """The loss that the logits are trained by, and its gradient for the logits."""
         weights = self.weights(run, state, mask, settings, "logits")
 
         def gradients(params: Any, weights: Array, batch: Batch) -> Any:
@@ -135,17 +133,23 @@ class SearchSteps:
 
         if self.training.bilevel == "second":
             rate = run(("rate", self.rate), self._schedule, state.step)
-            return second_order(run, gradients, state.params, weights, train, val, rate)
-        loss, _, by_gene = gradients(state.params, weights, train if self.training.bilevel == "one-level" else val)
-        return loss, by_gene
+            loss, by_gene = second_order(run, gradients, state.params, weights, train, val, rate)
+        else:
+            batch = train if self.training.bilevel == "one-level" else val
+            loss, _, by_gene = gradients(state.params, weights, batch)
+        return loss, self._by_logit(run, state, mask, settings, "logits", by_gene)
 
     def logit_step(
-        self, run: Run, state: SupernetState, mask: Array, by_gene: Array, settings: Array
+        self, run: Run, state: SupernetState, by_logit: Array, settings: Array
     ) -> tuple[SupernetState, Array]:
         """One step of the operator logits and the budgets' multipliers; returns the expected costs as parts of their
-        budgets."""
+        budgets.
+
+        Args:
+            by_logit: the loss's gradient for the logits.
+        """
         parts, by_all, _ = self.costs(run, state, settings)
-        moved = run("logits", self._logits_moved, state, mask, by_gene, by_all, parts, settings)
+        moved = run("logits", self._logits_moved, state, by_logit, by_all, parts, settings)
         alphas, arch_opt, multipliers = moved
         return state._replace(alphas=alphas, arch_opt=arch_opt, multipliers=multipliers), parts
 
@@ -160,10 +164,30 @@ class SearchSteps:
         settings: Array,
         parts: Array,
     ) -> tuple[SupernetState, Array, Array, Array]:
-        """A step of the weights, and the gradient for a step of the logits behind it: the state, both losses, and the
-        gradient."""
-        state, loss = self.weight_step(run, plan, state, mask, train, settings, parts)
-        return state, loss, *self.gene_gradient(run, plan, state, mask, train, val, settings, parts)
+        """A step of the weights, and the gradient for a step of the logits: the state, both losses, and the gradient.
+
+        With ``bilevel`` first both gradients are taken at the weights before the step, as in a pass over clips of both
+        kinds side by side (see ``PlanSupernet.gradients_of_both``), and under one draw, as in SNAS (Xie et al. 2019);
+        in mode ``sampled``, where logits need more paths than weights do, under one each. Otherwise the gradient for
+        the logits is taken behind the step.
+        """
+        if self.training.bilevel != "first":
+            state, loss = self.weight_step(run, plan, state, mask, train, settings, parts)
+            return state, loss, *self.gene_gradient(run, plan, state, mask, train, val, settings, parts)
+        weights = self.weights(run, state, mask, settings, "weights")
+        purpose: Purpose = "weights"
+        if plan.joint:
+            arguments = (state.params, weights, train, val, parts)
+            loss, grads, val_loss, by_gene = run((plan, "both"), plan.gradients_of_both, *arguments)
+        else:
+            gradients = partial(run, (plan, "gradients"), plan.gradients, state.params)
+            loss, grads, _ = gradients(weights, train, parts)
+            if self.training.mode == "sampled":
+                purpose = "logits"
+                weights = self.weights(run, state, mask, settings, purpose)
+            val_loss, _, by_gene = gradients(weights, val, parts)
+        by_logit = self._by_logit(run, state, mask, settings, purpose, by_gene)
+        return self._weights_moved(run, state, grads), loss, val_loss, by_logit
 
     def steps(
         self,
@@ -187,8 +211,8 @@ class SearchSteps:
             if val is None:
                 return self.weight_step(inline, plan, state, mask, train, settings, parts)
             found = self.search_step(inline, plan, state, mask, train, val, settings, parts)
-            state, loss, val_loss, by_gene = found
-            state, costs = self.logit_step(inline, state, mask, by_gene, settings)
+            state, loss, val_loss, by_logit = found
+            state, costs = self.logit_step(inline, state, by_logit, settings)
             return state, (loss, val_loss, costs)
 
         each = [(train, vals[i] if vals is not None else None, settings[i]) for i, train in enumerate(trains)]
@@ -264,6 +288,25 @@ class SearchSteps:
             return narrowed(mask, weights, _PATHS[purpose], own), STILL
         return mask, STILL
 
+    def _by_logit(
+        self, run: Run, state: SupernetState, mask: Array, settings: Array, purpose: Purpose, by_gene: Array
+    ) -> Array:
+        """The gradient for the logits, of that for gene weights drawn for a purpose."""
+        function = partial(self._pulled, purpose)
+        arguments = (state.alphas, mask, state.key, state.step, settings, by_gene)
+        return run(("by logit", purpose), function, *arguments)
+
+    def _pulled(
+        self, purpose: Purpose, alphas: Array, mask: Array, key: Array, step: Array, settings: Array, by_gene: Array
+    ) -> Array:
+        mask, draw = self._draw(purpose, alphas, mask, key, step, settings)
+        return jax.vjp(lambda a: gene_softmax(self.layout, a, mask, draw, settings[0]), alphas)[1](by_gene)[0]
+
+    def _weights_moved(self, run: Run, state: SupernetState, grads: Array) -> SupernetState:
+        moved = run(("update", self.rate, self._weights), self._updated, grads, state.opt, state.params, state.step)
+        params, opt, step = moved
+        return state._replace(params=params, opt=opt, step=step)
+
     def _updated(self, grads: Any, opt: optax.OptState, params: Any, step: Array) -> tuple[Any, optax.OptState, Array]:
         return *updated(self.tx, grads, opt, params), step + 1
 
@@ -275,15 +318,12 @@ class SearchSteps:
         return function(weights, self.shape_weights(shapes), multipliers, weight)
 
     def _logits_moved(
-        self, state: SupernetState, mask: Array, by_gene: Array, by_all: Array, parts: Array, settings: Array
+        self, state: SupernetState, by_logit: Array, by_all: Array, parts: Array, settings: Array
     ) -> tuple[Array, optax.OptState, Array]:
         alphas, temperature, progress = state.alphas, settings[0], settings[3]
-        mask, draw = self._draw("logits", alphas, mask, state.key, state.step, settings)
-
-        def pulled(mask: Any, draw: Draw, by: Array) -> Array:
-            return jax.vjp(lambda a: gene_softmax(self.layout, a, mask, draw, temperature), alphas)[1](by)[0]
-
-        grads = pulled(mask, draw, by_gene) + pulled(self.layout.exists, STILL, by_all)
+        exists = self.layout.exists
+        still = jax.vjp(lambda a: gene_softmax(self.layout, a, exists, STILL, temperature), alphas)[1]
+        grads = by_logit + still(by_all)[0]
         grads += penalty_gradient(self.layout, alphas, self.training.logit_penalty * progress)
         updates, opt = self.arch_tx.update(grads, state.arch_opt, alphas)
         # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.

@@ -249,8 +249,8 @@ class SupernetTrainer:
         """
         supernet, settings = self.supernet(plan), self._settings(temperature, progress)
         found = self._step("gene_gradient", supernet, state, train, val, settings, self._parts(plan, lengths))
-        loss, by_gene = found
-        state, costs = self._logit_step(supernet, state, by_gene, settings)
+        loss, by_logit = found
+        state, costs = self._shared("logit_step", state, by_logit, settings)
         return state, loss, costs
 
     def weight_steps(
@@ -280,8 +280,8 @@ class SupernetTrainer:
         progress: Sequence[float],
         lengths: Lengths | None = None,
     ) -> tuple[SupernetState, Array, Array, Array]:
-        """``weight_step``, and ``arch_step`` behind it, on each pair of batches; both losses and the expected costs are
-        the last one's."""
+        """A step of the weights and one of the logits on each pair of batches; both losses and the expected costs are
+        the last one's. With ``bilevel`` first both gradients are those at the weights before the step."""
         loss = val_loss = costs = None
         if len(trains) > 1 and self._programs.fused:
             batches = (tuple(trains), tuple(vals))
@@ -291,8 +291,8 @@ class SupernetTrainer:
         for train, val, temperature, part in zip(trains, vals, temperatures, progress, strict=True):
             settings = self._settings(temperature, part)
             found = self._step("search_step", supernet, state, train, val, settings, parts)
-            state, loss, val_loss, by_gene = found
-            state, costs = self._logit_step(supernet, state, by_gene, settings)
+            state, loss, val_loss, by_logit = found
+            state, costs = self._shared("logit_step", state, by_logit, settings)
         assert loss is not None and val_loss is not None and costs is not None, "there is a batch"
         return state, loss, val_loss, costs
 
@@ -382,9 +382,6 @@ class SupernetTrainer:
             return function(self._run, state, *args)
         donate = (0,) if self.donates else ()
         return self._programs.run((name, self._steps.rate), partial(function, inline), state, *args, donate=donate)
-
-    def _logit_step(self, supernet: PlanSupernet, state: SupernetState, by_gene: Array, settings: Array) -> Any:
-        return self._shared("logit_step", state, self.store.mask(supernet), by_gene, settings)
 
     def _parts(self, plan: Plan, lengths: Lengths | None) -> Array:
         """Parts of the loss in the order of the supernet's lengths."""
