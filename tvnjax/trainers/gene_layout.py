@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import Array
 
 from tvnjax.spaces.relaxing import RelaxedPart
 from tvnjax.trainers.gene_weights import GeneWeights
@@ -48,7 +51,24 @@ class GeneLayout:
 
     def unpack(self, packed: Any, blocks: int | None = None) -> GeneWeights:
         """Values by block and choice, of the first so many blocks; default: of all."""
-        return tuple(
-            {gene: packed[b, g, : self._sizes[b][g]] for g, gene in enumerate(names)}
-            for b, names in enumerate(self.genes[:blocks])
-        )
+
+        def unpacked(packed: Any) -> GeneWeights:
+            return tuple(
+                {gene: packed[b, g, : self._sizes[b][g]] for g, gene in enumerate(names)}
+                for b, names in enumerate(self.genes[:blocks])
+            )
+
+        if not isinstance(packed, jax.Array):
+            return unpacked(packed)
+        # Left to itself the gradient is a sum of as many arrays as there are choices, each zeros but for one row.
+        function = jax.custom_vjp(unpacked)
+        function.defvjp(lambda packed: (unpacked(packed), None), lambda _, rows: (self._repacked(rows),))
+        return function(packed)
+
+    def _repacked(self, rows: GeneWeights) -> Array:
+        choices, candidates = self.shape[1:]
+        packed = []
+        for row, names in zip(rows, self.genes):
+            padded = [jnp.pad(row[gene], (0, candidates - row[gene].shape[0])) for gene in names]
+            packed.append(jnp.stack(padded + [jnp.zeros(candidates)] * (choices - len(names))))
+        return jnp.stack(packed + [jnp.zeros((choices, candidates))] * (self.shape[0] - len(packed)))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities
+from tvnjax.spaces.tvn.costs.probabilities import GeneProbabilities, taken
 from tvnjax.spaces.tvn.costs.unit_cost_tables import GATES, UnitTables
 
 SLOTS = (
@@ -145,13 +145,13 @@ class ExpectedUnitCost:
         self.stack, self.mass = stack, mass
         self._relaxed = stack.relaxed
         self._cells, self._open = cells, cells * stack.open
-        self._kept = kept * self._open.sum(1)[stack.unit_of, None]
+        self._kept = kept * taken(self._open.sum(1, keepdims=True), stack.unit_of)
         self._total = mass.sum(1)
         self._spatial, self._temporal = draws.operators(stack.contexts, stack.block_of)
         self.s, self.t = draws.bypass(stack.contexts, stack.block_of)
         self._gates = {gene: draws.gate(gene, stack.contexts, stack.block_of) for gene in GATES}
         self._genes = {
-            gene: p[stack.block_of] for gene, p in draws.by_gene.items() if gene not in ("filters", "expand")
+            gene: taken(p, stack.block_of) for gene, p in draws.by_gene.items() if gene not in ("filters", "expand")
         }
         self._skip = self._genes["skip"] @ np.array(self._relaxed.skip, float)
         self._null_s = (self._spatial * stack.null_s).sum(1)
@@ -162,7 +162,7 @@ class ExpectedUnitCost:
         """``[units, slots]``: expected cost of each kind of layer."""
         stack, both = self.stack, self.s * self.t
         narrow = list(dict.fromkeys(o for o, _ in stack.units[0].spatial.narrow))
-        ones = jnp.ones_like(both)
+        among, ones = np.isin(np.arange(self._spatial.shape[1]), narrow), jnp.ones_like(both)
         # What the temporal layer passes on where the unit has one; without one it is a bypass.
         passes = self.s * jnp.where(stack.timed, self.t, 1.0)
         laws = (ones, self.s, self.t, both, passes, 1 - self.s, 1 - passes, -self.s, -self.t, -both)
@@ -170,24 +170,28 @@ class ExpectedUnitCost:
             [
                 *(self._spatial, self._temporal, *self._gates.values()),
                 *(self._genes["spatial_act"], self._genes["temporal_act"]),
-                jnp.stack([self._spatial[:, narrow].sum(1), self._skip, ones], axis=1),
+                jnp.stack([(self._spatial * among).sum(1), self._skip, ones], axis=1),
             ],
             axis=1,
         )
         factors = jnp.stack(laws, axis=1)
-        total = 0.0
-        for kind, group in stack._terms.items():
-            columns = np.array(group.factors)
-            weight = chances @ _picks(columns[:, 0], chances) * (chances @ _picks(columns[:, 1], chances))
-            values = self._means(kind) * weight * (factors @ _picks(columns[:, 2], factors))
-            total += self._onto_units @ values @ np.eye(len(SLOTS))[group.slots]
-        return jnp.asarray(total)
+        groups = stack._terms.values()
+        if not groups:
+            return jnp.zeros((len(stack.units), len(SLOTS)), self.mass.dtype)
+        # The terms of all tables side by side: one product of matrices for all.
+        columns = np.concatenate([np.array(group.factors) for group in groups])
+        weight = chances @ _picks(columns[:, :2].T.ravel(), chances)
+        weight = weight[:, : len(columns)] * weight[:, len(columns) :] * (factors @ _picks(columns[:, 2], factors))
+        values = jnp.concatenate([self._means(kind) for kind in stack._terms], axis=1) * weight
+        slots = np.eye(len(SLOTS))[np.concatenate([group.slots for group in groups])]
+        return self._onto_units @ values @ slots
 
     def units(self, after: Array) -> Array:
         """``[units]``: the probability that each is there and not idle, ``after`` being that a relu comes before."""
         off = self._off(*GATES) * (1 - self._skip * self.stack.keeps_time)
         relu = self._genes["act"] @ np.array([act == "relu" for act in self._relaxed.act], float)
-        idle = self._null_s * self._null_t * off * relu * (after * self._open.sum(1))[self.stack.unit_of]
+        opened = taken((after * self._open.sum(1))[:, None], self.stack.unit_of)[:, 0]
+        idle = self._null_s * self._null_t * off * relu * opened
         return self._onto_units @ (self._total * (1 - idle))
 
     def _means(self, kind: str) -> Array:
@@ -200,8 +204,8 @@ class ExpectedUnitCost:
         if "q" in shape:
             cells = jnp.einsum("un,unq->uq", cells, jnp.asarray(stack.onto_groups, cells.dtype))
         if "c" not in shape:
-            return (table * cells[stack.unit_of][:, None]).sum(2) * self._total[:, None]
-        return (table * (self.mass[:, :, None] * cells[stack.unit_of][:, None])[:, None]).sum((2, 3))
+            return (table * taken(cells, stack.unit_of)[:, None]).sum(2) * self._total[:, None]
+        return (table * (self.mass[:, :, None] * taken(cells, stack.unit_of)[:, None])[:, None]).sum((2, 3))
 
     def _off(self, *genes: str) -> Array | float:
         """``[contexts]``: that all these gates are off."""

@@ -14,6 +14,9 @@ from tvnjax.spaces.tvn.relaxed import RelaxedBlock
 _LEAST = 1e-12
 """Legal candidates of less probability than this together count alike."""
 
+_WRITTEN_OUT = 2**14
+"""Products of a small array and a one-hot."""
+
 
 def striding(operators: Sequence[Operator]) -> np.ndarray:
     """Which operators are legal where a block strides."""
@@ -27,6 +30,19 @@ def masked(p: Array, legal: np.ndarray) -> Array:
     part = p * legal
     total = part.sum(-1, keepdims=True)
     return jnp.where(total > _LEAST, part / jnp.where(total > _LEAST, total, 1.0), legal / legal.sum())
+
+
+def taken(p: Array, *indices: np.ndarray) -> Array:
+    """``p[indices]``, its leading axes indexed. Where it is small it is a sum over a one-hot: the gradient is then no
+    scatter, which is slow to compile and two kernels of a GPU."""
+    rows = np.ravel_multi_index(indices, p.shape[: len(indices)])
+    flat = p.reshape(-1, *p.shape[len(indices) :])
+    if np.array_equal(rows, np.arange(len(flat))):
+        return flat
+    if len(rows) * flat.size > _WRITTEN_OUT:
+        return flat[rows]
+    one_hot = (rows[:, None] == np.arange(len(flat))).astype(p.dtype)
+    return (one_hot[..., None] * flat).sum(1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +80,7 @@ class GeneProbabilities:
         """``[contexts, operators]`` each: of the spatial and the temporal axis."""
         strides = [[context.strides_space for context in contexts], [context.strides_time for context in contexts]]
         space, time = (np.array(row, int) for row in strides)
-        return self.spatial[blocks, space], self.temporal[blocks, time]
+        return taken(self.spatial, blocks, space), taken(self.temporal, blocks, time)
 
     def bypass(self, contexts: Sequence[UnitContext], blocks: np.ndarray) -> tuple[Array, Array]:
         """``[contexts]`` each: that the block's spatial and its temporal operator are bypasses."""
@@ -76,10 +92,9 @@ class GeneProbabilities:
     def gate(self, gene: str, contexts: Sequence[UnitContext], blocks: np.ndarray) -> Array:
         """``[contexts, candidates]``."""
         if gene != "non_local":
-            return self.by_gene[gene][blocks]
-        return self.non_local[
-            blocks, np.array([s.behind.frames * s.behind.side**2 > self.tokens for s in contexts], int)
-        ]
+            return taken(self.by_gene[gene], blocks)
+        many = np.array([s.behind.frames * s.behind.side**2 > self.tokens for s in contexts], int)
+        return taken(self.non_local, blocks, many)
 
     def keeping(self, contexts: Sequence[UnitContext], block: int) -> Array:
         """``[contexts]``: that both operators of one block are bypasses."""
