@@ -19,6 +19,7 @@ from jax import Array
 from tvnjax import graph
 from tvnjax.nn.convolution import Form
 from tvnjax.nn.normalised import HOMOGENEOUS, normalized
+from tvnjax.nn.small_product import MOST, small_product
 
 Precision = Literal["float32", "bfloat16"]
 """Of activations and of the products behind them; weights, statistics, losses and moments are float32 either way."""
@@ -133,10 +134,23 @@ class BatchNorm(nnx.Module):
 class Dense(nnx.Module):
     """``x @ kernel + bias`` over the last axis."""
 
-    def __init__(self, c_in: int, c_out: int, init: Initializer, gain: float = 1.0, *, bias: bool = True):
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        init: Initializer,
+        gain: float = 1.0,
+        *,
+        bias: bool = True,
+        form: Form = "shifted",
+    ):
+        self.form: Form = form
         self.kernel = nnx.Param(init.normal((c_in, c_out), c_in, gain))
         self.bias = nnx.Param(jnp.zeros(c_out)) if bias else None
 
     def __call__(self, x: Array) -> Array:
-        x = x @ self.kernel[...].astype(x.dtype)
+        if self.form == "plain" and x.ndim == 2 and x.size * self.kernel.shape[1] <= MOST:
+            x = small_product(x.astype(jnp.float32), self.kernel[...]).astype(x.dtype)
+        else:
+            x = x @ self.kernel[...].astype(x.dtype)
         return x if self.bias is None else biased(x, self.bias[...])

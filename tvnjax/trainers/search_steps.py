@@ -272,7 +272,8 @@ class SearchSteps:
 
     def _drawn(self, purpose: Purpose, alphas: Array, mask: Array, key: Array, step: Array, settings: Array) -> Array:
         mask, draw = self._draw(purpose, alphas, mask, key, step, settings)
-        return gene_softmax(self.layout, alphas, mask, draw, settings[0])
+        # Made once: XLA would write a softmax over a handful of numbers into every kernel that uses one of them.
+        return jax.lax.optimization_barrier(gene_softmax(self.layout, alphas, mask, draw, settings[0]))
 
     def _draw(
         self, purpose: Purpose, alphas: Array, mask: Array, key: Array, step: Array, settings: Array

@@ -36,10 +36,10 @@ class MixedGates(nnx.Module):
         self.ratios = tuple(ratio for ratio in block.squeeze if ratio > 0)
         if self.ratios:
             self.hidden = squeeze_hidden(max(widths), max(self.ratios))
-            self.reduce = Dense(shape.c, self.hidden, init, gain=2.0)
-            self.restore = Dense(self.hidden, shape.c, init)
+            self.reduce = Dense(shape.c, self.hidden, init, gain=2.0, form=form)
+            self.restore = Dense(self.hidden, shape.c, init, form=form)
         if any(block.context_gate):
-            self.gate = Dense(shape.c, shape.c, init)
+            self.gate = Dense(shape.c, shape.c, init, form=form)
         # A plan with too many positions for attention has the parameters all the same: plans share them by name.
         if any(block.non_local):
             self.non_local = NonLocal(graph.NonLocal(in_shape=shape, bottleneck=max(block.non_local)), init, form)
