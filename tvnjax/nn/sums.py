@@ -1,12 +1,7 @@
 """Several sums over the same positions."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
-import jax
-import jax.custom_batching
-import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
@@ -30,38 +25,21 @@ def sums(arrays: tuple[Array, ...], form: Form, *, everything: bool = False) -> 
     """Sums of float32 arrays of one shape ``[..., C]`` for every channel, or over everything.
 
     The plain form is one reduction of all arrays: XLA splits a long one in two for a GPU, and would run the second half
-    of each alone. On a CPU, where it does not vectorise that, there is one for each.
+    of each alone. Of ``grouped`` arrays the second half is written so that XLA puts it into the kernel of what is made
+    of the sums. On a CPU, where it does not vectorise that, there is one for each.
     """
     axes = tuple(range(arrays[0].ndim - (0 if everything else 1)))
     if form == "shifted" or len(arrays) == 1:
         return tuple(array.sum(axes) for array in arrays)
-    if arrays[0].ndim == 4 and not everything:
-        return _of_groups(*arrays)
-    return _reduced(arrays, axes)
 
-
-@jax.custom_batching.custom_vmap
-def _of_groups(*arrays: Array) -> tuple[Array, ...]:
-    """Over all but the last of four axes."""
-    return _reduced(arrays, (0, 1, 2))
-
-
-@_of_groups.def_vmap
-def _of_groups_side_by_side(size: int, batched: Sequence[bool], *arrays: Array) -> tuple[Any, Any]:
-    """In two steps, the second one small enough for XLA to write it into the kernel of what is made of the sums: two
-    batches in one pass have 50 kernels less so, of 554. For a single batch it writes it into kernels of whole layers as
-    well, where every element adds up the groups again."""
-    whole = [x if there else jnp.broadcast_to(x, (size, *x.shape)) for x, there in zip(arrays, batched, strict=True)]
-    groups = range(whole[0].shape[2])
-    found = [
-        sum(lax.index_in_dim(one, group, 2, keepdims=False) for group in groups).sum(1)
-        for one in _reduced(whole, (3,))
-    ]
-    return tuple(found), (True,) * len(found)
-
-
-def _reduced(arrays: Sequence[Array], axes: tuple[int, ...]) -> tuple[Array, ...]:
     def add(some: tuple[Array, ...], others: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(one + other for one, other in zip(some, others))
 
-    return tuple(lax.reduce(tuple(arrays), (np.zeros((), np.float32),) * len(arrays), add, axes))
+    in_groups = len(axes) == 3 and not everything
+    found = lax.reduce(arrays, (np.zeros((), np.float32),) * len(arrays), add, axes[2:] if in_groups else axes)
+    return tuple(map(_over_groups, found)) if in_groups else tuple(found)
+
+
+def _over_groups(parts: Array) -> Array:
+    """``[clips, groups, C]`` to ``[C]``. XLA gives a sum of 32 rows or more a kernel of its own."""
+    return sum(lax.index_in_dim(parts, group, 1, keepdims=False) for group in range(parts.shape[1])).sum(0)
