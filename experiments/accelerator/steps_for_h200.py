@@ -4,7 +4,7 @@
 
 Of the preset ``clips``, its largest plan, clips on the device, as ``SupernetTrainer`` sends it where steps are fused: a
 step of the weights (during the warm-up), a step of weights and logits (behind it: two programs), and what is done at
-every scoring. See ``h200`` for what DIR holds. Takes about 5 minutes on two cores.
+every scoring. See ``h200`` for what DIR holds. Takes about 3 minutes on two cores.
 """
 
 import argparse

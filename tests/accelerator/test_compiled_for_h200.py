@@ -63,6 +63,28 @@ def test_the_committed_counts_hold_what_is_asked_of_them():
         assert supernet["temporaries_gib"] <= 1.5 * rows[network]["temporaries_gib"]
 
 
+def few_kernels(rows):
+    """A step of the weights, and one of weights and logits, which is two dispatches: no branch, no loop."""
+    for row in rows.values():
+        assert row["case"] == row["while"] == row["while of unknown length"] == 0 and len(row["from_host"]) <= 5
+    assert rows["weights"]["kernels"] <= 360
+    assert rows["weights and gene gradient"]["kernels"] <= 440 and rows["logits"]["kernels"] <= 50
+
+
+def test_steps_of_clips_are_few_kernels():
+    few_kernels(json.loads((ROOT / "experiments/accelerator/steps_for_h200.json").read_text())["programs"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    PLUGINS not in os.environ, reason=f"XLA's CUDA plugins are not here (name their folder in {PLUGINS})"
+)
+def test_steps_of_clips_compiled_again(tmp_path):
+    command = [sys.executable, "-m", "experiments.accelerator.steps_for_h200", "--json", str(tmp_path / "o")]
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    few_kernels(json.loads((tmp_path / "o").read_text())["programs"])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     PLUGINS not in os.environ, reason=f"XLA's CUDA plugins are not here (name their folder in {PLUGINS})"

@@ -92,13 +92,14 @@ def test_a_joint_pass_is_for_fused_first_order_steps_of_one_device():
     fused, parts, two = Programs(fused=True), Programs(fused=False), Programs(fused=True)
     two.devices = two.devices * 2
     assert make(programs=fused).supernet(SMALL).joint
-    for programs, changes in (
+    cases: list[tuple[Programs, dict]] = [
         (parts, {}),
         (two, {}),
         (fused, {"bilevel": "second"}),
         (fused, {"bilevel": "one-level"}),
         (fused, {"mode": "sampled"}),
-    ):
+    ]
+    for programs, changes in cases:
         assert not make(programs=programs, **changes).supernet(SMALL).joint, (programs, changes)
 
 
@@ -149,4 +150,6 @@ def test_sums_in_groups_are_sums(shape):
     for form in ("plain", "shifted"):
         wide = grouped(jnp.asarray(x), form)
         for found, expected in zip(sums((wide, wide**2), form), (x, x**2), strict=True):
-            np.testing.assert_allclose(found, expected.reshape(-1, shape[-1]).sum(0, dtype=np.float64), rtol=1e-4, atol=1e-3)
+            np.testing.assert_allclose(
+                found, expected.reshape(-1, shape[-1]).sum(0, dtype=np.float64), rtol=1e-4, atol=1e-3
+            )

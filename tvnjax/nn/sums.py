@@ -12,8 +12,8 @@ _GROUPS = 128
 
 
 def grouped(x: Array, form: Form) -> Array:
-    """``[..., C]`` as ``[clips, groups, positions, C]``, of which ``sums`` are made in two steps; as it is where the form
-    is not plain. Clips stay an axis of their own, which may be spread over devices."""
+    """``[..., C]`` as ``[clips, groups, positions, C]``, of which ``sums`` are made in two steps; as it is where the
+    form is not plain. Clips stay an axis of their own, which may be spread over devices."""
     if form == "shifted" or x.ndim < 3:
         return x
     clips, rows = x.shape[0], math.prod(x.shape[1:-1])
@@ -42,4 +42,5 @@ def sums(arrays: tuple[Array, ...], form: Form, *, everything: bool = False) -> 
 
 def _over_groups(parts: Array) -> Array:
     """``[clips, groups, C]`` to ``[C]``. XLA gives a sum of 32 rows or more a kernel of its own."""
-    return sum(lax.index_in_dim(parts, group, 1, keepdims=False) for group in range(parts.shape[1])).sum(0)
+    first, *others = (lax.index_in_dim(parts, group, 1, keepdims=False) for group in range(parts.shape[1]))
+    return sum(others, start=first).sum(0)

@@ -222,8 +222,6 @@ def _part(batch: Batch, index: int, count: int) -> dict[str, Any]:
             return _part(value, index, count)
         if name == STORED:
             return value
-        return jax.tree.map(
-            lambda leaf: leaf.reshape(leaf.shape[0] // count, count, *leaf.shape[1:])[:, index], value
-        )
+        return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] // count, count, *leaf.shape[1:])[:, index], value)
 
     return {name: rows(name, value) for name, value in batch.items()}

@@ -241,8 +241,8 @@ class SupernetTrainer:
         progress: float,
         lengths: Lengths | None = None,
     ) -> tuple[SupernetState, Array, Array]:
-        """One step of the operator logits on one plan; returns the loss and the expected costs as parts of their
-        budgets. ``lengths`` as for ``weight_step``.
+        """One step of the operator logits on one plan, without one of the weights; returns the loss and the expected
+        costs as parts of their budgets. ``lengths`` as for ``weight_step``.
 
         ``bilevel`` says on which clips: validation clips at the present weights (``first``), at the weights after a
         look-ahead step (``second``), or the training clips themselves (``one-level``).

@@ -48,8 +48,9 @@ class DifferentiableConfig:
     still lean on several candidates; the larger, the closer each draw is to a single network. (10 made no difference on
     ten spoken digits, one seed: 95.0 % on test clips against 95.5.)"""
     bilevel: Bilevel = "first"
-    """Clips of a logit step: validation clips (``first``), the same behind a look-ahead step of the weights (``second``
-    order, four times the work), or the training clips themselves (``one-level``, as PV-NAS)."""
+    """Clips of a logit step: validation clips (``first``; gradients for weights and logits are then those at the same
+    weights, before either moves), the same behind a look-ahead step of the weights (``second`` order, four times the
+    work), or the training clips themselves (``one-level``, as PV-NAS)."""
     arch_warmup: float = 0.4
     """Part of the steps that train weights alone: logits that move while weights are raw favour what learns fastest."""
     learning_rate: float = 3e-3

@@ -174,7 +174,8 @@ class MixedSpatial(MixedOp):
     def _apart(self, inputs: Mapping[str, Any], kernels: Mapping[str, Array]) -> Array:
         stride = (1, self.stride, self.stride)
         convolved = [
-            shared_conv(inputs[kind], k.astype(inputs[kind].dtype), stride, form=self.form) for kind, k in kernels.items()
+            shared_conv(inputs[kind], k.astype(inputs[kind].dtype), stride, form=self.form)
+            for kind, k in kernels.items()
         ]
         return sum(convolved[1:], start=convolved[0])
 
