@@ -25,7 +25,6 @@ class Plain(Programs):
 def both(trainer, plan, parts=(0.25, 0.75)):
     """What a joint pass and two passes give under the same draw."""
     supernet, stream, state = trainer.supernet(plan), batches(0), trainer.init()
-    assert supernet.joint
     rng = np.random.default_rng(3)
     weights = jax.nn.softmax(jnp.asarray(rng.normal(size=trainer.layout.shape)), where=trainer.layout.exists)
     weights = jnp.where(supernet.mask, weights, 0).astype(jnp.float32)
@@ -88,7 +87,7 @@ def test_one_draw_serves_both_gradients(monkeypatch):
     assert purposes == [("weights", 0)]
 
 
-def test_a_joint_pass_is_for_fused_first_order_steps_of_one_device():
+def test_a_joint_pass_is_for_fused_first_order_steps_of_whole_batches_on_one_device():
     fused, parts, two = Programs(fused=True), Programs(fused=False), Programs(fused=True)
     two.devices = two.devices * 2
     assert make(programs=fused).supernet(SMALL).joint
@@ -98,6 +97,8 @@ def test_a_joint_pass_is_for_fused_first_order_steps_of_one_device():
         (fused, {"bilevel": "second"}),
         (fused, {"bilevel": "one-level"}),
         (fused, {"mode": "sampled"}),
+        (fused, {"remat": True}),
+        (fused, {"accumulate": 2, "most_parts": 4}),
     ]
     for programs, changes in cases:
         assert not make(programs=programs, **changes).supernet(SMALL).joint, (programs, changes)

@@ -24,7 +24,8 @@ class Working(NamedTuple):
     accumulate: int
     """Parts of a batch, one after the other, each with batch statistics of its own."""
     joint: bool = True
-    """Where a step can: training and validation clips are computed in one pass instead of one after the other."""
+    """Whole batches, units kept: training and validation clips are computed in one pass where a step can, instead of
+    one after the other. What saves memory in other ways has arrays too large to gain by it."""
 
     def __str__(self) -> str:
         parts = "whole batches" if self.accumulate == 1 else f"batches in {self.accumulate} parts"
@@ -138,13 +139,16 @@ class PlanStore:
         training = self._training
         way = self._working.get(self._name(plan), Working(training.remat, training.accumulate))
         yield way
-        if way.joint and self._joins:
+        if self._joint(way):
             yield (way := way._replace(joint=False))
         if not way.remat:
             yield (way := way._replace(remat=True))
         for parts in range(way.accumulate + 1, training.most_parts + 1):
             if training.most_parts % parts == 0 and parts % way.accumulate == 0:
                 yield (way := way._replace(accumulate=parts))
+
+    def _joint(self, way: Working) -> bool:
+        return self._joins and way.joint and not way.remat and way.accumulate == 1
 
     def _work(self, plan: Plan, way: Working) -> None:
         program = self._relaxation.program(plan)
@@ -172,7 +176,7 @@ class PlanStore:
             precision=training.precision,
             remat=way.remat,
             accumulate=way.accumulate,
-            joint=way.joint and self._joins,
+            joint=self._joint(way),
             unroll=self._programs.platform == "cpu",
             undrawn=self._weights.grow,
         )
