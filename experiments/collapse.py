@@ -40,7 +40,7 @@ from tvnjax.running.problem import Problem, decide_costs, prepare_problem, profi
 from tvnjax.running.task import make_task
 from tvnjax.search.base import Evaluation, Verdict
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.spaces.tvn.costs.discretize import discretize
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxation.diagnostics import describe

@@ -34,7 +34,7 @@ from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.pipeline import run
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.registry import known_strategies
 from tvnjax.search.strategies.evolution import EvolutionConfig
 

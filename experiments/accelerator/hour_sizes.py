@@ -9,7 +9,7 @@ from experiments.reliability.kill_anywhere import TINY
 from tvnjax.data.procedural import ProceduralData
 from tvnjax.latency.profile import Profiling
 from tvnjax.running.config import PRESETS, RunConfig
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.spaces.tvn.shapes import ShapeChoices
 

@@ -45,7 +45,7 @@ from tvnjax.running import pipeline
 from tvnjax.running.config import RunConfig
 from tvnjax.search.budget import Budget
 from tvnjax.search.gradient.config import DifferentiableConfig
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.strategies.evolution import EvolutionConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.spaces.tvn.relaxed import OperatorChoices

@@ -31,7 +31,7 @@ from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.running.replay import ReplayConfig, replay
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.tabular.benchmark import Entry, Table
 from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.canonical import genotype_id

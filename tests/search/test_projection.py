@@ -1,4 +1,4 @@
-"""Networks taken out of a search land just under the budget, by measurement, whatever the prediction's bias."""
+"""Networks taken out of a search are within the budget, by measurement, whatever the prediction's bias."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,8 @@ from tvnjax.search.base import Evaluation, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.data import Data
-from tvnjax.search.gradient.projection import Projection, ProjectionConfig
+from tvnjax.search.gradient.projection import Projection
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.lowering import lower
@@ -63,12 +64,23 @@ class UndecidedTrainer:
         return jnp.ones(1)
 
 
+class Telling(Silent):
+    """Keeps events."""
+
+    def __init__(self, told):
+        self._told = told
+
+    def event(self, kind, **fields):
+        self._told.append({"event": kind, **fields})
+
+
 def project(budget_ms, bias, seed, again=None, **changes):
     """Runs a projection on a device that is ``bias`` times as slow as predicted; returns the candidates.
 
     ``again`` says how much slower a network is, counted from 0, when it is measured a second time.
     """
     repeated: dict[str, float] = {}
+    changes = {"draws": 3, "neighbours": 2, "top_k": 3, "racers": 5, "plans": 2} | changes
 
     def check(genotype, slower=1.0):
         predicted = MACS.of_genotype(genotype)
@@ -77,23 +89,25 @@ def project(budget_ms, bias, seed, again=None, **changes):
         return Verdict(predicted_ms=predicted, latency_ms=measured, feasible=reason is None, reason=reason), 0.0
 
     def confirm(genotype):
-        slower = repeated.setdefault(genotype_id(genotype), again(len(repeated)))
-        return check(genotype, slower)
+        name = genotype_id(genotype)
+        if name not in repeated:
+            repeated[name] = again(len(repeated))
+        return check(genotype, repeated[name])
 
     task = SearchTask(
         space=search_space(SHAPES, OPERATORS),
         budget_ms=budget_ms,
         check=check,
-        evaluate=lambda genotype, seed, part: Evaluation(top1=0.5, top5=1.0, compile_seconds=0.0),
+        evaluate=changes.pop("evaluate", lambda *_: Evaluation(top1=0.5, top5=1.0, compile_seconds=0.0)),
         confirm=None if again is None else confirm,
     )
-    account = CostAccount("differentiable", 0, task, Silent())
+    account = CostAccount("differentiable", 0, task, Telling(changes.pop("told", [])))
     empty = iter(dict, None)
     data = Data(train=empty, val=empty, scoring=empty, val_once=list, read=lambda *_: {}, view_of=lambda _: None)
-    trainer, weight = changes.pop("trainer", None) or UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
+    trainer = changes.pop("trainer", None) or UndecidedTrainer(seed)
     budget = Budget(ms=budget_ms, params=changes.pop("params", None))
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=budget, params=MACS)
-    projection = Projection(ProjectionConfig(**changes), trainer, costs, account, data, weight)
+    projection = Projection(ProjectionConfig(**changes), trainer, costs, account, data)
     plans = WorkingSet(SHAPES, 2, np.random.default_rng(0), allowed=projection.fits)
     plans.fill(trainer.policy)
     projection.run(None, plans, 0.1)
@@ -120,7 +134,7 @@ class TellsWhenTuned(UndecidedTrainer):
 
 def test_networks_are_ranked_by_what_they_are_after_steps_of_their_own():
     plain, tuned = TellsWhenTuned(0), TellsWhenTuned(0)
-    project(16.0, 1.0, 0, trainer=plain, attempts=1, fine_tune_steps=3)
+    project(16.0, 1.0, 0, trainer=plain, attempts=1, fine_tune_steps=3, rank_steps=0)
     assert not any(plain.scored)
     first, *_ = project(16.0, 1.0, 0, trainer=tuned, attempts=1, fine_tune_steps=3, rank_steps=5)
     strides = tuple(block.spatial_stride for block in first.genotype.blocks)
@@ -136,11 +150,10 @@ def test_networks_are_ranked_by_what_they_are_after_steps_of_their_own():
 
 @pytest.mark.parametrize("bias", [0.6, 1.0, 1.7])
 @pytest.mark.parametrize("budget_ms", [4.0, 16.0])
-def test_finalists_land_just_under_the_budget(budget_ms, bias):
-    for seed in range(3):
-        trained = [c for c in project(budget_ms, bias, seed) if c.evaluation is not None]
-        parts = [c.verdict.latency_ms / budget_ms for c in trained]
-        assert trained and all(0.85 <= part <= 0.96 for part in parts), parts
+def test_finalists_are_within_the_budget_whatever_predictions_are_off_by(budget_ms, bias):
+    for seed in range(2):
+        whole = [c for c in project(budget_ms, bias, seed) if c.whole and c.evaluation is not None]
+        assert len(whole) == 3 and all(c.verdict.latency_ms <= budget_ms for c in whole)
 
 
 class Knows(UndecidedTrainer):
@@ -158,64 +171,85 @@ class Knows(UndecidedTrainer):
         return Score(top1=0.9 if sure else 0.1, top5=1.0, loss=1.0, clips=1)
 
 
-def test_proposed_up_to_the_edge_the_likeliest_network_is_not_lost_to_a_prediction_that_is_too_high():
-    """Measured it leaves 5 % of the budget free, predicted 2 %."""
-    candidates = project(16.0, 1.0, 0, finalists=1)
-    best = next(c for c in candidates if c.evaluation is not None)
-    budget_ms, bias = best.verdict.predicted_ms / 0.98, best.verdict.latency_ms / best.verdict.predicted_ms
-    assert 0.95 < bias * 0.98 < 0.999, "the rule's own deviation is small"
-
-    def finalist(**changes):
-        candidates = project(budget_ms, 0.97 / bias, 0, trainer=Knows(best.genotype), finalists=1, **changes)
-        return next(c for c in candidates if c.evaluation is not None)
-
-    found = finalist(predicted_margin=0)
-    assert found.id == best.id and 0.85 <= found.verdict.latency_ms / budget_ms <= 0.96
-    assert finalist().id != best.id
+@pytest.mark.parametrize("part", [0.9, 0.999, 1.04])
+def test_the_likeliest_network_is_measured_also_where_it_is_predicted_at_the_budgets_edge(part):
+    """Predicted up to 4 % over the budget, measured 3 % within it."""
+    best = next(c for c in project(16.0, 1.0, 0, finalists=1) if c.whole and c.evaluation is not None)
+    measured = best.verdict.latency_ms / best.verdict.predicted_ms
+    budget_ms, bias = best.verdict.predicted_ms / part, 0.97 / part / measured
+    told = []
+    candidates = project(budget_ms, bias, 0, trainer=Knows(best.genotype), finalists=1, told=told)
+    (found,) = [c for c in candidates if c.whole and c.evaluation is not None]
+    assert found.id == best.id and found.verdict.latency_ms <= 0.98 * budget_ms
+    (changed,) = [event for event in told if event["event"] == "changed_genes"]
+    assert changed["found"] == changed["likeliest"] == best.id and changed["genes"] == {}
 
 
-@pytest.mark.parametrize("lost", [1, 2, 5])
-def test_a_finalist_that_is_over_the_budget_when_it_is_measured_again_gives_way_to_the_next(lost):
-    once = [c.id for c in project(16.0, 1.0, 0, finalists=1) if c.evaluation is not None]
-    candidates = project(16.0, 1.0, 0, again=lambda number: 1.3 if number < lost else 1.02, finalists=1)
+def test_genes_that_the_found_network_does_not_have_are_told():
+    told = []
+    best = next(c for c in project(16.0, 1.0, 0, finalists=1) if c.whole and c.evaluation is not None)
+    # The one it is sure of takes a third more than the budget.
+    candidates = project(
+        best.verdict.latency_ms / 1.33, 1.0, 0, trainer=Knows(best.genotype), finalists=1, told=told
+    )
+    found = [c for c in candidates if c.whole and c.evaluation is not None][-1]
+    (changed,) = [event for event in told if event["event"] == "changed_genes"]
+    before, after = best.genotype.genes(), found.genotype.genes()
+    assert changed["likeliest"] == best.id and changed["found"] == found.id != best.id
+    assert set(changed["genes"]) == {str(gene) for gene in {**before, **after} if before.get(gene) != after.get(gene)}
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_a_racer_that_is_over_the_budget_when_it_is_measured_again_is_not_trained(lost):
+    candidates = project(16.0, 1.0, 0, again=lambda number: 100.0 if number < lost else 1.0, finalists=1)
     trained = [c for c in candidates if c.evaluation is not None]
-    *over, last = trained
-    assert len(over) == lost and trained[0].id == once[0] and len({c.id for c in trained}) == lost + 1
-    assert all(not c.usable and not c.verdict.feasible and c.verdict.latency_ms > 16.0 for c in over)
-    assert last.usable and last.verdict.latency_ms <= 16.0
+    assert trained and all(c.verdict.latency_ms <= 16.0 and c.usable for c in trained if c.whole)
+    measured = [c.id for c in project(16.0, 1.0, 0, again=lambda _: 1.0, finalists=1) if c.part < 1]
+    assert not {c.id for c in trained} & set(measured[:lost])
+
+
+def test_networks_whose_measurements_move_stay_further_below_the_budget():
+    """A network that takes 99 % of the budget is raced where measurements stay as they are, and not where they move."""
+    edge = max(c.verdict.latency_ms for c in project(1.0, 1.0, 0, finalists=1) if c.evaluation is not None)
+    rng, budget_ms = np.random.default_rng(0), edge / 0.99
+    steady = project(budget_ms, 1.0, 0, again=lambda _: 1.0, finalists=1)
+    moving = project(budget_ms, 1.0, 0, again=lambda _: 1 + 0.03 * rng.standard_normal(), finalists=1)
+    largest = [max(c.verdict.latency_ms for c in found if c.evaluation is not None) for found in (steady, moving)]
+    assert largest[0] == edge and largest[1] < 0.95 * budget_ms
 
 
 def test_a_device_that_is_over_the_budget_whenever_it_is_asked_again_is_not_asked_for_ever():
-    candidates = project(16.0, 1.0, 0, again=lambda _: 1.3, finalists=1, attempts=2, top_k=3)
+    candidates = project(16.0, 1.0, 0, again=lambda _: 100.0, finalists=1, attempts=2)
     assert not any(c.usable for c in candidates)
-    assert 1 < sum(c.evaluation is not None for c in candidates) < 40
+    assert sum(c.evaluation is not None for c in candidates) < 40
 
 
-def test_where_nothing_leaves_the_margin_free_something_within_the_budget_is_taken():
-    """Largest first of those that are too small; those at the very edge of the budget only where there is no other."""
-    for seed in range(3):
-        candidates = project(16.0, 1.0, seed, fill=0.9, margin=0.0999, finalists=1, attempts=2, top_k=4)
-        measured = [c.verdict.latency_ms / 16.0 for c in candidates if c.verdict.feasible]
-        (trained,) = (c.verdict.latency_ms / 16.0 for c in candidates if c.evaluation is not None)
-        below = [part for part in measured if part < 0.9]
-        assert trained == (max(below) if below else min(measured)) <= 1.0
+def test_the_best_of_both_kinds_of_evidence_go_on():
+    """Inherited weights know one network, the first steps another: both are trained to the end, and the better of them
+    is what was found."""
+    ids = [c.id for c in project(16.0, 1.0, 0, finalists=1) if c.part < 1]
+    known, quick = ids[0], ids[-1]
 
+    def evaluate(genotype, seed, part):
+        top1 = {known: 0.9, quick: 0.7}.get(genotype.id, 0.3) if part == 1 else 0.6 if genotype.id == quick else 0.2
+        return Evaluation(top1=top1, top5=0.0, compile_seconds=0.0)
 
-def test_a_budget_beyond_every_network_takes_large_ones():
-    trained = [c for c in project(1e6, 1.0, 0) if c.evaluation is not None]
-    assert len(trained) == 3 and all(c.verdict.feasible for c in trained)
+    class Ranks(UndecidedTrainer):
+        def score(self, state, plan, stats, weights, batches):
+            genotype = relax_plan(plan, OPERATORS).decode(
+                tuple({gene: int(np.argmax(row[gene])) for gene in row} for row in weights)
+            )
+            return Score(top1=0.6 if genotype_id(genotype) == known else 0.2, top5=0.0, loss=1.0, clips=1)
 
-
-def test_a_latency_weight_takes_the_likeliest_however_small():
-    filled = [c.verdict.latency_ms for c in project(16.0, 1.0, 1) if c.evaluation is not None]
-    light = [c.verdict.latency_ms for c in project(16.0, 1.0, 1, latency_weight=0.1) if c.evaluation is not None]
-    assert min(filled) > 0.85 * 16 > min(light)
+    candidates = project(16.0, 1.0, 0, finalists=2, evaluate=evaluate, trainer=Ranks(0))
+    whole = {c.id: c.fitness for c in candidates if c.whole and c.evaluation is not None}
+    assert set(whole) == {known, quick} and max(whole, key=lambda name: whole[name]) == known
 
 
 def test_a_budget_of_parameters_holds_as_well():
-    free = [lower(c.genotype, 4).params for c in project(8.0, 1.0, 2, fill=0.0)]
-    limit = sorted(free)[0]
-    held = [lower(c.genotype, 4).params for c in project(8.0, 1.0, 2, fill=0.0, params=limit)]
+    free = [lower(c.genotype, 4).params for c in project(8.0, 1.0, 2)]
+    limit = sorted(free)[1]
+    held = [lower(c.genotype, 4).params for c in project(8.0, 1.0, 2, params=limit)]
     assert held and max(held) <= limit < max(free)
 
 
@@ -224,12 +258,12 @@ def test_a_budget_of_parameters_holds_as_well():
     [
         {"finalists": 0},
         {"finalists": 9},
-        {"fill": 1.0},
+        {"confidence": 1.0},
+        {"confidence": 0.4},
         {"plans": 0},
         {"attempts": 0},
-        {"margin": 0.15},
-        {"predicted_margin": 0.15},
-        {"predicted_margin": -0.01},
+        {"repeats": 0},
+        {"draws": -1},
         {"rank_steps": -1},
     ],
 )

@@ -12,7 +12,7 @@ from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
 from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.data import Data
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.search_space import search_space

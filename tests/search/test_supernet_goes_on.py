@@ -19,7 +19,7 @@ from tvnjax.search.gradient import differentiable
 from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.data import Data
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.results import result_to_json
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import relax_plan

@@ -18,7 +18,7 @@ from tvnjax.running.distributed import Distributed
 from tvnjax.running.preset_lines import PRESET_LINES
 from tvnjax.search.budget import Budget
 from tvnjax.search.gradient.config import DifferentiableConfig
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.pools import Workers
 from tvnjax.search.registry import StrategyChoice, facts_of, name_of, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
@@ -243,7 +243,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             search=DifferentiableConfig(
                 steps=200,
                 batch_size=16,
-                projection=ProjectionConfig(top_k=6, finalists=2, recalibration_batches=6),
+                projection=ProjectionConfig(finalists=2, racers=6, recalibration_batches=6),
             ),
             evolution=EvolutionConfig(population=4, tournament=2),
             regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
@@ -258,7 +258,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         RunConfig(
             data=VideoData(shift=3),
             shapes=CLIPS,
-            search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(top_k=6, finalists=2)),
+            search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(finalists=2)),
             evolution=EvolutionConfig(population=4, tournament=2),
             regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
             halving=HalvingConfig(networks=9),
@@ -288,7 +288,7 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
                 score_every=10,
                 score_clips=48,
                 latency_weight=0.3,
-                projection=ProjectionConfig(top_k=4, finalists=1, recalibration_batches=6),
+                projection=ProjectionConfig(finalists=1, racers=4, recalibration_batches=6),
             ),
             proxy=Training(steps=100, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),
             retrain=Training(steps=200, batch_size=32, optimizer=Optimizer(learning_rate=6e-3)),

@@ -75,10 +75,11 @@ def make_task(
         networks = (point for point in profile.points if point["kind"] == "network")
         ending = profile.key_of("")
         frozen = {p["key"].removesuffix(ending): p["measured_ms"] for p in networks if p["key"].endswith(ending)}
+    error = max(profile.margin, 0.05)
     runtime = RuntimeFilter(
         budget=costs.budget,
         model=profile.model,
-        margin=max(profile.margin, 0.05),
+        margin=error,
         lower=problem.lower,
         runtime=problem.runtime,
         timer=filter_timer(problem, costs),
@@ -94,4 +95,5 @@ def make_task(
         evaluate=Evaluator(problem).evaluate,
         screen=runtime.screen,
         confirm=None if problem.config.reproducible else runtime.confirm,
+        prediction_error=error,
     )

@@ -132,6 +132,8 @@ class SearchTask:
     """Scores a network with a trained supernet's weights."""
     confirm: Callable[[Genotype], tuple[Verdict, float]] | None = None
     """The runtime filter once more, measured anew; ``None`` where latencies are looked up."""
+    prediction_error: float = 0.05
+    """What nine in ten predicted latencies are off by at most, as a part of them."""
     clocked: bool = True
     """Whether this process's clock tells device seconds; otherwise results bring their own."""
 

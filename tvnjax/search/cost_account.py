@@ -150,11 +150,10 @@ class CostAccount:
                 verdict = self._confirmed(proposal.genotype, verdict)
         return self.record(proposal, verdict, evaluation, costs)
 
-    def _confirmed(self, genotype: Genotype, first: Verdict) -> Verdict:
-        """The verdict of a second measurement, charged, where it is over the budget; the first one where it is not, or
-        nothing can be measured."""
+    def again(self, genotype: Genotype) -> Verdict | None:
+        """The verdict of measuring a network once more, charged; ``None`` where latencies are looked up."""
         if self.task.confirm is None:
-            return first
+            return None
         known = genotype.id
         kept = self.journal.recall("confirm", known)
         if kept is not None:
@@ -167,7 +166,13 @@ class CostAccount:
             self._keep("confirm", known, {}, verdict=again)
         told = {"id": known, "latency_ms": again.latency_ms, "feasible": again.feasible, "reason": again.reason}
         self.monitor.event("measured_again", strategy=self.name, seed=self.seed, **told)
-        if again.feasible or again.latency_ms is None:
+        return again
+
+    def _confirmed(self, genotype: Genotype, first: Verdict) -> Verdict:
+        """The verdict of a second measurement where it is over the budget; the first one where it is not, or nothing
+        can be measured."""
+        again = self.again(genotype)
+        if again is None or again.feasible or again.latency_ms is None:
             return first
         return dataclasses.replace(first, latency_ms=again.latency_ms, feasible=False, reason=again.reason)
 

@@ -56,12 +56,11 @@ class Settings(NamedTuple):
 
     @classmethod
     def of(cls, training: SupernetTraining, temperature: float, progress: float) -> "Settings":
-        """In mode ``concrete`` weights are draws: the noise grows to its full size at half of the progress (weights
-        learn slowly under it); from then on draws grow sharper, to ``draw_sharpness`` in the end."""
+        """In mode ``concrete`` weights are draws throughout, so that they serve single networks from the first step on:
+        weights that learn under a mixture are lost when one network is taken out of it."""
         if training.mode != "concrete":
             return cls(temperature, 0.0, 1.0, progress)
-        noise = min(1.0, 2 * progress)
-        return cls(temperature, noise, training.draw_sharpness ** max(2 * progress - 1, 0.0), progress)
+        return cls(temperature, 1.0, training.draw_sharpness, progress)
 
     def array(self) -> np.ndarray:
         return np.array(self, np.float32)

@@ -16,7 +16,7 @@ from tvnjax.search.base import SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.config import DifferentiableConfig
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.spaces.own import own_space
 from tvnjax.trainers.optim import Optimizer
 from tvnjax.trainers.trainer import Training

@@ -7,7 +7,7 @@ from typing import Literal
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.literals import check_literals
 from tvnjax.nn.parts import Precision
-from tvnjax.search.gradient.projection import ProjectionConfig
+from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.trainers.supernet_settings import ArchSchedule, Bilevel, Mode, SupernetTraining
 
 _NOT_NEGATIVE = (
@@ -42,11 +42,10 @@ class DifferentiableConfig:
     to its argument, as in SNAS), so that an undecided choice cannot rest on a mixture, and a decided one is left alone.
     ``sampled``: one path a gene for the weights, drawn by Gumbel-max, and two for the logits' gradient (as
     ProxylessNAS); what is not drawn does not run."""
-    draw_sharpness: float = 1.0
-    """Of mode ``concrete``, at the end: what the noisy argument of the softmax is multiplied by (the inverse of SNAS's
-    temperature). It grows from 1 in the second half of the search. With 1 a draw is soft, and an undecided choice can
-    still lean on several candidates; the larger, the closer each draw is to a single network. (10 made no difference on
-    ten spoken digits, one seed: 95.0 % on test clips against 95.5.)"""
+    draw_sharpness: float = 4.0
+    """Of mode ``concrete``: what the noisy argument of the softmax is multiplied by (the inverse of SNAS's
+    temperature). With 1 a draw is soft, and an undecided choice can still lean on several candidates; the larger, the
+    closer each draw is to a single network, and the noisier the logits' gradient (experiments/tabular/README.md)."""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``; gradients for weights and logits are then those at the same
     weights, before either moves), the same behind a look-ahead step of the weights (``second`` order, four times the
@@ -64,9 +63,10 @@ class DifferentiableConfig:
     """Of the operator logits (Adam)."""
     arch_schedule: ArchSchedule = "constant"
     """Of that rate behind the warm-up: it falls as the temperature does, stays, or falls along a cosine."""
-    temperature: float = 0.1
+    temperature: float = 0.5
     """Softmax temperature at the end; it is 1 during the warm-up and falls by a constant factor a step from then on.
-    Low enough that the relaxed network ends close to a single one: what is left over is lost in the projection."""
+    Draws near one-hot make the logits grow apart by themselves; what falling too low does is to decide what they have
+    not, past the budget before its multiplier has climbed."""
     logit_penalty: float = 0.0
     """Weight of the mean log-sum-exp of the logits, ramped with progress: keeps single logits from running away."""
     latency_weight: float = 0.0
