@@ -68,7 +68,10 @@ ARMS: dict[str, dict[str, Any]] = {"default": {}, **GRID}
 def config_of(arm: str, manifest: Path, seed: int) -> RunConfig:
     """The preset with an arm's changes."""
     config = PRESETS["clips"][1]
-    search = dataclasses.replace(config.search, **{"projection": ProjectionConfig(top_k=1, finalists=1), **ARMS[arm]})
+    search = dataclasses.replace(
+        config.search,
+        **{"projection": ProjectionConfig(plans=1, top_k=1, draws=0, neighbours=0, racers=1, finalists=1), **ARMS[arm]},
+    )
     data = dataclasses.replace(config.data, manifest=manifest, short_spans="widen")
     return dataclasses.replace(config, data=data, seed=seed, strategies=("differentiable",), search=search)
 

@@ -34,15 +34,12 @@ from tvnjax.report.page import write_report
 from tvnjax.report.record import read_run
 from tvnjax.running.config import PRESETS, RunConfig
 from tvnjax.running.pipeline import run
-from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.registry import known_strategies
 from tvnjax.search.strategies.evolution import EvolutionConfig
 
 RESULTS: Path = Path(__file__).parent / "grid_comparison"
 EVOLUTION = EvolutionConfig(population=8, tournament=4)
 """What did best of five sizes with some sixty evaluations, on the recorded table (40 seeds each)."""
-PROJECTION = ProjectionConfig(top_k=4, finalists=1, fine_tune_steps=0)
-"""One short training in the end: with so few clips it hardly tells apart what inherited weights do not."""
 PROFILE = Profiling(units=40, networks=60, chosen=20)
 KEPT = ("name", "seed", "top1", "top5", "latency_ms", "budget_ms", "params", "macs", "seconds", "compile_seconds")
 KEPT += ("top1_sd", "top1_runs", "spent", "evaluations", "infeasible", "retrain_seconds", "genotype_id", "genotype")
@@ -67,11 +64,7 @@ def config_of(args: argparse.Namespace, seed: int) -> RunConfig:
         seed=seed,
         strategies=tuple(args.strategies),
         baseline_ratio=args.ratio,
-        search=longer(
-            config.search,
-            args.longer,
-            projection=dataclasses.replace(PROJECTION, predicted_margin=args.predicted_margin),
-        ),
+        search=longer(config.search, args.longer),
         proxy=longer(config.proxy, args.longer),
         retrain=longer(config.retrain, args.retrain_longer),
         retrain_seeds=args.retrain_seeds,
@@ -162,9 +155,6 @@ def main() -> None:
     parser.add_argument("--runtime", choices=get_args(RuntimeName), default="onnxruntime", help="whose milliseconds")
     parser.add_argument("--retrain-seeds", type=int, default=3, help="last trainings of each network found")
     parser.add_argument("--evaluation", choices=["whole", "layers"], default="whole", help="how candidates compile")
-    parser.add_argument(
-        "--predicted-margin", type=float, default=PROJECTION.predicted_margin, help="see ProjectionConfig"
-    )
     parser.add_argument("--summarise", action="store_true", help="run nothing")
     args = parser.parse_args()
     if args.manifest is None and not args.summarise:
@@ -176,8 +166,6 @@ def main() -> None:
     command += f"--retrain-longer {args.retrain_longer:g} --image-size {args.image_size} "
     command += f"--filters {' '.join(map(str, args.filters))} --runtime {args.runtime} "
     command += f"--evaluation {args.evaluation} --retrain-seeds {args.retrain_seeds}"
-    if args.predicted_margin != PROJECTION.predicted_margin:
-        command += f" --predicted-margin {args.predicted_margin:g}"
     folders = []
     RESULTS.mkdir(exist_ok=True)
     for seed in args.seeds:

@@ -23,6 +23,8 @@ TINY = [
     "--profile.units 10 --profile.networks 3 --profile.chosen 2 --profile.repeats 30",
     "--search.steps 6 --search.batch-size 8",
     "--search.projection.top-k 2 --search.projection.finalists 1 --search.projection.recalibration-batches 2",
+    "--search.projection.plans 1 --search.projection.draws 1 --search.projection.neighbours 1",
+    "--search.projection.rank-steps 2 --search.projection.racers 2",
     "--search.working-set 2 --search.score-clips 16 --search.score-every 1",
     "--shapes.frame-stride 1 --evolution.population 2",
     "--proxy.steps 3 --proxy.batch-size 8 --retrain.steps 4 --retrain.batch-size 8 --baseline-seconds 1",

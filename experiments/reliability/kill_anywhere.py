@@ -79,7 +79,11 @@ TINY = RunConfig(
         redraws=1,
         score_every=2,
         score_clips=8,
-        projection=ProjectionConfig(top_k=2, finalists=1, recalibration_batches=2, fine_tune_steps=2),
+        projection=ProjectionConfig(
+            plans=1, top_k=2, draws=1, neighbours=1, rank_steps=2, racers=2, finalists=1,
+            recalibration_batches=2,
+            fine_tune_steps=2,
+        ),
     ),
     evolution=EvolutionConfig(population=1, tournament=1),
     sharing=SharingConfig(candidates=3, finalists=1),

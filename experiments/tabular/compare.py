@@ -45,7 +45,7 @@ REPLAYED = ("evolution", "regularized_evolution", "successive_halving", "random"
 SHARED = ("random_weight_sharing", "evolution_weight_sharing")
 
 
-def config_of(seed: int, margin: float, predicted_margin: float) -> RunConfig:
+def config_of(seed: int) -> RunConfig:
     """The ``planted`` preset's search, longer, on the table's problem."""
     search = dataclasses.replace(
         PRESETS["planted"][1].search,
@@ -53,17 +53,8 @@ def config_of(seed: int, margin: float, predicted_margin: float) -> RunConfig:
         working_set=4,
         redraws=0,
         latency_weight=0.0,
-        # Relaxed networks of all four plans end with next to no loss, which says little of their single networks: some
-        # of each plan are ranked, a few tenths of a second each, and trained.
-        projection=ProjectionConfig(
-            plans=4,
-            top_k=12,
-            finalists=2,
-            recalibration_batches=6,
-            rank_steps=20,
-            margin=margin,
-            predicted_margin=predicted_margin,
-        ),
+        # Its space has four plans.
+        projection=ProjectionConfig(plans=4, recalibration_batches=6, racers=9),
     )
     return dataclasses.replace(CONFIG, seed=seed, search=search)
 
@@ -98,9 +89,9 @@ def looked_up(table: Table, genotype: Any, budget_ms: float) -> dict[str, Any]:
     }
 
 
-def searched(table: Table, budget_ms: float, seed: int, margin: float, predicted_margin: float) -> dict[str, Any]:
+def searched(table: Table, budget_ms: float, seed: int) -> dict[str, Any]:
     """One gradient search: its supernet is trained, its networks are measured and trained by looking them up."""
-    config = config_of(seed, margin, predicted_margin)
+    config = config_of(seed)
     with ConsoleMonitor() as monitor:
         problem = prepare_problem(config, monitor)
         costs, profiling = costs_of(table, problem, budget_ms)
@@ -196,20 +187,16 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--budget-quantile", type=float, default=0.5, help="of the table's latencies: the budget")
-    # A network of the table has one latency, no second measurement that has to be within the budget too.
-    parser.add_argument("--margin", type=float, default=0.0, help="part of the budget the gradient search leaves free")
-    parser.add_argument("--predicted-margin", type=float, help="part that predictions leave free; default: the margin")
     parser.add_argument("--name", default="compare", help="of the result's files")
     args = parser.parse_args()
     use_compilation_cache()
     args.out.mkdir(parents=True, exist_ok=True)
     table = read_table(args.table)
-    predicted = args.margin if args.predicted_margin is None else args.predicted_margin
     budget_ms, rows = float(np.quantile(table.latencies(), args.budget_quantile)), []
     for seed in args.seeds:
         done = args.out / f"differentiable-{seed}.json"
         if not done.exists():
-            write_json(done, searched(table, budget_ms, seed, args.margin, predicted))
+            write_json(done, searched(table, budget_ms, seed))
         rows.append(read_json(done))
         print(rows[-1], flush=True)
     seconds = statistics.fmean(row["seconds"] for row in rows)
@@ -218,9 +205,7 @@ def main() -> None:
     within = [e for e in table.entries.values() if e.latency_ms is not None and e.latency_ms <= budget_ms]
     best = max(within, key=lambda entry: entry.fitness).top1("test") or 0.0
     command = f"python -m experiments.tabular.compare --out DIR --seeds {' '.join(map(str, args.seeds))} "
-    command += f"--budget-quantile {args.budget_quantile:g} --margin {args.margin:g} "
-    command += "" if args.predicted_margin is None else f"--predicted-margin {predicted:g} "
-    command += f"--name {args.name}"
+    command += f"--budget-quantile {args.budget_quantile:g} --name {args.name}"
     result = {
         "command": command,
         "budget_ms": budget_ms,

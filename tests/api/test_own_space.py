@@ -21,7 +21,10 @@ OPTIONS = {
         "steps": 10,
         "batch_size": 8,
         "score_clips": 8,
-        "projection": {"top_k": 2, "finalists": 1, "recalibration_batches": 2, "fine_tune_steps": 2},
+        "projection": {
+            "top_k": 2, "draws": 1, "neighbours": 1, "rank_steps": 2, "racers": 2, "finalists": 1,
+            "recalibration_batches": 2, "fine_tune_steps": 2,
+        },
     },
     "profile": {"units": 10, "networks": 3, "chosen": 0, "repeats": 30},
     "evolution": {"population": 1, "tournament": 1},

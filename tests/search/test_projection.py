@@ -189,9 +189,7 @@ def test_genes_that_the_found_network_does_not_have_are_told():
     told = []
     best = next(c for c in project(16.0, 1.0, 0, finalists=1) if c.whole and c.evaluation is not None)
     # The one it is sure of takes a third more than the budget.
-    candidates = project(
-        best.verdict.latency_ms / 1.33, 1.0, 0, trainer=Knows(best.genotype), finalists=1, told=told
-    )
+    candidates = project(best.verdict.latency_ms / 1.33, 1.0, 0, trainer=Knows(best.genotype), finalists=1, told=told)
     found = [c for c in candidates if c.whole and c.evaluation is not None][-1]
     (changed,) = [event for event in told if event["event"] == "changed_genes"]
     before, after = best.genotype.genes(), found.genotype.genes()

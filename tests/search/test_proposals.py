@@ -8,11 +8,11 @@ import pytest
 from tests.search.test_projection import MACS, OPERATORS, SHAPES, UndecidedTrainer
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.gradient.proposals import Proposals
+from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 from tvnjax.spaces.tvn.relaxation.relaxation import TvnRelaxation
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import search_space
 from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices, ShapeSpace
-from tvnjax.spaces.tvn.costs.expected import ExpectedCost
 
 PLANS = list(itertools.islice(SHAPES.plans(), 2))
 

@@ -167,7 +167,12 @@ def search(run_dir=None, kill_at=None, breaks_at=(), monitor=None, kill_check=No
         view_of=lambda _: None,
     )
     config = DifferentiableConfig(
-        steps=STEPS, working_set=1, redraws=2, projection=ProjectionConfig(top_k=3, finalists=2, fine_tune_steps=1)
+        steps=STEPS,
+        working_set=1,
+        redraws=2,
+        projection=ProjectionConfig(
+            plans=1, top_k=3, draws=2, neighbours=2, rank_steps=1, racers=3, finalists=2, fine_tune_steps=1
+        ),
     )
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=Budget(ms=12.0))
     trainer = type("Trainer", (ArithmeticTrainer,), {"kill_at": kill_at, "breaks_at": breaks_at, "full_at": full_at})

@@ -8,6 +8,7 @@ from tvnjax.core.printable import json_text
 from tvnjax.report import figure_parts, search_parts, search_tables, tables
 from tvnjax.report.document import Callout, Code, Details, Document, Paragraph, Part, Section, Subtitle
 from tvnjax.report.drawing import AXES_NOTE
+from tvnjax.report.evidence_parts import evidence
 from tvnjax.report.headline import headline
 from tvnjax.report.quantities import count, milliseconds
 from tvnjax.report.record import RunRecord, best_of, number
@@ -87,7 +88,7 @@ def _ledger(record: RunRecord) -> list[Part]:
     for name, seed in record.runs("ledger"):
         table = tables.ledger(record.select("ledger", strategy=name, seed=seed)[-1].get("rows"))
         if table.rows:
-            parts += [Subtitle(text=f"{name}, seed {seed}"), table]
+            parts += [Subtitle(text=f"{name}, seed {seed}"), table, *evidence(record, name, seed)]
     if not parts:
         return [Paragraph(text="Left out: this run has no 'ledger' events.")]
     text = "What accuracy and latency become on the way from the mixture to one network trained on its own."

@@ -52,17 +52,18 @@ def cost_gradients(
     layout: GeneLayout,
     constraint: Callable[[GeneWeights, Any], Array],
     penalty: float,
+    target: float,
     weights: Array,
     shapes: Any,
     multipliers: Array,
     latency_weight: Array,
 ) -> tuple[Array, Array, Any]:
     """Costs as parts of their budgets, and the gradients for gene and shape weights of the augmented Lagrangian of
-    ``log(part) <= 0`` (no pull once a cost is well within its budget) plus the weight of the latency itself."""
+    ``log(part / target) <= 0`` (no pull once a cost is well within its budget) plus the weight of the latency itself."""
 
     def value(weights: Array, shapes: Any) -> tuple[Array, Array]:
         parts = constraint(layout.unpack(weights), shapes)
-        excess = jnp.log(parts)
+        excess = jnp.log(parts / target)
         pull = jnp.maximum(multipliers + penalty * excess, 0)
         return (jnp.square(pull) / (2 * penalty)).sum() + latency_weight * excess[0], parts
 

@@ -314,8 +314,8 @@ class SearchSteps:
         temperature, progress = settings[0], settings[3]
         weights = self.likeliest(alphas, self.layout.exists, temperature)
         weight = self.training.latency_weight * progress
-        function = partial(cost_gradients, self.layout, self._constraint, self.training.penalty)
-        return function(weights, self.shape_weights(shapes), multipliers, weight)
+        arguments = (weights, self.shape_weights(shapes), multipliers, weight)
+        return cost_gradients(self.layout, self._constraint, self.training.penalty, self.training.target, *arguments)
 
     def _logits_moved(
         self, state: SupernetState, by_logit: Array, by_all: Array, parts: Array, settings: Array
@@ -329,7 +329,8 @@ class SearchSteps:
         # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
         falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}
         rate = -self.training.arch_learning_rate * falls[self.training.arch_schedule]
-        multipliers = jnp.maximum(state.multipliers + self.training.multiplier_rate * jnp.log(parts), 0)
+        excess = jnp.log(parts / self.training.target)
+        multipliers = jnp.maximum(state.multipliers + self.training.multiplier_rate * excess, 0)
         return alphas + rate * updates, opt, multipliers
 
     def _shapes_moved(self, shapes: Any, by_shape: Any, losses: Array, members: Any, rates: Array) -> Any:

@@ -31,6 +31,7 @@ class SupernetTraining:
     latency_weight: float
     penalty: float
     multiplier_rate: float
+    target: float
     precision: Precision = "float32"
     remat: bool = False
     accumulate: int = 1

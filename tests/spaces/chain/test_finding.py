@@ -52,7 +52,12 @@ CONFIG = dataclasses.replace(
     data=drawn(),
     proxy=Training(steps=60, batch_size=32, optimizer=Optimizer(learning_rate=1e-2)),
     search=DifferentiableConfig(
-        steps=200, batch_size=32, score_clips=32, projection=ProjectionConfig(top_k=3, finalists=1, fine_tune_steps=0)
+        steps=200,
+        batch_size=32,
+        score_clips=32,
+        projection=ProjectionConfig(
+            top_k=3, draws=3, neighbours=3, rank_steps=5, racers=3, finalists=1, fine_tune_steps=0
+        ),
     ),
 )
 WITHIN = 1e9

@@ -75,6 +75,9 @@ class DifferentiableConfig:
     latency would be all there is to go by, hence the ramp."""
     multiplier_rate: float = 0.5
     """Step of the budgets' multipliers, in units of ``log(expected / budget)``."""
+    target: float = 0.98
+    """Part of every budget that expected costs are held to. Multipliers swing around it by one or two percent, and a
+    measurement moves by as much when it is repeated."""
     penalty: float = 4.0
     """Weight of the quadratic term of the augmented Lagrangian."""
     working_set: int = 6
@@ -123,6 +126,8 @@ class DifferentiableConfig:
             raise InvalidInputError(f"search.memory_gb is above 0; got {self.memory_gb}")
         if not self.learning_rate > 0:
             raise InvalidInputError(f"search.learning_rate is above 0; got {self.learning_rate}")
+        if not 0 < self.target <= 1:
+            raise InvalidInputError(f"search.target is a part of the budgets in (0, 1]; got {self.target}")
         if not 1 <= self.draw_sharpness <= 100:
             raise InvalidInputError(f"search.draw_sharpness is in 1 to 100; got {self.draw_sharpness}")
         if self.resident_gb is not None and not self.resident_gb >= 0:

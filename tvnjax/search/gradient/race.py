@@ -10,6 +10,7 @@ from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.gradient.proposals import Proposed
 from tvnjax.search.gradient.repeatability import Repeatability
 
+
 class Race:
     """Measures networks in the order given until there are enough, then trains them, the better ones to the end."""
 
@@ -99,9 +100,7 @@ class Race:
                 return False
         return True
 
-    def _race(
-        self, racers: Sequence[Proposed], rank: Callable[[Proposed], float], say: Callable[[str], None]
-    ) -> None:
+    def _race(self, racers: Sequence[Proposed], rank: Callable[[Proposed], float], say: Callable[[str], None]) -> None:
         """Both kinds of evidence count alike for who goes on: the first steps from scratch say little of networks that
         learn late, inherited weights little of those the supernet neglected."""
         account, config = self._account, self._config
