@@ -108,7 +108,13 @@ def _drawn(tvn: RunConfig, shapes: ShapeChoices, *, steps: int, plans: int, clip
     few = max(clips // 4, 64)
     small: Any = {"steps": steps, "working_set": plans, "redraws": 1, "score_clips": 32}
     small["projection"] = ProjectionConfig(
-        plans=1, top_k=2, draws=2, neighbours=2, rank_steps=4, racers=2, finalists=1,
+        plans=1,
+        top_k=2,
+        draws=2,
+        neighbours=2,
+        rank_steps=4,
+        racers=2,
+        finalists=1,
         recalibration_batches=4,
         fine_tune_steps=8,
     )

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.tabular.make_table import CONFIG, FOLDER, TABLE
+from experiments.tabular.problems import FOLDER, PROBLEMS, table_of
 from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.run_dir import write_json
@@ -36,6 +36,7 @@ from tvnjax.search.tabular.benchmark import Entry, Table
 from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.genotype import genotype_from_json
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 
 PROFILED = 40
 """Networks of the table that the latency model is fitted to."""
@@ -45,18 +46,19 @@ REPLAYED = ("evolution", "regularized_evolution", "successive_halving", "random"
 SHARED = ("random_weight_sharing", "evolution_weight_sharing")
 
 
-def config_of(seed: int) -> RunConfig:
+def config_of(problem: str, seed: int) -> RunConfig:
     """The ``planted`` preset's search, longer, on the table's problem."""
+    plans = ShapeSpace(PROBLEMS[problem].config.shapes).assignments
     search = dataclasses.replace(
         PRESETS["planted"][1].search,
-        steps=3000,
-        working_set=4,
+        steps=750 * plans,
+        # Every plan has a program.
+        working_set=plans,
         redraws=0,
         latency_weight=0.0,
-        # Its space has four plans.
         projection=ProjectionConfig(plans=4, recalibration_batches=6, racers=9),
     )
-    return dataclasses.replace(CONFIG, seed=seed, search=search)
+    return dataclasses.replace(PROBLEMS[problem].config, seed=seed, search=search)
 
 
 def costs_of(table: Table, problem: Problem, budget_ms: float) -> tuple[Costs, float]:
@@ -89,9 +91,9 @@ def looked_up(table: Table, genotype: Any, budget_ms: float) -> dict[str, Any]:
     }
 
 
-def searched(table: Table, budget_ms: float, seed: int) -> dict[str, Any]:
+def searched(problem_name: str, table: Table, budget_ms: float, seed: int) -> dict[str, Any]:
     """One gradient search: its supernet is trained, its networks are measured and trained by looking them up."""
-    config = config_of(seed)
+    config = config_of(problem_name, seed)
     with ConsoleMonitor() as monitor:
         problem = prepare_problem(config, monitor)
         costs, profiling = costs_of(table, problem, budget_ms)
@@ -184,19 +186,20 @@ def page(table: Table, result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--problem", choices=PROBLEMS, default=next(iter(PROBLEMS)))
+    parser.add_argument("--table", type=Path, help="default: the problem's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--budget-quantile", type=float, default=0.5, help="of the table's latencies: the budget")
     parser.add_argument("--name", default="compare", help="of the result's files")
     args = parser.parse_args()
     use_compilation_cache()
     args.out.mkdir(parents=True, exist_ok=True)
-    table = read_table(args.table)
+    table = read_table(args.table or table_of(args.problem))
     budget_ms, rows = float(np.quantile(table.latencies(), args.budget_quantile)), []
     for seed in args.seeds:
         done = args.out / f"differentiable-{seed}.json"
         if not done.exists():
-            write_json(done, searched(table, budget_ms, seed))
+            write_json(done, searched(args.problem, table, budget_ms, seed))
         rows.append(read_json(done))
         print(rows[-1], flush=True)
     seconds = statistics.fmean(row["seconds"] for row in rows)
@@ -205,6 +208,7 @@ def main() -> None:
     within = [e for e in table.entries.values() if e.latency_ms is not None and e.latency_ms <= budget_ms]
     best = max(within, key=lambda entry: entry.fitness).top1("test") or 0.0
     command = f"python -m experiments.tabular.compare --out DIR --seeds {' '.join(map(str, args.seeds))} "
+    command += "" if args.problem == next(iter(PROBLEMS)) else f"--problem {args.problem} "
     command += f"--budget-quantile {args.budget_quantile:g} --name {args.name}"
     result = {
         "command": command,

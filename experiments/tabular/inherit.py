@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.tabular.make_table import CONFIG, FOLDER, TABLE
+from experiments.tabular.problems import FOLDER, PROBLEMS, table_of
 from tvnjax.cli.console import ConsoleMonitor
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Monitor
@@ -30,17 +30,22 @@ from tvnjax.search.shared_weights import SharedWeights
 from tvnjax.search.tabular.benchmark import Entry, Table, append_entries, write_header
 from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.genotype import Genotype
+from tvnjax.spaces.tvn.shapes import ShapeSpace
 from tvnjax.trainers.trainer import Score
 
-RESULT = FOLDER / "inherited.json"
-SEARCH = DifferentiableConfig(steps=3000, batch_size=32, learning_rate=1e-2, working_set=4)
-"""Four programs: every plan of the table's space has one."""
+SEARCH = DifferentiableConfig(steps=3000, batch_size=32, learning_rate=1e-2)
 FINE_TUNE_STEPS = 60
 """Of each network for itself; a whole training of the table's has 135."""
 
 
-def train_shared(steps: int, rate: float, seed: int, fine_tune_steps: int, monitor: Monitor) -> SharedWeights:
-    config = dataclasses.replace(CONFIG, seed=seed, search=dataclasses.replace(SEARCH, steps=steps, learning_rate=rate))
+def train_shared(
+    name: str, steps: int, rate: float, seed: int, fine_tune_steps: int, monitor: Monitor
+) -> SharedWeights:
+    """Every plan of a table's space has a program."""
+    config = PROBLEMS[name].config
+    plans = ShapeSpace(config.shapes).assignments
+    search = dataclasses.replace(SEARCH, steps=steps, learning_rate=rate, working_set=plans)
+    config = dataclasses.replace(config, seed=seed, search=search)
     problem = prepare_problem(config, monitor)
     return SharedWeights(
         config.search,
@@ -125,15 +130,21 @@ def add_to(path: Path, table: Table, scores: dict[str, Score], shared: SharedWei
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--table", type=Path, default=TABLE)
-    parser.add_argument("--json", type=Path, default=RESULT, help="where the correlations go")
+    parser.add_argument("--problem", choices=PROBLEMS, default=next(iter(PROBLEMS)))
+    parser.add_argument("--table", type=Path, help="default: the problem's")
+    parser.add_argument(
+        "--json", type=Path, help="where the correlations go; default: inherited.json, or NAME_inherited"
+    )
     parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
     parser.add_argument("--learning-rate", type=float, default=SEARCH.learning_rate)
     parser.add_argument("--fine-tune-steps", type=int, nargs="+", default=[FINE_TUNE_STEPS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args()
     use_compilation_cache()
-    table, rows = read_table(args.table), []
+    first = args.problem == next(iter(PROBLEMS))
+    path, out = args.table or table_of(args.problem), "inherited" if first else f"{args.problem}_inherited"
+    args.json = args.json or FOLDER / f"{out}.json"
+    table, rows = read_table(path), []
     alone = len(args.steps) == len(args.seeds) == len(args.fine_tune_steps) == 1
     trained = [entry for entry in table.entries.values() if all(not run.failed for run in entry.runs)]
     budget_ms = statistics.median(table.latencies())
@@ -141,6 +152,7 @@ def main() -> None:
     options = f"--steps {' '.join(map(str, args.steps))} --learning-rate {args.learning_rate:g} "
     options += f"--fine-tune-steps {' '.join(map(str, args.fine_tune_steps))} "
     options += f"--seeds {' '.join(map(str, args.seeds))}"
+    options += "" if first else f" --problem {args.problem}"
     command = f"python -m experiments.tabular.inherit {options}"
 
     def add(found: dict[str, Any], scores: dict[str, Score]) -> None:
@@ -154,14 +166,14 @@ def main() -> None:
             by_tuning: dict[int, list[dict[str, Score]]] = {tuning: [] for tuning in args.fine_tune_steps}
             how = {"steps": steps, "learning_rate": args.learning_rate}
             for seed in args.seeds:
-                shared = train_shared(steps, args.learning_rate, seed, max(args.fine_tune_steps), monitor)
+                shared = train_shared(args.problem, steps, args.learning_rate, seed, max(args.fine_tune_steps), monitor)
                 for tuning, by_seed in by_tuning.items():
                     scores, seconds = score(table, shared, tuning, monitor)
                     by_seed.append(scores)
                     took = {"supernet_seconds": shared.seconds, "score_seconds": seconds}
                     add(how | {"fine_tune_steps": tuning, "seed": seed} | took, scores)
                     if alone:
-                        add_to(args.table, table, scores, shared, seconds)
+                        add_to(path, table, scores, shared, seconds)
             for tuning, by_seed in by_tuning.items():
                 if len(by_seed) > 1:
                     means = {name: mean_score([scores[name] for scores in by_seed]) for name in by_seed[0]}

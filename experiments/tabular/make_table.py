@@ -1,12 +1,11 @@
-"""Trains every network of a small space twice and measures each: the table that strategies are replayed on.
+"""Trains every network of a small space twice and measures each: a table that strategies are replayed on.
 
     python -m experiments.tabular.make_table                    # all that is missing; may be stopped and started again
     python -m experiments.tabular.make_table --networks 20      # the next twenty
-    python -m experiments.tabular.make_table --card             # experiments/tabular/README.md of what is there
+    python -m experiments.tabular.make_table --card             # the page about what is there
+    python -m experiments.tabular.make_table --problem motion_shape
 
-576 networks: two blocks, each of a spatial operator (convolution, depthwise convolution, max pool), with or without a
-temporal convolution, half or full width, over 8 or 16 pixels and 2 or 4 frames. They learn the four directions of
-motion of a planted set. Programs of single layers are shared by all networks that have them,
+What the spaces and clips are is in ``problems``. Programs of single layers are shared by all networks that have them,
 so nearly nothing is compiled behind the first few dozen. Latencies are fastest calls in turns with a reference network.
 """
 
@@ -21,53 +20,23 @@ import numpy as np
 
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
-from tvnjax.data.planted import PlantedData
 from tvnjax.latency.measure import DriftError, Measurement, ReferenceNetwork, latency_rule, measure
 from tvnjax.latency.timer import Timer
 from tvnjax.report.comparing.statistics import rank_correlation
-from tvnjax.running.config import RunConfig
 from tvnjax.running.problem import Problem, prepare_problem
 from tvnjax.search.tabular.benchmark import Entry, Recorded, append_entries, write_header
 from tvnjax.search.tabular.read import read_table
 from tvnjax.spaces.tvn.canonical import genotype_id
 from tvnjax.spaces.tvn.enumerating import enumerate_space
 from tvnjax.spaces.tvn.genotype import Genotype
-from tvnjax.spaces.tvn.relaxed import OperatorChoices
-from tvnjax.spaces.tvn.shapes import BlockShapes, ShapeChoices
 from tvnjax.trainers.layerwise import LayerwiseTrainer, make_programs
-from tvnjax.trainers.optim import Optimizer
-from tvnjax.trainers.trainer import Training
 
-FOLDER = Path(__file__).parent
-TABLE = FOLDER / "motion_direction.jsonl"
 SEEDS = (0, 1)
 PARTS = (1 / 9, 1 / 3, 1.0)
 """Where a training is scored: the rungs of successive halving."""
 GROUP = 8
 """Networks timed in turns."""
 EVAL_BATCH = 64
-
-CONFIG = RunConfig(
-    data=PlantedData(task="motion_direction", train_clips=1024, val_clips=256, test_clips=256),
-    shapes=ShapeChoices(
-        image_size=(8, 16),
-        num_frames=(2, 4),
-        frame_stride=(2,),
-        blocks=(BlockShapes(filters=(8,)), BlockShapes(filters=(16,))),
-    ),
-    operators=OperatorChoices(
-        spatial_type=("std", "depth", "maxpool"),
-        spatial_kernel=(3,),
-        temporal_type=("1d",),
-        temporal_kernel=(1, 3),
-        width=(0.5, 1.0),
-        expand=(1,),
-        squeeze=(0.0,),
-        context_gate=(False,),
-        skip=(False,),
-    ),
-    proxy=Training(steps=135, batch_size=32, optimizer=Optimizer(learning_rate=1e-2)),
-)
 
 
 def train(problem: Problem, genotype: Genotype, seed: int, programs: Any) -> Recorded:
@@ -110,9 +79,10 @@ def timed(problem: Problem, group: list[Genotype], reference: ReferenceNetwork) 
             time.sleep(30)
 
 
-def make(path: Path, limit: int | None) -> None:
+def make(name: str, path: Path, limit: int | None) -> None:
     use_compilation_cache()
-    problem = prepare_problem(CONFIG, Silent())
+    config = PROBLEMS[name].config
+    problem = prepare_problem(config, Silent())
     genotypes = enumerate_space(problem.space)
     np.random.default_rng(0).shuffle(genotypes)  # type: ignore[arg-type]
     if not path.exists():
@@ -120,16 +90,17 @@ def make(path: Path, limit: int | None) -> None:
         alone = measure({0: reference}, Timer(repeats=200))[0]
         write_header(
             path,
-            "motion_direction",
+            name,
             problem.space,
             parts=PARTS,
             seeds=SEEDS,
             classes=problem.num_classes,
             shared_programs=True,
             reference_ms=alone.latency_ms,
-            data=dataclasses.asdict(CONFIG.data),
-            proxy=CONFIG.proxy,
+            data=dataclasses.asdict(config.data),
+            proxy=config.proxy,
             latency_rule=latency_rule(),
+            runtime=config.runtime,
             environment=environment(),
         )
         done: set[str] = set()
@@ -143,7 +114,7 @@ def make(path: Path, limit: int | None) -> None:
         reference = problem.runtime.network(problem.lower(genotypes[0]))
     reference = ReferenceNetwork(call=reference.call, reference_ms=reference_ms)
     missing = [genotype for genotype in genotypes if genotype_id(genotype) not in done][:limit]
-    programs, start = make_programs(CONFIG.proxy), time.monotonic()
+    programs, start = make_programs(config.proxy), time.monotonic()
     for number, group in enumerate(_groups(missing)):
         check_start = time.monotonic()
         measured = timed(problem, group, reference)
@@ -166,8 +137,8 @@ def make(path: Path, limit: int | None) -> None:
         print(f"{text}, {compiled}, last top-1 {top1:.2f}", flush=True)
 
 
-def write_card(path: Path) -> None:
-    """``README.md`` beside the table: how it was made, on what, how far two trainings agree, the best known front."""
+def write_card(name: str, path: Path) -> None:
+    """The page beside the table: how it was made, on what, how far two trainings agree, the best known front."""
     table = read_table(path)
     header = table.header
     twice = [e for e in table.entries.values() if len([run for run in e.runs if not run.failed]) > 1]
@@ -183,13 +154,14 @@ def write_card(path: Path) -> None:
         for e in table.front()
     )
     clips = {split: header["data"][f"{split}_clips"] for split in ("train", "val", "test")}
+    options = "" if name == next(iter(PROBLEMS)) else f" --problem {name}"
     text = f"""# Table {table.name}
 
 {len(table.entries)} networks, every one trained with seeds {", ".join(map(str, table.seeds))}
-for {CONFIG.proxy.steps} steps on the planted set `{CONFIG.data.task}` (four classes,
-{clips["train"]} clips to train on, {clips["val"]} for validation, {clips["test"]} for test), and measured.
+for {header["proxy"]["steps"]} steps ({clips["train"]} clips to train on, {clips["val"]} for validation, {clips["test"]}
+for test), and measured. Networks: {PROBLEMS[name].about}.
 
-Made by `python -m experiments.tabular.make_table` in {seconds / 3600:.1f} hours on {machine["processor"]},
+Made by `python -m experiments.tabular.make_table{options}` in {seconds / 3600:.1f} hours on {machine["processor"]},
 {machine["cores"]} core(s), jax {machine["jax"]}. Latency: {header["latency_rule"]}. Seconds are wall seconds of a
 machine that was shared. Replay it with `tvnjax replay experiments/tabular/{path.name}`.
 
@@ -207,12 +179,13 @@ them better.
 |---|---|---|---|---|
 {front}
 """
-    (path.parent / "README.md").write_text(text, encoding="utf-8")
+    card_of(name).write_text(text, encoding="utf-8")
 
 
 def words(genotype: Genotype) -> str:
     blocks = " then ".join(
-        f"{b.spatial_type} {b.filters}" + (" + temporal" if b.temporal_kernel > 1 else "") for b in genotype.blocks
+        f"{b.spatial_type} {b.filters}/{b.spatial_stride}" + (" + temporal" if b.temporal_kernel > 1 else "")
+        for b in genotype.blocks
     )
     return f"{genotype.image_size} px, {genotype.num_frames} frames: {blocks}"
 
@@ -227,13 +200,15 @@ def _groups(genotypes: list[Genotype]) -> list[list[Genotype]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=TABLE)
+    parser.add_argument("--problem", choices=PROBLEMS, default=next(iter(PROBLEMS)))
+    parser.add_argument("--out", type=Path, help="the table; default: the problem's")
     parser.add_argument("--networks", type=int, help="at most so many more")
     parser.add_argument("--card", action="store_true", help="write the card of what is there, train nothing")
     args = parser.parse_args()
+    out = args.out or table_of(args.problem)
     if not args.card:
-        make(args.out, args.networks)
-    write_card(args.out)
+        make(args.problem, out, args.networks)
+    write_card(args.problem, out)
 
 
 if __name__ == "__main__":
