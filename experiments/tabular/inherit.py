@@ -132,9 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--problem", choices=PROBLEMS, default=next(iter(PROBLEMS)))
     parser.add_argument("--table", type=Path, help="default: the problem's")
-    parser.add_argument(
-        "--json", type=Path, help="where the correlations go; default: inherited.json, or NAME_inherited"
-    )
+    parser.add_argument("--json", type=Path, help="where the correlations go; default: beside the table")
     parser.add_argument("--steps", type=int, nargs="+", default=[SEARCH.steps])
     parser.add_argument("--learning-rate", type=float, default=SEARCH.learning_rate)
     parser.add_argument("--fine-tune-steps", type=int, nargs="+", default=[FINE_TUNE_STEPS])

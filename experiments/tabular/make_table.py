@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.tabular.problems import PROBLEMS, card_of, table_of
 from tvnjax.core.environment import environment, use_compilation_cache
 from tvnjax.core.monitor import Silent
 from tvnjax.latency.measure import DriftError, Measurement, ReferenceNetwork, latency_rule, measure

@@ -59,7 +59,7 @@ def cost_gradients(
     latency_weight: Array,
 ) -> tuple[Array, Array, Any]:
     """Costs as parts of their budgets, and the gradients for gene and shape weights of the augmented Lagrangian of
-    ``log(part / target) <= 0`` (no pull once a cost is well within its budget) plus the weight of the latency itself."""
+    ``log(part / target) <= 0`` (no pull once a cost is well within it) plus the weight of the latency itself."""
 
     def value(weights: Array, shapes: Any) -> tuple[Array, Array]:
         parts = constraint(layout.unpack(weights), shapes)
