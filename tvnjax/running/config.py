@@ -22,6 +22,7 @@ from tvnjax.search.gradient.projection_config import ProjectionConfig
 from tvnjax.search.pools import Workers
 from tvnjax.search.registry import StrategyChoice, facts_of, name_of, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
+from tvnjax.search.strategies.optuna_search import OptunaConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.spaces.base import Reads, Space
@@ -104,6 +105,8 @@ class RunConfig:
     halving: HalvingConfig = field(default_factory=HalvingConfig)
     sharing: SharingConfig = field(default_factory=SharingConfig)
     """The strategies that score with a supernet's weights."""
+    optuna: OptunaConfig = field(default_factory=OptunaConfig)
+    """``optuna_tpe`` and ``optuna_nsga2``, samplers of Optuna (an extra)."""
     evaluation: Literal["whole", "layers"] = "whole"
     """What is compiled to train candidates: each network as one program, or single layers, which all networks that
     have them share: worth it from some dozens of candidates on."""

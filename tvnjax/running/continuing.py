@@ -33,7 +33,7 @@ _PLACE = "distributed."
 _LATE = {"retrain": "retrained-", "retrain_on": "retrained-", "retrain_seeds": None}
 """Options that only some stages depend on, by what the names of these begin with; none, where stages are only added."""
 _OF_BASELINES = (
-    *("strategies", "evolution", "regularized", "halving", "sharing", "workers", "evaluation"),
+    *("strategies", "evolution", "regularized", "halving", "sharing", "optuna", "workers", "evaluation"),
     *("baseline_seconds", "baseline_ratio", "baseline_networks"),
 )
 _KEPT_BY_BASELINES = ("data", "profile", "drift", f"{GRADIENT.name}-")

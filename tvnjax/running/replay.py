@@ -17,6 +17,7 @@ from tvnjax.search.base import SearchResult
 from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.registry import Registered, StrategyChoice, facts_of, registered, strategy_choices
 from tvnjax.search.strategies.evolution import EvolutionConfig
+from tvnjax.search.strategies.optuna_search import OptunaConfig
 from tvnjax.search.strategies.successive_halving import HalvingConfig
 from tvnjax.search.strategies.weight_sharing import SharingConfig
 from tvnjax.search.tabular.benchmark import Entry, Recorded, Table, table_bytes
@@ -42,6 +43,7 @@ class ReplayConfig:
     )
     halving: HalvingConfig = dataclasses.field(default_factory=HalvingConfig)
     sharing: SharingConfig = dataclasses.field(default_factory=SharingConfig)
+    optuna: OptunaConfig = dataclasses.field(default_factory=OptunaConfig)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strategies", strategy_choices(self.strategies))

@@ -14,6 +14,7 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.search.base import AskTell
 from tvnjax.search.own import OwnStrategy, UnmadeStrategyError, check_name, fresh, is_name, own_strategy, starter
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
+from tvnjax.search.strategies.optuna_search import OptunaConfig, OptunaSearch
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing
@@ -36,6 +37,8 @@ class StrategyOptions(Protocol):
     def halving(self) -> HalvingConfig: ...
     @property
     def sharing(self) -> SharingConfig: ...
+    @property
+    def optuna(self) -> OptunaConfig: ...
 
 
 Make = Callable[[StrategyOptions, Space, int], AskTell]
@@ -77,6 +80,14 @@ def _halving(options: StrategyOptions, space: Space, seed: int) -> AskTell:
     return SuccessiveHalving(space, options.halving, seed)
 
 
+def _tpe(options: StrategyOptions, space: Space, seed: int) -> AskTell:
+    return OptunaSearch(space, "tpe", options.optuna, seed)
+
+
+def _nsga2(options: StrategyOptions, space: Space, seed: int) -> AskTell:
+    return OptunaSearch(space, "nsga2", options.optuna, seed)
+
+
 def _shared(name: str, make: Make) -> Make:
     return lambda options, space, seed: WeightSharing(name, make(options, space, seed), options.sharing)
 
@@ -95,6 +106,8 @@ BUILT_IN: Mapping[str, Registered] = {
         Registered(name="regularized_evolution", make=_regularized),
         Registered(name=RANDOM, title="Random search", make=_random, chooses=False),
         Registered(name="successive_halving", make=_halving),
+        Registered(name="optuna_tpe", title="Optuna's TPE", make=_tpe),
+        Registered(name="optuna_nsga2", title="Optuna's NSGA-II", make=_nsga2),
         Registered(
             name="random_weight_sharing",
             make=_shared("random_weight_sharing", _random),

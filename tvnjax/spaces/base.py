@@ -1,6 +1,6 @@
 """What the engine knows of a search space and of its genotypes, whoever wrote them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -10,6 +10,10 @@ from tvnjax.graph import HeadKind, Network
 Draw = Literal["gene", "kind"]
 """How the gene a mutation changes is drawn, where a space has a choice: uniformly from all, or first a kind (the input,
 or one of the blocks), then a gene of it."""
+
+
+Choose = Callable[[str, Sequence[Any]], Any]
+"""Answers which of some values a choice takes, by the choice's name; one of that name always has the same values."""
 
 
 class Reads(NamedTuple):
@@ -82,6 +86,11 @@ class Space(Protocol):
 
     def sample(self, rng: np.random.Generator) -> Any:
         """A legal genotype."""
+        ...
+
+    def assembled(self, choose: Choose) -> Any:
+        """A legal genotype of choices that are asked for one after the other, as define-by-run optimizers make them;
+        which come later may depend on what was answered. ``sample`` is this under a generator's answers."""
         ...
 
     def mutate(self, genotype: Any, rng: np.random.Generator) -> Any:

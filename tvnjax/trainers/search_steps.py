@@ -184,6 +184,9 @@ class SearchSteps:
             if self.training.mode == "sampled":
                 purpose = "logits"
                 weights = self.weights(run, state, mask, settings, purpose)
+            if run is inline:
+                # One pass after the other: within one program they would take the memory of both at once.
+                weights, grads = jax.lax.optimization_barrier((weights, grads))
             val_loss, _, by_gene = gradients(weights, val, parts)
         by_logit = self._by_logit(run, state, mask, settings, purpose, by_gene)
         return self._weights_moved(run, state, grads), loss, val_loss, by_logit

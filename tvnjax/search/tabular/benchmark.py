@@ -20,7 +20,7 @@ from tvnjax.core.jsonl import append
 from tvnjax.core.printable import json_text, printable
 from tvnjax.core.to_json import jsonable
 from tvnjax.search.base import Evaluation, SearchTask, Verdict
-from tvnjax.spaces.base import Genotype, Reads, Space
+from tvnjax.spaces.base import Choose, Genotype, Reads, Space
 
 FORMAT = 1
 _TRIES = 50
@@ -133,7 +133,18 @@ class TableSpace:
             mutant = space.mutate(genotype, rng, **options)
             if (known := self._table.entries.get(mutant.id)) is not None:
                 return known.genotype
-        genes = genotype.genes()
+        return self._nearest(genotype.genes(), rng)
+
+    def assembled(self, choose: Choose) -> Genotype:
+        """A network of choices as in the space the table was recorded in, or the nearest to it that the table has."""
+        if self._table.space is None:
+            return self._genotypes[choose("network", range(len(self._genotypes)))]
+        made = self._table.space.assembled(choose)
+        known = self._table.entries.get(made.id)
+        return self._nearest(made.genes(), np.random.default_rng(0)) if known is None else known.genotype
+
+    def _nearest(self, genes: Mapping[Any, Any], rng: np.random.Generator) -> Genotype:
+        """A network that differs in the fewest genes, but does in some."""
         apart = np.array([sum(other.get(k) != v for k, v in {**genes, **other}.items()) for other in self._genes])
         apart = apart + np.array([10**6 * (other == genes) for other in self._genes])
         nearest = np.flatnonzero(apart == apart.min())

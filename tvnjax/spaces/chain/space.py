@@ -12,7 +12,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.graph import Head, HeadKind, Network, Shape, Unit
-from tvnjax.spaces.base import Reads
+from tvnjax.spaces.base import Choose, Reads
 from tvnjax.spaces.chain.options import Option, as_option
 from tvnjax.spaces.registry import UnmadeSpaceError
 from tvnjax.spaces.relaxing import Relaxation
@@ -133,7 +133,13 @@ class ChainSpace:
 
     def sample(self, rng: np.random.Generator) -> ChainGenotype:
         """Draws every position's option uniformly."""
-        return self.genotype([int(rng.integers(len(options))) for options in self.options])
+        return self.assembled(lambda name, values: values[int(rng.integers(len(values)))])
+
+    def assembled(self, choose: Choose) -> ChainGenotype:
+        """A genotype of options that are asked for position by position."""
+        return self.genotype(
+            [choose(f"position {number}", range(len(options))) for number, options in enumerate(self.options)]
+        )
 
     def mutate(self, genotype: ChainGenotype, rng: np.random.Generator) -> ChainGenotype:
         """Another option at one position, so that the network changes.

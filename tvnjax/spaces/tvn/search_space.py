@@ -14,7 +14,7 @@ import numpy as np
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.to_json import jsonable
-from tvnjax.spaces.base import Draw, Reads
+from tvnjax.spaces.base import Choose, Draw, Reads
 from tvnjax.spaces.relaxing import Relaxation
 from tvnjax.spaces.tvn.attention import keeps, without_large
 from tvnjax.spaces.tvn.genotype import (
@@ -107,15 +107,18 @@ class SearchSpace:
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """Draws every gene independently and uniformly; non-local layers that would see too much are left out."""
-        pairs = self._frame_pairs()
-        num_frames, frame_stride = pairs[rng.integers(len(pairs))]
-        drawn = Genotype(
-            image_size=_pick(rng, self.image_size),
-            num_frames=num_frames,
-            frame_stride=frame_stride,
-            blocks=tuple(_draw_block(rng, choices) for choices in self.blocks[: _pick(rng, self.num_blocks)]),
-        )
-        return without_large(drawn, self.non_local_tokens)
+        return self.assembled(lambda name, values: _pick(rng, values))
+
+    def assembled(self, choose: Choose) -> Genotype:
+        """A genotype of choices that are asked for by name; non-local layers that would see too much are left out."""
+        num_frames, frame_stride = choose("num_frames, frame_stride", self._frame_pairs())
+        image_size = choose("image_size", self.image_size)
+        blocks = [
+            Block(**{gene: choose(f"blocks.{index}.{gene}", values) for gene, values in choices.items()})
+            for index, choices in enumerate(self.blocks[: choose("num_blocks", self.num_blocks)])
+        ]
+        made = Genotype(image_size=image_size, num_frames=num_frames, frame_stride=frame_stride, blocks=tuple(blocks))
+        return without_large(made, self.non_local_tokens)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
         """Changes exactly one gene, drawn from those with another value, so that the network changes.

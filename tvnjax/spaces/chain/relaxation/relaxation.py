@@ -113,6 +113,7 @@ class CoveredChain:
     def __init__(self, space: ChainSpace, plan: ChainPlan):
         self._space, self._plan = space, plan
         self.sample, self.mutate, self.refined = space.sample, space.mutate, space.refined
+        self.assembled = space.assembled
         self.to_json, self.log10_size, self.reads = space.to_json, space.log10_size, space.reads
 
     def relax(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tvnjax.spaces.base import Draw, Reads
+from tvnjax.spaces.base import Choose, Draw, Reads
 from tvnjax.spaces.tvn.genotype import Genotype
 from tvnjax.spaces.tvn.relaxed import OperatorChoices, relax_plan
 from tvnjax.spaces.tvn.search_space import SearchSpace, space_at_plan
@@ -51,6 +51,11 @@ class CoveredSpace:
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A network of a plan drawn uniformly."""
         return self._inside[int(rng.integers(len(self._inside)))].sample(rng)
+
+    def assembled(self, choose: Choose) -> Genotype:
+        """A network of a plan that is asked for first."""
+        plan = choose("plan", range(len(self._plans)))
+        return self._inside[plan].assembled(lambda name, values: choose(f"plan {plan}: {name}", values))
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator, *, draw: Draw = "gene") -> Genotype:
         """One gene changed, within the plans; a fresh network where that is not met."""
