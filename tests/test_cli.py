@@ -295,6 +295,7 @@ def test_a_finished_run_is_told_as_json_or_quietly(quick_run, tmp_path, capsys):
     assert "report:" not in quiet.out
 
 
+@pytest.mark.slow
 def test_a_run_begun_with_a_config_file_goes_on_without_it(quick_run, tmp_path, capsys):
     assert main(["run", "--resume", str(quick_run), "--print-config"]) == 0
     file, out = tmp_path / "quick.toml", tmp_path / "run"
@@ -358,6 +359,7 @@ def test_the_retrained_checkpoint_holds_the_network(quick_run):
     assert any(not np.array_equal(a, b) for a, b in zip(leaves, jax.tree.leaves({"params": state.params})))
 
 
+@pytest.mark.slow
 def test_a_folder_of_videos_is_searched_and_a_broken_one_is_named(tmp_path, capsys):
     for label, brightness in (("dark", 20), ("light", 220)):
         for index in range(8):

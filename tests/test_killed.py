@@ -25,6 +25,7 @@ def kills(out, *options, packages=""):
     return counts
 
 
+@pytest.mark.slow
 def test_a_handful_of_kills_of_an_evolution_changes_nothing(tmp_path):
     counts = kills(tmp_path / "counts.json", "--points", 4, "--seed", 1, "--strategies", "evolution")
     assert counts["kills"] == 4 and counts["compared"]["arrays"] > 5

@@ -12,13 +12,13 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "experiments" / "notebooks"
 FIRST = 'from tests.api.tiny import TINY_RUN as config\n\noptions = {"strategies": ("differentiable",), "out": "found"}'
 OWN = """
-from tests.api.test_own_space import INSIDE, OPTIONS
+from tests.api.tiny import OWN_OPTIONS, OWN_SIZES
 
-options = {name: value for name, value in OPTIONS.items() if name not in ("budget", "strategies")}
+options = {name: value for name, value in OWN_OPTIONS.items() if name not in ("budget", "strategies")}
 options["search"] = options["search"] | {"steps": 6}
 options["baseline_networks"] = 1
 clip_count, out = 48, "found"
-sizes = {"shapes": INSIDE["shapes"] | {"num_frames": 4}}
+sizes = {"shapes": OWN_SIZES | {"num_frames": 4}}
 """
 
 
@@ -69,7 +69,7 @@ def test_a_run_shows_one_bar_and_itself(first):
     assert "top-1 on the test split" in outputs[1]["data"]["text/html"]
 
 
-@pytest.mark.parametrize("name", ["first", "own"])
+@pytest.mark.parametrize("name", ["first", pytest.param("own", marks=pytest.mark.slow)])
 def test_nothing_is_printed_in_red(name, request):
     cells = request.getfixturevalue(name)
     said = {source: out for source, outputs in cells.items() for out in outputs if out["output_type"] == "stream"}
@@ -87,6 +87,7 @@ def test_every_cell_shows_what_it_is_for(first):
     assert of(first, "logits")[0]["data"]["text/plain"] == "(1, 4)"
 
 
+@pytest.mark.slow
 def test_a_space_an_operator_and_a_strategy_of_one_s_own_are_searched_from_a_notebook(own):
     assert "done: found" in of(own, "run = tvnjax.run(")[0]["data"]["text/html"]
     shown = of(own, "run = tvnjax.run(")[1]["data"]["text/html"]

@@ -8,36 +8,11 @@ import numpy as np
 import pytest
 
 import tvnjax as tvn
+from tests.api.tiny import OWN_OPTIONS as OPTIONS
+from tests.api.tiny import OWN_SIZES
 from tests.export.test_own_layers import NEEDED, installed
 from tests.own_layers import Shift, Shuffled
 from tvnjax.core.errors import InvalidInputError
-
-OPTIONS = {
-    "budget": {"ms": 50.0},
-    "strategies": ("differentiable", "evolution", "random_weight_sharing"),
-    "reproducible": True,
-    "baseline_networks": 1,
-    "search": {
-        "steps": 10,
-        "batch_size": 8,
-        "score_clips": 8,
-        "projection": {
-            "top_k": 2,
-            "draws": 1,
-            "neighbours": 1,
-            "rank_steps": 2,
-            "racers": 2,
-            "finalists": 1,
-            "recalibration_batches": 2,
-            "fine_tune_steps": 2,
-        },
-    },
-    "profile": {"units": 10, "networks": 3, "chosen": 0, "repeats": 30},
-    "evolution": {"population": 1, "tournament": 1},
-    "sharing": {"candidates": 3, "finalists": 1, "fine_tune_steps": 1},
-    "proxy": {"steps": 6, "batch_size": 8},
-    "retrain": {"steps": 8, "batch_size": 8},
-}
 
 
 def make_space():
@@ -91,13 +66,7 @@ def test_files_hold_what_the_space_is_and_the_run_goes_on_with_it(run, tmp_path)
 
 
 INSIDE = {
-    "shapes": {
-        "image_size": 8,
-        "num_frames": 3,
-        "frame_stride": 1,
-        "num_blocks": 2,
-        "blocks": [{"spatial_stride": 1, "temporal_stride": 1, "repeats": 1, "filters": 8}] * 2,
-    },
+    "shapes": OWN_SIZES,
     "operators": {
         "spatial_type": (Shuffled, Shuffled(groups=2)),
         "spatial_kernel": 3,

@@ -190,6 +190,7 @@ def test_a_run_of_arrays_went_on_to_its_end(finished, stopped_run):
     assert tvnjax.run(resume=finished.path, quiet=True).rows() == finished.rows()
 
 
+@pytest.mark.slow
 def test_the_command_line_goes_on_with_a_run_of_python(tmp_path, monkeypatch, capsys, refused):
     out = tmp_path / "begun in Python"
     with monkeypatch.context() as patch:

@@ -76,7 +76,17 @@ def search(most, run_dir=None, kill_at=None, monitor=None, **changes):
         read=lambda batch, plan, rng: jax.device_put(batch),
         view_of=view_of,
     )
-    projection = ProjectionConfig(top_k=1, finalists=1, fine_tune_steps=1, recalibration_batches=1, fill=0.0)
+    projection = ProjectionConfig(
+        plans=1,
+        top_k=1,
+        draws=0,
+        neighbours=0,
+        rank_steps=0,
+        racers=1,
+        finalists=1,
+        fine_tune_steps=1,
+        recalibration_batches=1,
+    )
     options = {"steps": STEPS, "working_set": 1, "redraws": 2, "batch_size": 4, "score_clips": 4} | changes
     config = DifferentiableConfig(projection=projection, **options)
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=Budget(ms=1e6))
