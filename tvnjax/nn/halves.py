@@ -40,7 +40,13 @@ def _gradient(stride: Stride, saved: tuple[Array, Array], g: Array) -> tuple[Arr
     def one_by_one(size: int, batched: list[bool], x: Array, g: Array) -> tuple[Array, bool]:
         if not all(batched):
             return jax.vmap(of_one, tuple(0 if one else None for one in batched))(x, g), True
-        return jnp.stack([of_one(x[number], g[number]) for number in range(size)]), True
+        # All of them with zeros for the others' gradients: a sixth more work than slices, which are kernels of their own.
+        whole = x.reshape(-1, *x.shape[2:])
+        rows = []
+        for number in range(size):
+            own = jnp.where((jnp.arange(size) == number).reshape(size, *[1] * (g.ndim - 1)), g, 0)
+            rows.append(of_one(whole, own.reshape(-1, *g.shape[2:])))
+        return jnp.stack(rows), True
 
     return by_x, of_each(x, g)
 

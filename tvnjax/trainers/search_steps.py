@@ -328,6 +328,8 @@ class SearchSteps:
         still = jax.vjp(lambda a: gene_softmax(self.layout, a, exists, STILL, temperature), alphas)[1]
         grads = by_logit + still(by_all)[0]
         grads += penalty_gradient(self.layout, alphas, self.training.logit_penalty * progress)
+        # Computed once: XLA would make the gradient anew for each of the moments.
+        grads = jax.lax.optimization_barrier(grads)
         updates, opt = self.arch_tx.update(grads, state.arch_opt, alphas)
         # As the temperature falls: a step then moves the softmax's argument by the same amount throughout.
         falls = {"temperature": temperature, "constant": 1.0, "cosine": 0.5 * (1 + jnp.cos(jnp.pi * progress))}

@@ -12,6 +12,7 @@ run the program but to compile it: its length must not grow with the number of b
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -156,7 +157,6 @@ class ExpectedUnitCost:
         self._skip = self._genes["skip"] @ np.array(self._relaxed.skip, float)
         self._null_s = (self._spatial * stack.null_s).sum(1)
         self._null_t = (self._temporal * stack.null_t).sum(1)
-        self._onto_units = (np.arange(len(stack.units))[:, None] == stack.unit_of).astype(float)
 
     def slots(self) -> Array:
         """``[units, slots]``: expected cost of each kind of layer."""
@@ -166,25 +166,24 @@ class ExpectedUnitCost:
         # What the temporal layer passes on where the unit has one; without one it is a bypass.
         passes = self.s * jnp.where(stack.timed, self.t, 1.0)
         laws = (ones, self.s, self.t, both, passes, 1 - self.s, 1 - passes, -self.s, -self.t, -both)
-        chances = jnp.concatenate(
-            [
-                *(self._spatial, self._temporal, *self._gates.values()),
-                *(self._genes["spatial_act"], self._genes["temporal_act"]),
-                jnp.stack([(self._spatial * among).sum(1), self._skip, ones], axis=1),
-            ],
-            axis=1,
-        )
-        factors = jnp.stack(laws, axis=1)
+        chances = [
+            *(self._spatial, self._temporal, *self._gates.values()),
+            *(self._genes["spatial_act"], self._genes["temporal_act"]),
+            jnp.stack([(self._spatial * among).sum(1), self._skip, ones], axis=1),
+        ]
         groups = stack._terms.values()
         if not groups:
             return jnp.zeros((len(stack.units), len(SLOTS)), self.mass.dtype)
-        # The terms of all tables side by side: one product of matrices for all.
+        # What the terms of all tables are multiplied by, side by side: one product of matrices picks for all. Kept in
+        # one piece, because XLA makes of a product of parts side by side one of each, which a GPU starts one by one.
+        factors = jax.lax.optimization_barrier(jnp.concatenate([*chances, jnp.stack(laws, axis=1)], axis=1))
         columns = np.concatenate([np.array(group.factors) for group in groups])
-        weight = chances @ _picks(columns[:, :2].T.ravel(), chances)
-        weight = weight[:, : len(columns)] * weight[:, len(columns) :] * (factors @ _picks(columns[:, 2], factors))
+        columns = columns + np.array([0, 0, factors.shape[1] - len(laws)])
+        first, second, law = jnp.split(factors @ _picks(columns.T.ravel(), factors), 3, axis=1)
+        weight = first * second * law
         values = jnp.concatenate([self._means(kind) for kind in stack._terms], axis=1) * weight
         slots = np.eye(len(SLOTS))[np.concatenate([group.slots for group in groups])]
-        return self._onto_units @ values @ slots
+        return self._onto_units(values @ slots)
 
     def units(self, after: Array) -> Array:
         """``[units]``: the probability that each is there and not idle, ``after`` being that a relu comes before."""
@@ -192,7 +191,7 @@ class ExpectedUnitCost:
         relu = self._genes["act"] @ np.array([act == "relu" for act in self._relaxed.act], float)
         opened = taken((after * self._open.sum(1))[:, None], self.stack.unit_of)[:, 0]
         idle = self._null_s * self._null_t * off * relu * opened
-        return self._onto_units @ (self._total * (1 - idle))
+        return self._onto_units(self._total * (1 - idle))
 
     def _means(self, kind: str) -> Array:
         """``[contexts, terms]``: tables weighted by sizes and cells."""
@@ -228,9 +227,14 @@ class ExpectedUnitCost:
         held = [
             sum(volume * amount * event for amount, event in zip(received, self._behind_first(slot))) for slot in SLOTS
         ]
-        return self._onto_units @ (
-            self._skip[:, None] * jnp.stack([jnp.broadcast_to(h, volume.shape) for h in held], 1)
-        )
+        amounts = jnp.stack([jnp.broadcast_to(h, volume.shape) for h in held], 1)
+        return self._onto_units(self._skip[:, None] * amounts)
+
+    def _onto_units(self, values: Array) -> Array:
+        """``[contexts, ...]`` to ``[units, ...]``, summed over the contexts of each."""
+        onto = np.arange(len(self.stack.units))[:, None] == self.stack.unit_of
+        # A space without shapes to choose has a context for each unit.
+        return values if np.array_equal(onto, np.eye(len(onto))) else onto.astype(float) @ values
 
     def _behind_first(self, slot: str) -> tuple[Array | float, ...]:
         """``[contexts]`` each: that a layer is there and not the first, in an inverted cell, an expanding one, an open
