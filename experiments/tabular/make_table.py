@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,8 @@ machine that was shared. Replay it with `tvnjax replay experiments/tabular/{path
 {statistics.median(top1):.1%}; chance is {1 / header["classes"]:.0%}. The fittest network is {best.id}:
 {best.top1():.1%}, {best.latency_ms:.4f} ms.
 
-**Noise ceiling.** Two trainings of a network differ by {100 * apart:.1f} points on average. Kendall's tau between them
+{remeasured(header)}**Noise ceiling.** Two trainings of a network differ by {100 * apart:.1f} points on average.
+Kendall's tau between them
 is {_two(ceiling.tau)} over all networks and {_two(ceiling.top_tau)} over the best 20 %: no score can be asked to order
 them better.
 
@@ -181,6 +183,26 @@ them better.
 {front}
 """
     card_of(name).write_text(text, encoding="utf-8")
+
+
+def remeasured(header: Mapping[str, Any]) -> str:
+    """What ``remeasure`` replaced, as a paragraph; nothing where it has not run."""
+    told = header.get("remeasured")
+    if not told:
+        return ""
+    new = [row for row in told["networks"] if row["replaced"]]
+    controls = [row for row in told["networks"] if row["control"]]
+    shift = statistics.median(statistics.median(row["again_ms"]) / row["recorded_ms"] for row in controls)
+    listed = ", ".join(
+        f"{row['id']} {row['recorded_ms']:.4f} → {statistics.median(row['again_ms']):.4f} ms" for row in new
+    )
+    return (
+        f"**Latencies measured again.** A single measurement is wrong now and then. Of networks that a cost model of "
+        f"the whole table is off by more than {told['off']:.0%}, {len(new)} have the median of "
+        f"{len(new[0]['again_ms']) if new else 0} new measurements in place of the first "
+        f"({len(controls)} ordinary networks beside them took {shift:.3f} times what was recorded): {listed} "
+        "(`python -m experiments.tabular.remeasure`).\n\n"
+    )
 
 
 def words(genotype: Genotype) -> str:
