@@ -126,7 +126,7 @@ def test_from_python_too():
     for wrong in ({"weight_decay": -1.0}, {"clip_norm": 0.0}, {"clip_norm": math.nan}):
         with pytest.raises(InvalidInputError, match=next(iter(wrong))):
             Optimizer(**wrong)
-    for wrong in ({"learning_rate": 0.0}, {"arch_learning_rate": -1.0}, {"multiplier_rate": math.nan}):
+    for wrong in ({"learning_rate": 0.0}, {"arch_distance": -1.0}, {"multiplier_rate": math.nan}):
         with pytest.raises(InvalidInputError, match=next(iter(wrong))):
             DifferentiableConfig(**wrong)
     genotype = Genotype(image_size=32, num_frames=1, blocks=(Block(),))

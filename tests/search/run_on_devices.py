@@ -13,7 +13,7 @@ from tvnjax.running import pipeline
 
 RETRAIN = dataclasses.replace(TINY.retrain, batch_size=8)
 SEARCH = dataclasses.replace(
-    TINY.search, steps=30, batch_size=8, score_clips=16, redraws=1, learning_rate=1e-3, arch_learning_rate=0.02
+    TINY.search, steps=30, batch_size=8, score_clips=16, redraws=1, learning_rate=1e-3, arch_distance=0.36
 )
 CONFIG = dataclasses.replace(TINY, strategies=("differentiable",), search=SEARCH, retrain=RETRAIN)
 

@@ -40,7 +40,7 @@ def _gradient(stride: Stride, saved: tuple[Array, Array], g: Array) -> tuple[Arr
     def one_by_one(size: int, batched: list[bool], x: Array, g: Array) -> tuple[Array, bool]:
         if not all(batched):
             return jax.vmap(of_one, tuple(0 if one else None for one in batched))(x, g), True
-        # All of them with zeros for the others' gradients: a sixth more work than slices, which are kernels of their own.
+        # All with zeros for the others' gradients: a sixth more work than slices, which are kernels of their own.
         whole = x.reshape(-1, *x.shape[2:])
         rows = []
         for number in range(size):

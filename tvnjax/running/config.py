@@ -244,9 +244,11 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
             shapes=QUICK,
             profile=Profiling(units=30, networks=12, chosen=4, repeats=30),
             search=DifferentiableConfig(
-                steps=200,
+                steps=240,
                 batch_size=16,
-                projection=ProjectionConfig(finalists=2, racers=6, recalibration_batches=6),
+                projection=ProjectionConfig(
+                    plans=2, draws=6, neighbours=6, rank_steps=10, racers=5, finalists=2, recalibration_batches=6
+                ),
             ),
             evolution=EvolutionConfig(population=4, tournament=2),
             regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
@@ -261,7 +263,11 @@ PRESETS: dict[str, tuple[str, RunConfig]] = {
         RunConfig(
             data=VideoData(shift=3),
             shapes=CLIPS,
-            search=DifferentiableConfig(steps=160, batch_size=16, projection=ProjectionConfig(finalists=2)),
+            search=DifferentiableConfig(
+                steps=400,
+                batch_size=16,
+                projection=ProjectionConfig(plans=2, draws=8, neighbours=8, rank_steps=10, racers=6, finalists=2),
+            ),
             evolution=EvolutionConfig(population=4, tournament=2),
             regularized=EvolutionConfig(population=4, tournament=2, leaves="oldest"),
             halving=HalvingConfig(networks=9),
