@@ -439,7 +439,7 @@ def test_a_plan_and_its_prefixes_are_one_program(trainer):
 
 
 def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
-    """Each candidate is the likeliest as often as its probability says, from the first step on."""
+    """Each candidate is the likeliest as often as its probability says; no noise in the warm-up."""
     trainer = make(mode="concrete")
     state = with_logits(trainer.init(), 0, "spatial", [0.08, -0.04])
     plan = trainer.relaxed(LARGE)
@@ -449,7 +449,8 @@ def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
     draws = np.array([drawn(trainer, one, LARGE, "weights", temperature=0.1)[0]["spatial"][0] for one in steps])
     assert abs(np.mean(draws > 0.5) - p) < 4 * np.sqrt(p * (1 - p) / 400)
     assert draws.std() > 0.1
-    assert Settings.of(trainer.training, 1.0, 0.0).noise == 1 and Settings.of(make().training, 1.0, 1.0).noise == 0
+    still = drawn(trainer, state, LARGE, "weights", progress=0.0, temperature=0.1)
+    assert float(still[0]["spatial"][0]) == pytest.approx(p, rel=1e-5)
     kinds = {float(drawn(trainer, state, LARGE, one)[0]["spatial"][0]) for one in ("weights", "logits", "scoring")}
     assert len(kinds) == 3, "each has draws of its own"
 
@@ -457,7 +458,10 @@ def test_concrete_weights_are_draws_from_the_softmax_of_the_logits():
 def test_sharp_draws_are_nearly_one_hot_and_as_likely():
     """The likeliest candidate of a draw is the same whatever the sharpness."""
     soft, sharp = make(mode="concrete"), make(mode="concrete", draw_sharpness=20.0)
-    assert Settings.of(sharp.training, 1.0, 0.0).sharpness == 20
+    of = Settings.of
+    assert (of(sharp.training, 1.0, 0.5).sharpness, of(sharp.training, 1.0, 1.0).sharpness) == (20, 20)
+    assert of(sharp.training, 1.0, 0.25).sharpness == pytest.approx(np.sqrt(20))
+    assert of(sharp.training, 1.0, 0.25).noise == 0.5 and of(make().training, 1.0, 1.0).noise == 0
     state = with_logits(soft.init(), 0, "spatial", [0.08, -0.04])
     steps = [state._replace(step=jnp.int32(number)) for number in range(100)]
     rows = [

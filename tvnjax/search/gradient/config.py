@@ -43,8 +43,8 @@ class DifferentiableConfig:
     ``sampled``: one path a gene for the weights, drawn by Gumbel-max, and two for the logits' gradient (as
     ProxylessNAS); what is not drawn does not run."""
     draw_sharpness: float = 4.0
-    """Of mode ``concrete``: what the noisy argument of the softmax is multiplied by (the inverse of SNAS's
-    temperature). With 1 a draw is soft, and an undecided choice can still lean on several candidates; the larger, the
+    """Of mode ``concrete``, from half of the way behind the warm-up on: what the noisy argument of the softmax is
+    multiplied by (the inverse of SNAS's temperature); noise and it grow until then. With 1 a draw is soft, and an undecided choice can still lean on several candidates; the larger, the
     closer each draw is to a single network, and the noisier the logits' gradient (experiments/tabular/README.md)."""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``; gradients for weights and logits are then those at the same
