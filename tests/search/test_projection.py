@@ -104,10 +104,10 @@ def project(budget_ms, bias, seed, again=None, **changes):
     account = CostAccount("differentiable", 0, task, Telling(changes.pop("told", [])))
     empty = iter(dict, None)
     data = Data(train=empty, val=empty, scoring=empty, val_once=list, read=lambda *_: {}, view_of=lambda _: None)
-    trainer = changes.pop("trainer", None) or UndecidedTrainer(seed)
+    trainer, weight = changes.pop("trainer", None) or UndecidedTrainer(seed), changes.pop("latency_weight", 0.0)
     budget = Budget(ms=budget_ms, params=changes.pop("params", None))
     costs = Costs(ms=MACS, predict=lambda network: MACS.of_network(network), budget=budget, params=MACS)
-    projection = Projection(ProjectionConfig(**changes), trainer, costs, account, data)
+    projection = Projection(ProjectionConfig(**changes), trainer, costs, account, data, weight)
     plans = WorkingSet(SHAPES, 2, np.random.default_rng(0), allowed=projection.fits)
     plans.fill(trainer.policy)
     projection.run(None, plans, 0.1)
@@ -242,6 +242,20 @@ def test_the_best_of_both_kinds_of_evidence_go_on():
     candidates = project(16.0, 1.0, 0, finalists=2, evaluate=evaluate, trainer=Ranks(0))
     whole = {c.id: c.fitness for c in candidates if c.whole and c.evaluation is not None}
     assert set(whole) == {known, quick} and max(whole, key=lambda name: whole[name]) == known
+
+
+def test_where_a_millisecond_has_a_weight_the_cheapest_of_equals_is_taken():
+    told, free = [], []
+    project(16.0, 1.0, 1, finalists=1, told=free)
+    candidates = project(16.0, 1.0, 1, finalists=1, latency_weight=0.1, told=told)
+    (found,) = [c for c in candidates if c.evaluation is not None]
+    (ranked,) = [event["networks"] for event in told if event["event"] == "ranked"]
+    assert found.whole, "no race"
+    # All have the same loss; those over the budget's edge when measured are passed over.
+    assert found.id == ranked[0]["id"] and ranked[0]["predicted_ms"] == min(row["predicted_ms"] for row in ranked)
+    assert [row["predicted_ms"] for row in ranked] == sorted(row["predicted_ms"] for row in ranked)
+    (first,) = [event["networks"] for event in free if event["event"] == "ranked"]
+    assert [row["id"] for row in first] != [row["id"] for row in ranked]
 
 
 def test_a_budget_of_parameters_holds_as_well():

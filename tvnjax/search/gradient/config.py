@@ -44,8 +44,10 @@ class DifferentiableConfig:
     ProxylessNAS); what is not drawn does not run."""
     draw_sharpness: float = 4.0
     """Of mode ``concrete``, from half of the way behind the warm-up on: what the noisy argument of the softmax is
-    multiplied by (the inverse of SNAS's temperature); noise and it grow until then. With 1 a draw is soft, and an undecided choice can still lean on several candidates; the larger, the
-    closer each draw is to a single network, and the noisier the logits' gradient (experiments/tabular/README.md)."""
+    multiplied by (the inverse of SNAS's temperature); noise and it grow until then. With 1 a draw is soft, and an
+    undecided choice can still lean on several candidates; the larger, the closer each draw is to a single network, and
+    the noisier the logits' gradient. (Recorded table, quarter budget: of the relaxed network's accuracy the one taken
+    out lost 0 to 4 points in four seeds with 4 and a temperature of 0.5, 6 to 72 in five with 1 and 0.1.)"""
     bilevel: Bilevel = "first"
     """Clips of a logit step: validation clips (``first``; gradients for weights and logits are then those at the same
     weights, before either moves), the same behind a look-ahead step of the weights (``second`` order, four times the

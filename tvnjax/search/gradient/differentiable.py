@@ -82,7 +82,7 @@ class DifferentiableSearch:
             **self._trainer_options,
         )
         self._trainer = trainer
-        projection = Projection(config.projection, trainer, self.costs, account, data)
+        projection = Projection(config.projection, trainer, self.costs, account, data, config.latency_weight)
 
         def allowed(plan: Any) -> bool:
             return trainer.has_room(plan) and projection.fits(plan)

@@ -1,5 +1,6 @@
 """Scores of single networks with the weights they inherit from the supernet, on the same clips for all of them."""
 
+import math
 from typing import Any
 
 from tvnjax.search.gradient.data import Data
@@ -12,9 +13,21 @@ from tvnjax.trainers.trainer import Score
 
 
 class Inherited:
-    """Keeps what it scored: scores differ by what networks are, not by the clips they met."""
+    """Keeps what it scored: scores differ by what networks are, not by the clips they met.
 
-    def __init__(self, config: ProjectionConfig, trainer: SupernetTrainer, data: Data, state: SupernetState):
+    Args:
+        latency_weight: of ``log(predicted ms)`` in what networks are ranked by, as in the search's loss.
+    """
+
+    def __init__(
+        self,
+        config: ProjectionConfig,
+        trainer: SupernetTrainer,
+        data: Data,
+        state: SupernetState,
+        latency_weight: float = 0.0,
+    ):
+        self._latency_weight = latency_weight
         self._config, self._trainer, self._data, self._state = config, trainer, data, state
         self._batches = [next(data.train) for _ in range(config.recalibration_batches)]
         self._tuning = [next(data.train) for _ in range(max(config.rank_steps, config.fine_tune_steps))]
@@ -26,10 +39,17 @@ class Inherited:
             self._known[one.genotype.id] = self.tuned(one, self._config.rank_steps)
         return self._known[one.genotype.id]
 
-    def order(self, one: Proposed) -> tuple[float, float]:
-        """Sorts the best first: by top-1 plus top-5, equal ones by their loss."""
+    def worth(self, one: Proposed) -> float:
+        """Top-1 plus top-5; where a millisecond has a weight, minus the loss that the search had: cross-entropy and
+        weighted logarithm of the latency."""
         score = self.score(one)
-        return -score.fitness, score.loss
+        if self._latency_weight == 0:
+            return score.fitness
+        return -(score.loss + self._latency_weight * math.log(one.predicted_ms))
+
+    def order(self, one: Proposed) -> tuple[float, float]:
+        """Sorts the best first: by their worth, equal ones by their loss."""
+        return -self.worth(one), self.score(one).loss
 
     def tuned(self, one: Proposed, steps: int) -> Score:
         """The same behind so many steps."""

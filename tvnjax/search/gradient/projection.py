@@ -34,8 +34,15 @@ class Projection:
     """Takes networks out of a trained supernet; every proposal is charged to the search."""
 
     def __init__(
-        self, config: ProjectionConfig, trainer: SupernetTrainer, costs: Costs, account: CostAccount, data: Data
+        self,
+        config: ProjectionConfig,
+        trainer: SupernetTrainer,
+        costs: Costs,
+        account: CostAccount,
+        data: Data,
+        latency_weight: float = 0.0,
     ):
+        self._latency_weight = latency_weight
         self._config, self._trainer, self._costs, self._account, self._data = config, trainer, costs, account, data
         self._range: dict[Plan, tuple[float, float]] = {}
 
@@ -65,9 +72,10 @@ class Projection:
         ordered = trainer.relaxation.likeliest(shapes, plans.plans)
         ordered = [plan for plan in ordered if self.fits(plan)] or ordered
         first, taken = ordered[0], ordered[: config.plans]
-        inherited = Inherited(config, trainer, self._data, state)
+        inherited = Inherited(config, trainer, self._data, state, self._latency_weight)
         proposals = Proposals(trainer.relaxation, self._costs, rng)
-        race = Race(config, account)
+        # What a millisecond is worth is known to the rank alone: without a race the best of that is taken.
+        race = Race(config, account, heats=self._latency_weight == 0)
         relaxed = trainer.weights(trainer.relaxed(first), state, temperature)
         ledger, relaxed_stats = self._soft(first, relaxed, inherited, state, temperature)
         likeliest = self._argmax(genes, first)
@@ -89,8 +97,8 @@ class Projection:
             if attempt == 0:
                 pool += self._near(proposals, pool, inherited, taken, limit_ms)
             self._tell(pool, inherited)
-            rank = lambda one: inherited.score(one).fitness  # noqa: E731
-            race.run(sorted(pool, key=inherited.order), always if attempt == 0 else [], rank, self._say)
+            ranked = sorted(pool, key=inherited.order)
+            race.run(ranked, always if attempt == 0 else [], inherited.worth, self._say)
             if race.usable or not pool:
                 break
         for candidate in race.finished:

@@ -12,10 +12,14 @@ from tvnjax.search.gradient.repeatability import Repeatability
 
 
 class Race:
-    """Measures networks in the order given until there are enough, then trains them, the better ones to the end."""
+    """Measures networks in the order given until there are enough, then trains them, the better ones to the end.
 
-    def __init__(self, config: ProjectionConfig, account: CostAccount):
-        self._config, self._account = config, account
+    Args:
+        heats: whether part of a training decides with the rank who goes on; otherwise the rank alone.
+    """
+
+    def __init__(self, config: ProjectionConfig, account: CostAccount, *, heats: bool = True):
+        self._config, self._account, self._heats = config, account, heats
         self._repeated = Repeatability(config.confidence)
         # How much longer measured networks took than predicted.
         self._ratios: list[float] = []
@@ -46,7 +50,7 @@ class Race:
         Args:
             ranked: best first.
             always: of these, what is measured whatever is predicted by then.
-            rank: fitness with inherited weights.
+            rank: worth with inherited weights.
         """
         safe, edge = self._measured(ranked, always, say)
         self._race(safe, rank, say)
@@ -104,7 +108,7 @@ class Race:
         """Both kinds of evidence count alike for who goes on: the first steps from scratch say little of networks that
         learn late, inherited weights little of those the supernet neglected."""
         account, config = self._account, self._config
-        if len(racers) > config.finalists and config.keep > 1:
+        if self._heats and len(racers) > config.finalists and config.keep > 1:
             heats = {}
             for number, one in enumerate(racers):
                 say(f"racing network {number + 1} of {len(racers)}")
