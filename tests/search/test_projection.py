@@ -8,7 +8,8 @@ import pytest
 
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.core.monitor import Silent
-from tvnjax.search.base import Evaluation, SearchTask, Verdict
+from tvnjax.running.searching import seeds_of
+from tvnjax.search.base import Evaluation, SearchResult, SearchTask, Verdict
 from tvnjax.search.budget import Budget, Costs
 from tvnjax.search.cost_account import CostAccount
 from tvnjax.search.gradient.data import Data
@@ -256,6 +257,16 @@ def test_where_a_millisecond_has_a_weight_the_cheapest_of_equals_is_taken():
     assert [row["predicted_ms"] for row in ranked] == sorted(row["predicted_ms"] for row in ranked)
     (first,) = [event["networks"] for event in free if event["event"] == "ranked"]
     assert [row["id"] for row in first] != [row["id"] for row in ranked]
+
+
+def test_evolution_that_goes_on_starts_from_whole_trainings_alone():
+    found = project(16.0, 1.0, 0, finalists=2)
+    result = SearchResult(
+        name="d", seed=0, candidates=found, seconds=1, compile_seconds=0, evaluations=7, infeasible=0, best=None
+    )
+    raced = {c.id for c in found if c.part < 1}
+    seeds = [c.id for c in seeds_of(result) if c.evaluation is not None]
+    assert len(seeds) == len(set(seeds)) == 2 < len(raced) and set(seeds) < raced
 
 
 def test_a_budget_of_parameters_holds_as_well():

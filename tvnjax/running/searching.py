@@ -19,7 +19,7 @@ from tvnjax.running.search_devices import search_devices
 from tvnjax.running.task import Evaluator
 from tvnjax.running.together import led
 from tvnjax.running.worker_problem import EvaluatorOf
-from tvnjax.search.base import SearchResult, SearchTask
+from tvnjax.search.base import Candidate, SearchResult, SearchTask
 from tvnjax.search.budget import Costs
 from tvnjax.search.cost_account import run_strategy
 from tvnjax.search.gradient.differentiable import DifferentiableSearch
@@ -161,6 +161,12 @@ def _share_weights(problem: Problem, stages: Stages) -> SharedWeights:
     )
 
 
+def seeds_of(first: SearchResult) -> list[Candidate]:
+    """What another search starts from, fittest first: networks trained to the end, and those that are over the budget.
+    A network that lost a race has the fitness of part of a training, and may be proposed again."""
+    return sorted((c for c in first.candidates if c.whole), key=lambda candidate: -candidate.fitness)
+
+
 def _seeded(
     name: str, problem: Problem, task: SearchTask, first: SearchResult, limit_s: float, stages: Stages
 ) -> SearchResult:
@@ -170,7 +176,7 @@ def _seeded(
     stage = stages.stage(f"{name}-{config.seed}")
     if stage.result is not None:
         return result_from_json(stage.result)
-    seeds = sorted(first.candidates, key=lambda candidate: -candidate.fitness)
+    seeds = seeds_of(first)
     fine = dataclasses.replace(task, space=problem.space.refined())
     evolution = Evolution(
         fine.space,
