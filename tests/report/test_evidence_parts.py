@@ -38,12 +38,15 @@ def test_every_origin_is_counted_on_its_way(tmp_path):
     pool = [network("a", "likeliest", 0.6), network("b", "drawn", 0.5), network("c", "drawn", 0.7)]
     events = [{"event": "ranked", **WHERE, "networks": pool}, candidate("a", 1 / 3, 0.3), candidate("c", 1 / 3, 0.4)]
     events += [candidate("c", 1.0, 0.8), {"event": "changed_genes", **WHERE, "predicted_ms": 2.5, "genes": {}}]
+    events.append({"event": "passed_over", **WHERE, "networks": {"predicted over": 2, "again": 1}, "spread": 0.015})
     parts = parts_of(tmp_path, *events)
     (table,) = [part for part in parts if isinstance(part, Table)]
     rows = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
     assert rows["likeliest of a plan"] == ["1", "60.0", "1", "0", MISSING]
     assert rows["drawn from the relaxed space"] == ["2", "70.0", "1", "1", "80.0"]
     assert rows["mutations of those of best rank"][0] == "0"
+    assert "Passed over before the race: 2 predicted over and 1 again." in texts(parts)
+    assert "moved by 1.5 %" in texts(parts)
     assert "The network found is the one the relaxed space tends to" in texts(parts)
 
 
@@ -58,5 +61,6 @@ def test_a_log_that_holds_something_else_is_no_crash(tmp_path):
     events = []
     for networks in (None, 3, [3, None], [{}], [{"id": {}, "top1": "x", "origin": []}]):
         events.append({"event": "ranked", **WHERE, "networks": networks})
+        events.append({"event": "passed_over", **WHERE, "networks": networks, "spread": networks})
         events.append({"event": "changed_genes", **WHERE, "genes": networks, "predicted_ms": networks})
     assert parts_of(tmp_path, *events)

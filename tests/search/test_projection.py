@@ -200,11 +200,14 @@ def test_genes_that_the_found_network_does_not_have_are_told():
 
 @pytest.mark.parametrize("lost", [1, 2, 4])
 def test_a_racer_that_is_over_the_budget_when_it_is_measured_again_is_not_trained(lost):
-    candidates = project(16.0, 1.0, 0, again=lambda number: 100.0 if number < lost else 1.0, finalists=1)
+    told = []
+    candidates = project(16.0, 1.0, 0, again=lambda number: 100.0 if number < lost else 1.0, finalists=1, told=told)
     trained = [c for c in candidates if c.evaluation is not None]
     assert trained and all(c.verdict.latency_ms <= 16.0 and c.usable for c in trained if c.whole)
     measured = [c.id for c in project(16.0, 1.0, 0, again=lambda _: 1.0, finalists=1) if c.part < 1]
     assert not {c.id for c in trained} & set(measured[:lost])
+    (passed,) = [event["networks"] for event in told if event["event"] == "passed_over"]
+    assert passed == {"over the budget when measured again": lost}
 
 
 def test_networks_whose_measurements_move_stay_further_below_the_budget():

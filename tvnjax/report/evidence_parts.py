@@ -44,7 +44,8 @@ def evidence(record: RunRecord, name: str, seed: int) -> list[Part]:
         f"{count(len(ranked))} networks were ranked by validation top-1 with inherited weights behind a few steps of "
         "their own; the best of them within the budget were trained from scratch, the better ones to the end."
     )
-    return [Paragraph(text=text), table, _list_of(ranked, raced, whole), *_changed(record, name, seed)]
+    passed = _passed_over(record, name, seed)
+    return [Paragraph(text=text), table, *passed, _list_of(ranked, raced, whole), *_changed(record, name, seed)]
 
 
 def _of_origin(
@@ -77,6 +78,24 @@ def _list_of(ranked: Sequence[Mapping[str, Any]], raced: set[str], whole: Mappin
     header = ("network", "where from", "inherited top-1 (%)", "predicted (ms)", "went", "top-1 from scratch (%)")
     listed = f"The {count(len(rows))} of best rank" if len(rows) < len(ranked) else "Every one of them"
     return Details(summary=listed, blocks=(Table(header=header, rows=tuple(rows), numeric=False),))
+
+
+def _passed_over(record: RunRecord, name: str, seed: int) -> list[Part]:
+    """Why networks of high rank were not raced, and by how much measurements moved."""
+    parts: list[Part] = []
+    for event in record.select("passed_over", strategy=name, seed=seed)[-1:]:
+        networks = event.get("networks")
+        told = [
+            f"{count(number(networks, reason) or 0)} {printable(reason, 80)}"
+            for reason in (networks if isinstance(networks, dict) else {})
+        ]
+        text = (
+            f"Passed over before the race: {listing(told)}." if told else "No network was passed over before the race."
+        )
+        spread = number(event, "spread")
+        text += "" if not spread else f" Measured again, latencies moved by {100 * spread:.1f} % (standard deviation)."
+        parts.append(Paragraph(text=text))
+    return parts
 
 
 def _changed(record: RunRecord, name: str, seed: int) -> list[Part]:

@@ -101,6 +101,8 @@ class Projection:
             race.run(ranked, always if attempt == 0 else [], inherited.worth, self._say)
             if race.usable or not pool:
                 break
+        where = {"strategy": account.name, "seed": account.seed}
+        account.monitor.event("passed_over", **where, networks=dict(race.passed_over), spread=race.spread)
         for candidate in race.finished:
             told = {"id": candidate.id, "parametric": parametric_layers(self._lower(candidate.genotype))}
             account.monitor.event("derived", strategy=account.name, seed=account.seed, **told)

@@ -1,5 +1,6 @@
 """Networks measured within the budget, and trained from scratch against each other."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -25,6 +26,8 @@ class Race:
         self._ratios: list[float] = []
         # The least prediction the filter refused without measuring.
         self._refused_ms = float("inf")
+        self.passed_over: Counter[str] = Counter()
+        """Networks of high rank that were not raced, by the reason."""
         self.finished: list[Candidate] = []
         """Those trained to the end and within the budget behind it."""
 
@@ -37,6 +40,11 @@ class Race:
         """Most milliseconds by prediction that a network within the budget has, corrected by what was measured."""
         ratio = float(np.median(self._ratios)) if self._ratios else 1.0
         return min(self._account.task.budget_ms / ratio, 0.99 * self._refused_ms)
+
+    @property
+    def spread(self) -> float:
+        """Relative standard deviation of a measurement, as far as networks were measured again."""
+        return self._repeated.spread
 
     def run(
         self,
@@ -67,6 +75,7 @@ class Race:
         while left and len(self._safe(within)) < self._config.racers:
             one = left.pop(0)
             if one not in always and one.predicted_ms > self.limit_ms:
+                self.passed_over["predicted over the budget, corrected by what was measured"] += 1
                 continue
             say(f"measuring racer {len(self._safe(within)) + 1} of {self._config.racers}")
             if self._measure(one):
@@ -75,6 +84,8 @@ class Race:
             if one in left and self._measure(one):
                 within.append(one)
         safe = self._safe(within)
+        if len(safe) < len(within):
+            self.passed_over["within the budget, and too close to it to be so again"] += len(within) - len(safe)
         return safe, [one for one in within if one not in safe]
 
     def _safe(self, within: Sequence[Proposed]) -> list[Proposed]:
@@ -93,6 +104,7 @@ class Race:
             self._ratios.append(verdict.latency_ms / max(one.predicted_ms, 1e-9))
         if not verdict.feasible or verdict.latency_ms is None:
             self._account.record(Proposal(genotype=one.genotype), verdict, None)
+            self.passed_over["measured over the budget, or not measured"] += 1
             return False
         self._repeated.add(name, verdict.latency_ms)
         for _ in range(self._config.repeats - 1):
@@ -101,6 +113,7 @@ class Race:
                 break
             self._repeated.add(name, again.latency_ms)
             if not again.feasible:
+                self.passed_over["over the budget when measured again"] += 1
                 return False
         return True
 
