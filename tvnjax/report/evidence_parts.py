@@ -84,14 +84,10 @@ def _passed_over(record: RunRecord, name: str, seed: int) -> list[Part]:
     """Why networks of high rank were not raced, and by how much measurements moved."""
     parts: list[Part] = []
     for event in record.select("passed_over", strategy=name, seed=seed)[-1:]:
-        networks = event.get("networks")
-        told = [
-            f"{count(number(networks, reason) or 0)} {printable(reason, 80)}"
-            for reason in (networks if isinstance(networks, dict) else {})
-        ]
-        text = (
-            f"Passed over before the race: {listing(told)}." if told else "No network was passed over before the race."
-        )
+        found = event.get("networks")
+        networks = found if isinstance(found, dict) else {}
+        told = [f"{count(number(networks, reason) or 0)} {printable(reason, 80)}" for reason in networks]
+        text = f"Passed over before the race: {listing(told) or 'none'}."
         spread = number(event, "spread")
         text += "" if not spread else f" Measured again, latencies moved by {100 * spread:.1f} % (standard deviation)."
         parts.append(Paragraph(text=text))
