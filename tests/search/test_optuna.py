@@ -8,6 +8,7 @@ import pytest
 from tests.search.test_strategies import SPACE, closeness, search, task
 from tvnjax.core.errors import InvalidInputError
 from tvnjax.search.base import Candidate, Evaluation, Verdict
+from tvnjax.search.registry import registered
 from tvnjax.search.strategies.optuna_search import OptunaConfig, OptunaSearch
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.spaces.tvn.lowering import lower
@@ -81,6 +82,8 @@ def test_without_optuna_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [_Without(), *sys.meta_path])
     with pytest.raises(InvalidInputError, match="pip install 'tvnjax\\[optuna\\]'"):
         OptunaSearch(SPACE, "tpe", OptunaConfig(), 0)
+    with pytest.raises(InvalidInputError, match="pip install 'tvnjax\\[optuna\\]'"):
+        registered("optuna_nsga2")
 
 
 class _Without:

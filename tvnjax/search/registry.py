@@ -14,7 +14,7 @@ from tvnjax.core.errors import InvalidInputError, did_you_mean
 from tvnjax.search.base import AskTell
 from tvnjax.search.own import OwnStrategy, UnmadeStrategyError, check_name, fresh, is_name, own_strategy, starter
 from tvnjax.search.strategies.evolution import Evolution, EvolutionConfig
-from tvnjax.search.strategies.optuna_search import OptunaConfig, OptunaSearch
+from tvnjax.search.strategies.optuna_search import OptunaConfig, OptunaSearch, check_installed
 from tvnjax.search.strategies.random_search import RandomSearch
 from tvnjax.search.strategies.successive_halving import HalvingConfig, SuccessiveHalving
 from tvnjax.search.strategies.weight_sharing import SharingConfig, WeightSharing
@@ -123,6 +123,9 @@ BUILT_IN: Mapping[str, Registered] = {
 }
 
 
+_OF_OPTUNA = ("optuna_tpe", "optuna_nsga2")
+
+
 class UnknownStrategyError(InvalidInputError):
     """Nobody has registered a strategy of that name."""
 
@@ -214,6 +217,9 @@ def registered(choice: StrategyChoice) -> Registered:
             "one of the packages"
         )
     if choice in BUILT_IN:
+        if choice in _OF_OPTUNA:
+            # Before anything else of a run is done.
+            check_installed()
         return BUILT_IN[choice]
     strategy_choice(choice)
     return _own(check_name(choice), _loaded(points[0]))

@@ -92,6 +92,11 @@ def _chosen(trial: Any, name: str, values: Sequence[Any]) -> Any:
     return values[trial.suggest_categorical(name, tuple(range(len(values))))] if len(values) > 1 else values[0]
 
 
+def check_installed() -> None:
+    """Raises InvalidInputError where Optuna is not installed."""
+    _optuna()
+
+
 def _optuna() -> Any:
     try:
         import optuna
